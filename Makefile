@@ -1,0 +1,83 @@
+# The tasks of extscrub. `make` alone lists them; `make demo` and `make check` need nothing to be set up before.
+
+PREFIX ?= /usr/local
+# Images and tools for long runs, which are not part of this repository.
+SHARED ?= $(CURDIR)/../shared
+JOBS   ?= $(shell nproc)
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+PACKAGES := g++ cmake make ninja-build pkg-config ccache \
+	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev nlohmann-json3-dev libblkid-dev \
+	e2fsprogs zstd fuse3 libfuse3-dev time python3 util-linux strace
+
+# A failed test says what it saw, and a test that hangs does not hang everything.
+CTEST := ctest --output-on-failure --timeout 300 -j$(JOBS)
+
+.PHONY: help deps build check asan tsan corpus sweep bench demo install clean
+
+help:  ## list the targets
+	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Does nothing, and needs no network, when all packages are there.
+deps:  ## install the Debian packages that are missing
+	@command -v dpkg-query >/dev/null || { echo "make deps knows Debian only; wanted: $(PACKAGES)" >&2; exit 1; }; \
+	missing=; \
+	for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' "$$p" 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing:$$missing"; \
+	$(SUDO) apt-get -qq update >/dev/null && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends \
+	  $$missing >/dev/null
+
+# A folder is configured once; ninja configures it again by itself when a CMakeLists.txt changes.
+build/CMakeCache.txt:
+	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
+
+# -O1 and line tables: the checks stay as they are, compiling and running take half the time of -O0 or of -O2 -g.
+build-asan/CMakeCache.txt:
+	cmake -S . -B build-asan -G Ninja -DEXTSCRUB_SANITIZE=address,undefined \
+	  -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
+
+build-tsan/CMakeCache.txt:
+	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_SANITIZE=thread \
+	  -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
+
+build: deps  ## build the program and its tests in build/ (Release)
+	@$(MAKE) --no-print-directory build/CMakeCache.txt
+	cmake --build build -j$(JOBS)
+
+asan: deps  ## run the tests built with address and undefined behaviour sanitizers
+	@$(MAKE) --no-print-directory build-asan/CMakeCache.txt
+	cmake --build build-asan -j$(JOBS)
+	cd build-asan && UBSAN_OPTIONS=print_stacktrace=1 $(CTEST) -LE slow
+
+check: build  ## build, run all tests, and once more with sanitizers
+	@$(MAKE) --no-print-directory asan
+	cd build && $(CTEST)
+
+# libtbb is not built with the sanitizer, so what happens inside it looks like races.
+tsan: deps  ## run the tests built with the thread sanitizer
+	@$(MAKE) --no-print-directory build-tsan/CMakeCache.txt
+	cmake --build build-tsan -j$(JOBS)
+	cd build-tsan && TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp history_size=4 second_deadlock_stack=1" \
+	  $(CTEST) -LE slow
+
+corpus: build  ## audit every image of the corpus (needs SHARED)
+	$(SHARED)/tools/corpus --mode audit build/extscrub $(SHARED)/corpus
+
+sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
+	tests/sweep.sh build/extscrub $(SHARED)/tools
+
+bench: build  ## time the audit against e2fsck -fn
+	tests/bench.sh build/extscrub
+
+demo: build  ## make an image, damage it, audit it, scrub it, audit it again
+	@tests/demo.sh build/extscrub
+
+install: build  ## install into $(DESTDIR)$(PREFIX)
+	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+clean:  ## remove what was built
+	rm -rf build build-asan build-tsan

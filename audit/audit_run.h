@@ -1,0 +1,25 @@
+// One audit with all it learned: for the auditor, which reports it, and the repairs, which need what was counted.
+// Belongs to one thread; the audit inside uses as many as asked for.
+#pragma once
+
+#include <memory>
+
+#include "audit/auditor.h"
+#include "audit/rules.h"
+
+namespace extscrub {
+
+struct AuditRun {
+  FileSystem fs;
+  std::unique_ptr<Overlay> plain;  // what fs.blocks points to when the caller gave no overlay
+  std::unique_ptr<InodeScan> scan;
+  Audit audit;
+};
+
+// `overlay` may be null. The result points to it and to the image.
+[[nodiscard]] Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const AuditOptions& options);
+
+// What the findings amount to.
+[[nodiscard]] Verdict verdict_of(const std::vector<Finding>& findings);
+
+}  // namespace extscrub

@@ -1,0 +1,175 @@
+#include "audit/auditor.h"
+
+#include <fmt/format.h>
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "audit/audit_run.h"
+
+namespace extscrub {
+
+namespace {
+
+// Gives each inode to the rules while it is hot; every thread has findings of its own.
+class InodeRules : public InodeSink {
+ public:
+  explicit InodeRules(const FileSystem& fs) : fs_(fs) {}
+
+  void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings_.local()); }
+
+  void move_to(Findings& out) {
+    for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
+  }
+
+ private:
+  const FileSystem& fs_;
+  tbb::enumerable_thread_specific<Findings> findings_;
+};
+
+ImageInfo describe(const FileSystem& fs) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  ImageInfo info;
+  const auto& u = s.s_uuid;
+  info.uuid = fmt::format("{:02x}{:02x}{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}", u[0], u[1], u[2], u[3],
+                          u[4], u[5], u[6], u[7], u[8], u[9], fmt::join(u + 10, u + 16, ""));
+  info.label.assign(reinterpret_cast<const char*>(s.s_volume_name), sizeof s.s_volume_name);
+  info.label.resize(std::min(info.label.size(), info.label.find('\0')));
+  info.features = feature_names(g.compat, g.incompat, g.ro_compat);
+  info.block_size = g.block_size;
+  info.cluster_size = g.block_size << g.cluster_bits;
+  info.blocks = g.blocks;
+  info.inodes = g.inodes;
+  info.groups = g.groups;
+  info.inode_size = g.inode_size;
+  info.superblock_block = fs.super_block.value;
+  return info;
+}
+
+struct Totals {
+  uint64_t free_clusters = 0, free_inodes = 0;
+};
+
+// Bitmaps and counts of all groups, each group by whichever thread comes to it.
+Totals check_groups(const AuditRun& run, Findings& findings) {
+  const FileSystem& fs = run.fs;
+  const InodeScan& scan = *run.scan;
+  struct Worker {
+    std::vector<std::byte> block;
+    Findings findings;
+    Totals totals;
+  };
+  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), {}, {}}; });
+  tbb::parallel_for(tbb::blocked_range<uint32_t>(0, fs.geometry.groups), [&](const auto& range) {
+    Worker& w = workers.local();
+    for (GroupNo group(range.begin()); group.value < range.end(); ++group) {
+      const GroupTally& tally = scan.tallies[group.value];
+      const GroupFacts facts = compare_group(fs, group, scan.claims, scan.used, scan.inode_bitmaps[group.value], w.block);
+      check_group_desc(fs, group, tally, w.findings);
+      check_group(fs, facts, tally, w.findings);
+      w.totals.free_clusters += facts.blocks.counted_free;
+      w.totals.free_inodes += facts.inodes.counted_free;
+    }
+  });
+  Totals totals;
+  for (Worker& w : workers) {
+    findings.insert(findings.end(), w.findings.begin(), w.findings.end());
+    totals.free_clusters += w.totals.free_clusters;
+    totals.free_inodes += w.totals.free_inodes;
+  }
+  return totals;
+}
+
+Result<void> run_rules(AuditRun& run, Progress* progress) {
+  FileSystem& fs = run.fs;
+  Findings& findings = run.audit.findings;
+  check_superblock(fs, findings);
+  check_backups(fs, read_backups(fs), findings);
+  check_resize_inode(read_resize_inode(fs), findings);
+  check_metadata_overlaps(fs.metadata, findings);
+
+  InodeRules rules(fs);
+  auto scan = scan_inodes(fs, rules, progress);
+  if (!scan) return std::unexpected(scan.error());
+  run.scan = std::make_unique<InodeScan>(std::move(*scan));
+  rules.move_to(findings);
+  check_read_failures(run.scan->failures, findings);
+  if (run.scan->any_claimed_again) {
+    const auto owners = find_owners(fs, *run.scan, progress);
+    if (!owners) return std::unexpected(owners.error());
+    check_owners(fs, *owners, findings);
+  }
+  const Totals totals = check_groups(run, findings);
+  check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
+
+  AuditStatistics& stats = run.audit.statistics;
+  uint64_t clusters = 0;
+  for (GroupNo g; g.value < fs.geometry.groups; ++g) {
+    clusters += fs.geometry.clusters(g);
+    stats.directories += run.scan->tallies[g.value].directories;
+    stats.inodes_in_use += run.scan->tallies[g.value].inodes_used;
+  }
+  stats.blocks_in_use = (clusters - totals.free_clusters) << fs.geometry.cluster_bits;
+  stats.bytes_read = run.scan->bytes_read;
+  return {};
+}
+
+}  // namespace
+
+std::string_view name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::clean: return "clean";
+    case Verdict::recoverable: return "recoverable";
+    case Verdict::repaired: return "repaired";
+    case Verdict::damaged: return "damaged";
+    case Verdict::errored: return "errored";
+    case Verdict::unreadable: return "unreadable";
+  }
+  return "";
+}
+
+Verdict verdict_of(const std::vector<Finding>& findings) {
+  bool waiting = false;
+  for (const Finding& f : findings) {
+    if (info(f.problem).severity == Severity::error) return Verdict::damaged;
+    waiting = waiting || f.problem == Problem::journal_needs_recovery || f.problem == Problem::orphans_to_release;
+  }
+  return waiting ? Verdict::recoverable : Verdict::clean;
+}
+
+Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const AuditOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  AuditRun run;
+  auto fs = load_superblock(image, overlay, {options.superblock, options.block_size});
+  if (!fs) return std::unexpected(fs.error());
+  run.fs = std::move(*fs);
+  if (!overlay) {
+    run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size);
+    run.fs.blocks = run.plain.get();
+  }
+  load_descriptors(run.fs);
+  run.audit.info = describe(run.fs);
+
+  const unsigned jobs = options.jobs ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
+  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, jobs);
+  tbb::task_arena arena(static_cast<int>(jobs));
+  if (auto r = arena.execute([&] { return run_rules(run, options.progress); }); !r) return std::unexpected(r.error());
+
+  sort_findings(run.audit.findings);
+  run.audit.verdict = verdict_of(run.audit.findings);
+  run.audit.statistics.seconds = std::chrono::steady_clock::now() - begin;
+  return run;
+}
+
+Result<Audit> audit(const Image& image, const Overlay* overlay, const AuditOptions& options) {
+  auto run = run_audit(image, overlay, options);
+  if (!run) return std::unexpected(run.error());
+  return std::move(run->audit);
+}
+
+}  // namespace extscrub

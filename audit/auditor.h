@@ -1,0 +1,84 @@
+// The auditor: scans an image (or an image under an overlay), runs every rule over the facts and gives one verdict.
+// And the repairer: stages repairs in the overlay, audits again, until the image is proven clean.
+// Both use as many threads as asked for inside; each call belongs to one caller.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/finding.h"
+#include "scan/overlay.h"
+#include "scan/progress.h"
+
+namespace extscrub {
+
+enum class Verdict : uint8_t {
+  clean,
+  recoverable,  // a journal to replay or orphans to release, nothing else
+  repaired,     // was damaged; the repair is written and proven
+  damaged,
+  errored,     // a write failed; the image is marked
+  unreadable,  // could not be audited at all
+};
+
+[[nodiscard]] std::string_view name(Verdict verdict);
+
+struct AuditOptions {
+  unsigned jobs = 0;                      // threads; 0 means as many as the machine has
+  std::optional<uint64_t> superblock;     // --superblock: the block number of the superblock to go by
+  std::optional<uint32_t> block_size;     // --block-size, bytes
+  Progress* progress = nullptr;           // may be null
+};
+
+// What the image says of itself.
+struct ImageInfo {
+  std::string uuid, label;
+  std::vector<std::string> features;  // names as in ext4(5), sorted by feature set and bit
+  uint32_t block_size = 0;            // bytes
+  uint32_t cluster_size = 0;          // bytes; block_size without bigalloc
+  uint64_t blocks = 0;
+  uint32_t inodes = 0;
+  uint32_t groups = 0;
+  uint32_t inode_size = 0;           // bytes
+  uint64_t superblock_block = 0;     // the block of the superblock that was gone by
+};
+
+struct AuditStatistics {
+  uint64_t inodes_in_use = 0;
+  uint64_t directories = 0;
+  uint64_t blocks_in_use = 0;     // blocks, not clusters
+  uint64_t bytes_read = 0;
+  std::chrono::duration<double> seconds{};
+};
+
+struct Audit {
+  ImageInfo info;
+  std::vector<Finding> findings;  // sorted
+  Verdict verdict = Verdict::unreadable;  // clean, recoverable or damaged
+  AuditStatistics statistics;
+};
+
+// Audits image + staged blocks. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
+// its superblock says, cancelled (code ECANCELED). Damage is no error.
+[[nodiscard]] Result<Audit> audit(const Image& image, const Overlay* overlay, const AuditOptions& options);
+
+enum class RepairPolicy : uint8_t { none, safe, all };
+
+struct RepairPlan {
+  Audit before;                      // the image as it is; its findings say what became of their repair
+  Audit after;                       // the image under the overlay, as the last round proved it
+  std::optional<Overlay> overlay;    // what to write; staged() is empty when there is nothing to do
+  bool proven_clean = false;         // `after` is clean, so the final superblock says valid
+  int rounds = 0;
+  // The primary superblock as it is to be when all is written (already in the overlay too): 1024 bytes.
+  std::array<std::byte, kSuperblockSize> final_superblock{};
+};
+
+// Stages repairs of the classes `policy` allows, auditing again after each round (at most 8).
+// Nothing is written to the image. Errors: those of audit().
+[[nodiscard]] Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& options);
+
+}  // namespace extscrub

@@ -1,0 +1,304 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "audit/rules.h"
+#include "scan/checksum.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr std::array kZeroFields = {
+    ZeroField{"i_faddr", offsetof(ext2_inode, i_faddr), 4},
+    ZeroField{"i_blocks_high", offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), 2},
+    ZeroField{"i_file_acl_high", offsetof(ext2_inode, osd2.linux2.l_i_file_acl_high), 2},
+    ZeroField{"i_size_high", offsetof(ext2_inode, i_size_high), 4},
+};
+
+// Collects findings about one inode.
+class InodeReport {
+ public:
+  InodeReport(const InodeFacts& facts, Findings& findings) : facts_(facts), findings_(findings) {}
+
+  Finding& add(Problem problem, const char* field = "") {
+    Finding& f = findings_.emplace_back();
+    f.problem = problem;
+    f.group = facts_.group;
+    f.inode = facts_.inode.number();
+    f.field = field;
+    return f;
+  }
+  void flag(std::string what) { add(Problem::inode_flags, "i_flags").found = std::move(what); }
+
+ private:
+  const InodeFacts& facts_;
+  Findings& findings_;
+};
+
+bool is_special(FileType type) {
+  return type == FileType::fifo || type == FileType::character || type == FileType::block || type == FileType::socket;
+}
+
+bool any_block(const Inode& inode) {
+  return std::ranges::any_of(inode.block_area(), [](std::byte b) { return b != std::byte{0}; });
+}
+
+// A flag, the feature it needs, and the types of files that may have it.
+struct FlagRule {
+  uint32_t flag;
+  const char* name;
+  enum Set { compat, incompat, ro_compat } set;
+  uint32_t feature;
+};
+
+constexpr FlagRule kFlagRules[] = {
+    {EXT4_EXTENTS_FL, "EXTENTS_FL", FlagRule::incompat, EXT3_FEATURE_INCOMPAT_EXTENTS},
+    {EXT4_INLINE_DATA_FL, "INLINE_DATA_FL", FlagRule::incompat, EXT4_FEATURE_INCOMPAT_INLINE_DATA},
+    {EXT4_EA_INODE_FL, "EA_INODE_FL", FlagRule::incompat, EXT4_FEATURE_INCOMPAT_EA_INODE},
+    {EXT4_CASEFOLD_FL, "CASEFOLD_FL", FlagRule::incompat, EXT4_FEATURE_INCOMPAT_CASEFOLD},
+    {EXT2_IMAGIC_FL, "IMAGIC_FL", FlagRule::compat, EXT2_FEATURE_COMPAT_IMAGIC_INODES},
+    {EXT2_COMPRBLK_FL, "COMPRBLK_FL", FlagRule::incompat, EXT2_FEATURE_INCOMPAT_COMPRESSION},
+    {EXT2_INDEX_FL, "INDEX_FL", FlagRule::compat, EXT2_FEATURE_COMPAT_DIR_INDEX},
+};
+
+bool has_feature(const Geometry& g, const FlagRule& rule) {
+  switch (rule.set) {
+    case FlagRule::compat: return g.has_compat(rule.feature);
+    case FlagRule::incompat: return g.has_incompat(rule.feature);
+    case FlagRule::ro_compat: return g.has_ro_compat(rule.feature);
+  }
+  return false;
+}
+
+// i_block begins with the header of an extent tree that could be meant as one.
+bool looks_like_extents(const Inode& inode) {
+  const auto h = load<ext3_extent_header>(inode.block_area());
+  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
+}
+
+void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
+  const FileType type = inode.type();
+  for (const FlagRule& rule : kFlagRules)
+    if (inode.is(rule.flag) && !has_feature(g, rule)) report.flag(fmt::format("{} without its feature", rule.name));
+  if (inode.is(EXT2_INDEX_FL) && type != FileType::directory) report.flag("INDEX_FL on what is no directory");
+  if (inode.is(EXT4_CASEFOLD_FL) && type != FileType::directory) report.flag("CASEFOLD_FL on what is no directory");
+  if (inode.is(EXT4_EXTENTS_FL) && inode.is(EXT4_INLINE_DATA_FL)) report.flag("EXTENTS_FL and INLINE_DATA_FL");
+  if (is_special(type) && inode.is(EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL))
+    report.flag(fmt::format("EXTENTS_FL or INLINE_DATA_FL on a {}", name(type)));
+  if ((is_special(type) || type == FileType::symlink) && inode.is(EXT2_IMMUTABLE_FL | EXT2_APPEND_FL))
+    report.flag(fmt::format("IMMUTABLE_FL or APPEND_FL on a {}", name(type)));
+  const bool could_have_map = type == FileType::regular || type == FileType::directory || type == FileType::symlink;
+  if (g.extents() && !inode.is(EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL) && could_have_map && looks_like_extents(inode))
+    report.flag("an extent tree without EXTENTS_FL");
+}
+
+void check_zero_fields(const Geometry& g, const ext2_super_block& super, const Inode& inode, InodeReport& report) {
+  const ext2_inode& base = inode.base();
+  const auto zero = [&](const char* field, uint64_t value) {
+    if (value == 0) return;
+    Finding& f = report.add(Problem::inode_field_nonzero, field);
+    f.expected = "0";
+    f.found = fmt::to_string(value);
+  };
+  zero("i_faddr", base.i_faddr);
+  if (super.s_creator_os != EXT2_OS_LINUX) return;  // the fields below mean other things there
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE) || inode.counts_in_blocks()) {
+    // With EXT4_HUGE_FILE_FL the count is in blocks, and 32 bits are enough for it.
+    if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) zero("i_blocks_high", base.osd2.linux2.l_i_blocks_hi);
+  }
+  if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) zero("i_file_acl_high", base.osd2.linux2.l_i_file_acl_high);
+  if (inode.type() == FileType::directory && !g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR))
+    zero("i_size_high", base.i_size_high);
+}
+
+void check_extra_isize(const Geometry& g, const Inode& inode, InodeReport& report) {
+  if (g.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
+  const uint32_t room = g.inode_size - EXT2_GOOD_OLD_INODE_SIZE;
+  const uint32_t size = inode.large().i_extra_isize;
+  if (size == 0 || (size >= 4 && size <= room && size % 4 == 0)) return;
+  Finding& f = report.add(Problem::inode_extra_isize, "i_extra_isize");
+  f.expected = fmt::format("0, or a multiple of 4 up to {}", room);
+  f.found = fmt::to_string(size);
+}
+
+// Times before 1970 have the sign bit set and epoch bits 0; epoch bits 3 with the sign bit come from an old kernel.
+void check_times(const Inode& inode, InodeReport& report) {
+  const auto check = [&](const char* field, uint32_t seconds, uint32_t extra, size_t end) {
+    if (!inode.has_extra(end) || !(seconds >> 31) || (extra & EXT4_EPOCH_MASK) != EXT4_EPOCH_MASK) return;
+    report.add(Problem::inode_time, field).found = fmt::format("{:#x} with epoch 3", seconds);
+  };
+  if (inode.raw().size() <= EXT2_GOOD_OLD_INODE_SIZE) return;
+  const ext2_inode_large& l = inode.large();
+  check("i_atime_extra", l.i_atime, l.i_atime_extra, offsetof(ext2_inode_large, i_atime_extra) + 4);
+  check("i_ctime_extra", l.i_ctime, l.i_ctime_extra, offsetof(ext2_inode_large, i_ctime_extra) + 4);
+  check("i_mtime_extra", l.i_mtime, l.i_mtime_extra, offsetof(ext2_inode_large, i_mtime_extra) + 4);
+  if (inode.has_extra(offsetof(ext2_inode_large, i_crtime_extra) + 4))
+    check("i_crtime_extra", l.i_crtime, l.i_crtime_extra, offsetof(ext2_inode_large, i_crtime_extra) + 4);
+}
+
+void check_special(const Inode& inode, InodeReport& report) {
+  if (inode.size() != 0) {
+    Finding& f = report.add(Problem::inode_special_blocks, "i_size");
+    f.expected = "0";
+    f.found = fmt::to_string(inode.size());
+  }
+}
+
+void check_symlink(const Geometry& g, const InodeFacts& facts, InodeReport& report) {
+  const Inode& inode = facts.inode;
+  const auto wrong = [&](std::string what) { report.add(Problem::inode_symlink, "i_size").found = std::move(what); };
+  if (inode.size() == 0) return wrong("the target is empty");
+  if (inode.is(EXT4_INLINE_DATA_FL)) return;
+  if (!inode.is_fast_symlink()) {
+    // The terminating zero needs a place too; an encrypted target has none.
+    if (inode.size() > g.block_size - !inode.is(EXT4_ENCRYPT_FL)) wrong(fmt::format("the target has {} bytes, more than a block", inode.size()));
+    else if (facts.map && facts.map->data_blocks != 1) wrong(fmt::format("the target has {} bytes and {} blocks", inode.size(), facts.map->data_blocks));
+    return;
+  }
+  if (inode.is(EXT4_ENCRYPT_FL)) return;
+  const Bytes area = inode.block_area();
+  const auto length = static_cast<size_t>(std::ranges::find(area, std::byte{0}) - area.begin());
+  if (length != inode.size()) wrong(fmt::format("the target has {} bytes, i_size is {}", length, inode.size()));
+}
+
+void check_ea_block(const Geometry& g, const Inode& inode, InodeReport& report) {
+  const BlockNo block = inode.ea_block();
+  if (!block || (g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR))) return;
+  Finding& f = report.add(Problem::ea_block_location, "i_file_acl");
+  f.block = block;
+  f.found = g.contains(block) ? "set without the feature ext_attr" : fmt::to_string(block);
+}
+
+void check_size(const Geometry& g, const ext2_super_block& super, const InodeFacts& facts, InodeReport& report) {
+  const Inode& inode = facts.inode;
+  const BlockMap& map = *facts.map;
+  const uint64_t size = inode.size();
+  const auto wrong = [&](std::string expected) {
+    Finding& f = report.add(Problem::inode_size, "i_size");
+    f.expected = std::move(expected);
+    f.found = fmt::to_string(size);
+  };
+  const uint64_t mapped = static_cast<uint64_t>(map.last_logical + 1);
+  if (inode.type() == FileType::directory) {
+    const uint64_t blocks = size >> g.block_bits;
+    if (size % g.block_size != 0 || blocks > mapped || mapped - blocks > super.s_prealloc_dir_blocks)
+      wrong(fmt::to_string(mapped << g.block_bits));
+    return;
+  }
+  // fs-verity keeps its tree behind the end of the file.
+  if (map.last_written >= 0 && size < static_cast<uint64_t>(map.last_written) << g.block_bits && !inode.is(EXT4_VERITY_FL))
+    return wrong(fmt::format("more than {}", static_cast<uint64_t>(map.last_written) << g.block_bits));
+  const uint64_t per_block = g.block_size / sizeof(uint32_t);
+  const uint64_t reach = inode.uses_extents() ? uint64_t{1} << 32 : 12 + per_block + per_block * per_block + per_block * per_block * per_block;
+  uint64_t limit = reach << g.block_bits;
+  // Without huge_file the count of 512-byte units has 32 bits, the map's own blocks included: 2 TiB less those.
+  if (!inode.uses_extents()) limit = std::min(limit, uint64_t{1} << 46);
+  if (size > limit) wrong(fmt::format("at most {}", limit));
+}
+
+void check_blocks(const Geometry& g, const InodeFacts& facts, InodeReport& report) {
+  const uint64_t counted = counted_inode_blocks(g, facts);
+  const uint64_t stored = facts.inode.blocks512();
+  if (counted == stored) return;
+  Finding& f = report.add(Problem::inode_blocks, "i_blocks");
+  f.expected = fmt::to_string(counted);
+  f.found = fmt::to_string(stored);
+  f.repair_value = counted;
+}
+
+// The inodes below the first one for files: each has its own rules.
+void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& report) {
+  const Inode& inode = facts.inode;
+  const ext2_inode& base = inode.base();
+  const ext2_super_block& s = fs.super;
+  const uint32_t ino = inode.number().value;
+  const FileType type = inode.type();
+  const auto reserved = [&](std::string what) { report.add(Problem::reserved_inode).found = std::move(what); };
+  const bool has_contents = base.i_links_count || base.i_blocks || any_block(inode);
+
+  if (ino == EXT2_BAD_INO) {
+    if (base.i_mode || base.i_uid || base.i_gid || base.i_links_count || base.i_file_acl || inode.is(EXT4_INLINE_DATA_FL))
+      report.add(Problem::bad_blocks_inode).found = fmt::format("mode {:o}, {} links", base.i_mode, base.i_links_count);
+  } else if (ino == EXT2_JOURNAL_INO && fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && s.s_journal_inum == ino) {
+    if (type != FileType::regular) report.add(Problem::journal_inode_missing, "i_mode").found = name(type);
+  } else if (ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO) {
+    const bool named = fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino);
+    if (named && type != FileType::regular) report.add(Problem::quota_inode, "i_mode").found = name(type);
+    if (!named && has_contents) reserved("it has links or blocks, but the superblock names no quota file there");
+  } else if (ino == EXT2_JOURNAL_INO) {
+    if (has_contents) reserved("it has links or blocks, but the superblock names no journal there");
+  } else if (ino == EXT2_BOOT_LOADER_INO) {
+    if (type == FileType::directory) reserved("the boot loader inode is a directory");
+  } else if (ino == EXT2_RESIZE_INO) {
+    if (type != FileType::none && type != FileType::regular) reserved(fmt::format("the resize inode is a {}", name(type)));
+  } else if (type != FileType::none) {
+    reserved(fmt::format("it is a {}", name(type)));
+  }
+}
+
+void check_deleted(const FileSystem& fs, const Inode& inode, InodeReport& report) {
+  // While orphans wait, i_dtime holds the next one's number, and the last one's is zero.
+  if (inode.base().i_dtime == 0 && inode.base().i_mode != 0 && fs.super.s_last_orphan == 0)
+    report.add(Problem::inode_dtime_zero, "i_dtime").repair_value = 1;
+}
+
+// What every inode in use must keep, reserved or not.
+void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& report) {
+  const Geometry& g = fs.geometry;
+  const Inode& inode = facts.inode;
+  const FileType type = inode.type();
+  check_flags(g, inode, report);
+  check_zero_fields(g, fs.super, inode, report);
+  check_extra_isize(g, inode, report);
+  check_times(inode, report);
+  if (inode.base().i_dtime != 0) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
+  if (type == FileType::none || type == FileType::unknown) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
+  if (is_special(type)) check_special(inode, report);
+  if (type == FileType::symlink) check_symlink(g, facts, report);
+  if (type == FileType::directory && facts.map && facts.map->data_blocks == 0) report.add(Problem::directory_without_blocks);
+}
+
+}  // namespace
+
+const ZeroField* find_zero_field(std::string_view name) {
+  const auto it = std::ranges::find(kZeroFields, name, &ZeroField::name);
+  return it == kZeroFields.end() ? nullptr : &*it;
+}
+
+uint64_t counted_inode_blocks(const Geometry& g, const InodeFacts& facts) {
+  const uint64_t clusters = facts.ea_clusters + (facts.map ? facts.map->clusters : 0);
+  const uint64_t blocks = clusters << g.cluster_bits;
+  return facts.inode.counts_in_blocks() ? blocks : blocks * (g.block_size / 512);
+}
+
+void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findings) {
+  const Geometry& g = fs.geometry;
+  const Inode& inode = facts.inode;
+  InodeReport report(facts, findings);
+  if (!facts.checksum_ok && (facts.in_use || inode.base().i_mode != 0)) {
+    Finding& f = report.add(Problem::inode_checksum, "i_checksum");
+    f.expected = fmt::format("{:#010x}", facts.checksum_expected);
+    f.found = fmt::format("{:#010x}", facts.checksum_found);
+  }
+  if (!facts.in_use) return check_deleted(fs, inode, report);
+
+  const bool root = inode.number().value == EXT2_ROOT_INO;
+  if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());
+  if (inode.number().value < g.first_inode && !root) {
+    check_reserved(fs, facts, report);
+    if (inode.number().value == EXT2_BAD_INO) {
+      check_block_map(fs, facts, findings);
+      return;
+    }
+  } else if (inode.base().i_links_count > 0) {
+    check_file(fs, facts, report);
+  }
+  check_ea_block(g, inode, report);
+  if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
+  if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
+  check_blocks(g, facts, report);
+}
+
+}  // namespace extscrub

@@ -1,0 +1,203 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "audit/rules.h"
+#include "scan/checksum.h"
+
+namespace extscrub {
+
+namespace {
+
+// Collects findings about the superblock that was gone by.
+class SuperblockReport {
+ public:
+  SuperblockReport(const FileSystem& fs, Findings& findings) : fs_(fs), findings_(findings) {}
+
+  Finding& add(Problem problem) {
+    Finding& f = findings_.emplace_back();
+    f.problem = problem;
+    f.block = fs_.super_block;
+    return f;
+  }
+
+  // The field must hold `expected`.
+  void equal(const char* field, uint64_t expected, uint64_t found) {
+    if (expected != found) invalid(field, fmt::to_string(expected), found);
+  }
+  void at_most(const char* field, uint64_t limit, uint64_t found) {
+    if (found > limit) invalid(field, fmt::format("at most {}", limit), found);
+  }
+  void invalid(const char* field, std::string expected, uint64_t found) {
+    Finding& f = add(Problem::superblock_field);
+    f.field = field;
+    f.expected = std::move(expected);
+    f.found = fmt::to_string(found);
+  }
+  void contradiction(std::string what) { add(Problem::superblock_features).found = std::move(what); }
+
+ private:
+  const FileSystem& fs_;
+  Findings& findings_;
+};
+
+uint64_t join(uint32_t hi, uint32_t lo) { return uint64_t{hi} << 32 | lo; }
+
+void check_counts(const FileSystem& fs, SuperblockReport& report) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  report.equal("s_inodes_count", g.inodes, s.s_inodes_count);
+  const uint64_t reserved = s.s_r_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_r_blocks_count_hi, 0) : 0);
+  report.at_most("s_r_blocks_count", g.blocks / 2, reserved);
+  report.at_most("s_log_groups_per_flex", 31, s.s_log_groups_per_flex);
+  if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
+  if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
+  if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))
+    for (const uint32_t group : g.backup_groups) report.at_most("s_backup_bgs", g.groups - 1, group);
+}
+
+// The extra fields of large inodes: what the file system asks each inode to have.
+void check_extra_isize(const FileSystem& fs, SuperblockReport& report) {
+  const Geometry& g = fs.geometry;
+  if (g.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
+  const uint32_t room = g.inode_size - EXT2_GOOD_OLD_INODE_SIZE;
+  const auto check = [&](const char* field, uint16_t size) {
+    if (size != 0 && (size < 4 || size > room || size % 4 != 0))
+      report.invalid(field, fmt::format("0, or a multiple of 4 up to {}", room), size);
+  };
+  check("s_min_extra_isize", fs.super.s_min_extra_isize);
+  check("s_want_extra_isize", fs.super.s_want_extra_isize);
+}
+
+void check_features(const FileSystem& fs, SuperblockReport& report) {
+  const Geometry& g = fs.geometry;
+  const ext2_super_block& s = fs.super;
+  const bool journal = g.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
+  const bool resize_inode = g.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE);
+  if (g.metadata_csum() && g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_GDT_CSUM))
+    report.contradiction("metadata_csum and uninit_bg are both set");
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED) && !g.metadata_csum())
+    report.contradiction("metadata_csum_seed is set without metadata_csum");
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && !g.extents()) report.contradiction("64bit is set without extent");
+  if (resize_inode && g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG))
+    report.contradiction("resize_inode and meta_bg are both set");
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) && !journal)
+    report.contradiction("needs_recovery is set without has_journal");
+  if (s.s_rev_level == EXT2_GOOD_OLD_REV && (g.compat || g.incompat || g.ro_compat))
+    report.contradiction("features are set at revision 0, which has none");
+  if (!resize_inode && !g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG) && s.s_reserved_gdt_blocks != 0) {
+    Finding& f = report.add(Problem::superblock_reserved_gdt);
+    f.field = "s_reserved_gdt_blocks";
+    f.expected = "0";
+    f.found = fmt::to_string(s.s_reserved_gdt_blocks);
+  }
+  if (!journal) {
+    report.equal("s_journal_inum", 0, s.s_journal_inum);
+    report.equal("s_journal_dev", 0, s.s_journal_dev);
+  }
+}
+
+std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,
+                           uint64_t block, uint32_t inode) {
+  std::string_view name(reinterpret_cast<const char*>(function), sizeof function);
+  name = name.substr(0, name.find('\0'));
+  const auto when = static_cast<std::time_t>(join(time_hi, time));
+  std::string text = fmt::format("{} at {:%Y-%m-%d %H:%M:%S} UTC in {}:{}", which, fmt::gmtime(when), name, line);
+  if (inode) text += fmt::format(", inode {}", inode);
+  if (block) text += fmt::format(", block {}", block);
+  return text;
+}
+
+void check_state(const FileSystem& fs, SuperblockReport& report) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) && g.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL))
+    report.add(Problem::journal_needs_recovery);
+  else if (!(s.s_state & EXT2_VALID_FS))
+    report.add(Problem::superblock_not_clean).field = "s_state";
+  if (s.s_state & EXT2_ERROR_FS) report.add(Problem::superblock_error_mark).field = "s_state";
+  if (s.s_last_orphan != 0 && s.s_last_orphan <= g.inodes)
+    report.add(Problem::orphans_to_release).found = fmt::format("the list begins at inode {}", s.s_last_orphan);
+  if (s.s_error_count != 0) {
+    Finding& f = report.add(Problem::superblock_past_errors);
+    f.field = "s_error_count";
+    f.found = fmt::format("{} errors; {}", s.s_error_count,
+                          recorded_error("the first", s.s_first_error_time, s.s_first_error_time_hi, s.s_first_error_func,
+                                         s.s_first_error_line, s.s_first_error_block, s.s_first_error_ino));
+    f.found += "; " + recorded_error("the last", s.s_last_error_time, s.s_last_error_time_hi, s.s_last_error_func,
+                                     s.s_last_error_line, s.s_last_error_block, s.s_last_error_ino);
+  }
+  if (std::ranges::all_of(s.s_uuid, [](uint8_t b) { return b == 0; })) report.add(Problem::superblock_uuid_zero).field = "s_uuid";
+}
+
+}  // namespace
+
+void check_superblock(const FileSystem& fs, Findings& findings) {
+  SuperblockReport report(fs, findings);
+  if (!fs.primary_problem.empty()) report.add(Problem::superblock_primary_bad).found = fs.primary_problem;
+  if (!fs.super_checksum_ok) {
+    Finding& f = report.add(Problem::superblock_checksum);
+    f.field = "s_checksum";
+    f.expected = fmt::format("{:#010x}", superblock_checksum(fs.super));
+    f.found = fmt::format("{:#010x}", fs.super.s_checksum);
+  }
+  check_counts(fs, report);
+  check_extra_isize(fs, report);
+  check_features(fs, report);
+  check_state(fs, report);
+}
+
+void check_backups(const FileSystem&, const std::vector<BackupFacts>& backups, Findings& findings) {
+  for (const BackupFacts& b : backups) {
+    if (!b.field.empty()) {
+      Finding& f = findings.emplace_back();
+      f.problem = Problem::superblock_backup_bad;
+      f.group = b.group;
+      f.block = b.block;
+      f.field = b.field;
+      f.expected = b.expected;
+      f.found = b.found;
+    }
+    if (!b.other_locations.empty()) {
+      Finding& f = findings.emplace_back();
+      f.problem = Problem::group_desc_backup;
+      f.group = b.group;
+      f.block = b.block + 1;
+      f.found = fmt::format("{} descriptors differ, the first that of group {}", b.other_locations.size(), b.other_locations.front());
+    }
+  }
+}
+
+void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings) {
+  if (facts.problem.empty()) return;
+  Finding& f = findings.emplace_back();
+  f.problem = Problem::superblock_resize_inode;
+  f.inode = InodeNo(EXT2_RESIZE_INO);
+  if (facts.block) f.block = facts.block;
+  f.expected = facts.expected;
+  f.found = facts.found.empty() ? facts.problem : fmt::format("{} ({})", facts.found, facts.problem);
+}
+
+void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  // A file system in use keeps its totals in memory; the next mount counts the groups.
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER)) return;
+  const auto compare = [&](Problem problem, const char* field, uint64_t expected, uint64_t found) {
+    if (expected == found) return;
+    Finding& f = findings.emplace_back();
+    f.problem = problem;
+    f.block = fs.super_block;
+    f.field = field;
+    f.expected = fmt::to_string(expected);
+    f.found = fmt::to_string(found);
+    f.repair_value = expected;
+  };
+  // The superblock counts blocks, also with bigalloc, where only whole clusters are free.
+  const uint64_t stored = s.s_free_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_free_blocks_hi, 0) : 0);
+  compare(Problem::superblock_free_blocks, "s_free_blocks_count", free_clusters << g.cluster_bits, stored);
+  compare(Problem::superblock_free_inodes, "s_free_inodes_count", free_inodes, s.s_free_inodes_count);
+}
+
+}  // namespace extscrub

@@ -1,0 +1,40 @@
+// extscrub audit: looks, reports, and never writes.
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/session.h"
+
+namespace extscrub {
+
+namespace {
+
+void audit_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
+  const auto image = open_image(report, options);
+  if (!image) return;
+  if (const auto user = environment.engine.in_use(report.path))
+    report.warnings.push_back(*user + "; what is found may only be a change that was under way");
+
+  auto audit = environment.engine.audit(*image, nullptr, audit_options(options, progress));
+  if (!audit) return report_failure(report, *image, audit.error());
+  report.info = std::move(audit->info);
+  report.findings = std::move(audit->findings);
+  report.statistics = audit->statistics;
+  report.timings.audit = audit->statistics.seconds;
+  report.verdict = audit->verdict;
+  if (const auto sidecar = find_error_sidecar(report.path)) {
+    // The image could not take the error mark, so it cannot be asked: the sidecar speaks for it.
+    report.verdict = Verdict::errored;
+    report.error =
+        fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
+  }
+  report.exit_status = exit_status(*report.verdict, options.strict);
+}
+
+}  // namespace
+
+int run_audit(const Options& options, const Environment& environment) {
+  return for_each_image(options, environment, audit_image);
+}
+
+}  // namespace extscrub

@@ -1,0 +1,79 @@
+// extscrub explain: one entry of the catalogue, in full.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/escape.h"
+#include "cli/exit_status.h"
+#include "cli/report.h"
+#include "cli/session.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr size_t kLineWidth = 80;
+
+std::string wrapped(std::string_view text) {
+  std::string out;
+  size_t column = 0;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (column > 0 && column + 1 + word.size() > kLineWidth) {
+      out += '\n';
+      column = 0;
+    }
+    if (column > 0) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
+std::string_view remedy_of(RepairClass repair) {
+  switch (repair) {
+    case RepairClass::none:
+      return "none yet";
+    case RepairClass::safe:
+      return "safe (made by `extscrub scrub`; no user data goes away)";
+    case RepairClass::lossy:
+      return "lossy (made by `extscrub scrub --repair=all`; something is cleared, cut or cloned)";
+  }
+  return "";
+}
+
+std::string text_explanation(const ProblemInfo& problem) {
+  return fmt::format("{}: {}\n\n  severity  {}\n  repair    {}\n\n{}\n", problem.code, problem.message,
+                     name(problem.severity), remedy_of(problem.repair), wrapped(problem.explanation));
+}
+
+// The codes that hold a part of the one asked for, for someone who remembers half of it.
+std::string similar_codes(std::string_view code) {
+  std::string similar;
+  for (const ProblemInfo& problem : problem_catalogue())
+    if (!code.empty() && problem.code.contains(code)) similar += fmt::format("  {}\n", problem.code);
+  return similar;
+}
+
+}  // namespace
+
+int run_explain(const Options& options, const Environment& environment) {
+  const auto problem = find_problem(options.code);
+  if (!problem) {
+    environment.err << fmt::format("extscrub: there is no problem with the code {}; `extscrub checks` lists them all\n",
+                                   escape(options.code));
+    environment.err << similar_codes(options.code);
+    return kExitUsage;
+  }
+  const ProblemInfo& entry = info(*problem);
+  return print_report(options.format == Format::json ? json_explanation(entry) : text_explanation(entry), options,
+                      environment);
+}
+
+}  // namespace extscrub

@@ -1,0 +1,169 @@
+// extscrub scrub: the repairs are staged and proven in memory, then committed under the image's lock.
+//   open → no sidecar of a failed write → lock → stage and prove → (dry run ends here) → commit → verdict
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <tuple>
+
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/session.h"
+#include "scan/crc.h"
+
+namespace extscrub {
+
+namespace {
+
+// Not one byte was written, and the image was not audited.
+void refuse(ImageReport& report, std::string reason) {
+  report.exit_status = kExitOperational;
+  report.error = std::move(reason);
+}
+
+bool refused_by_sidecar(ImageReport& report, const Options& options) {
+  const auto sidecar = find_error_sidecar(report.path);
+  if (!sidecar) return false;
+  if (options.force) {
+    report.warnings.push_back(fmt::format("going on although {} tells that an earlier write failed", *sidecar));
+    return false;
+  }
+  refuse(report,
+         fmt::format("{} tells that an earlier scrub could not write to this image, nor mark it. Mend the cause "
+                     "(device, cable, full disk), then remove that file and scrub again, or use --force",
+                     *sidecar));
+  report.verdict = Verdict::errored;
+  return true;
+}
+
+// What was staged is not going to be written, or could not be.
+void settle(std::vector<Finding>& findings, RepairState state) {
+  for (Finding& finding : findings)
+    if (finding.repair == RepairState::staged) finding.repair = state;
+}
+
+bool needs_replay(const Audit& audit) {
+  return std::ranges::any_of(audit.findings,
+                             [](const Finding& f) { return f.problem == Problem::journal_needs_recovery; });
+}
+
+RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock>& staged, const Options& options) {
+  RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, {}};
+  for (const StagedBlock& block : staged)
+    repairs.blocks.push_back({block.block, crc32c(~0u, block.before), crc32c(~0u, block.after)});
+  return repairs;
+}
+
+void take_audit(ImageReport& report, const RepairPlan& plan) {
+  report.info = plan.before.info;
+  report.findings = plan.before.findings;
+  report.statistics = plan.before.statistics;
+  report.verdict = plan.before.verdict;
+  report.exit_status = exit_status(plan.before.verdict, false);
+}
+
+// What the last audit sees and the first could not, behind what has been repaired by now.
+void add_new_findings(ImageReport& report, const Audit& after) {
+  const auto place = [](const Finding& f) {
+    return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field);
+  };
+  std::vector<Finding> added;
+  for (const Finding& finding : after.findings)
+    if (std::ranges::none_of(report.findings, [&](const Finding& f) { return place(f) == place(finding); }))
+      added.push_back(finding);
+  std::ranges::move(added, std::back_inserter(report.findings));
+  sort_findings(report.findings);
+}
+
+void take_committed(ImageReport& report, const RepairPlan& plan) {
+  settle(report.findings, RepairState::made);
+  add_new_findings(report, plan.after);
+  if (plan.proven_clean)
+    report.verdict = Verdict::repaired;
+  else if (plan.after.verdict == Verdict::recoverable)
+    report.verdict = Verdict::recoverable;
+  else
+    report.verdict = Verdict::damaged;
+  report.exit_status = kExitCorrected | exit_status(*report.verdict, false);
+}
+
+// A commit that did not come to its end. An image that was armed says "not clean", whatever it holds.
+void take_unfinished(ImageReport& report, const CommitReport& commit) {
+  settle(report.findings, RepairState::left);
+  report.error = commit.message;
+  switch (commit.outcome) {
+    case CommitOutcome::committed:
+    case CommitOutcome::nothing_to_do:
+      break;
+    case CommitOutcome::refused:
+      report.exit_status |= kExitOperational;
+      break;
+    case CommitOutcome::cancelled:
+      if (commit.armed) report.verdict = Verdict::damaged;
+      report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk);
+      if (report.error.empty())
+        report.error = commit.armed
+                           ? "cancelled while repairs were written; the image says \"not clean\", scrub it again"
+                           : "cancelled; nothing was written";
+      break;
+    case CommitOutcome::errored:
+      report.verdict = Verdict::errored;
+      report.exit_status = kExitOperational;
+      break;
+  }
+}
+
+void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<StagedBlock> staged, const ImageLock& lock,
+                   const Options& options, const Environment& environment, Progress& progress) {
+  CommitRequest request;
+  request.path = report.path;
+  request.offset = options.offset;
+  request.block_size = plan.overlay->block_size();
+  request.blocks = std::move(staged);
+  request.final_superblock = plan.final_superblock;
+  request.queue = options.queue;
+  request.progress = &progress;
+  report.writeback = environment.engine.commit(request, lock);
+  report.timings.writeback = report.writeback->seconds;
+  if (report.writeback->outcome == CommitOutcome::committed)
+    take_committed(report, plan);
+  else
+    take_unfinished(report, *report.writeback);
+}
+
+void scrub_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
+  const auto image = open_image(report, options);
+  if (!image || refused_by_sidecar(report, options)) return;
+  const auto lock = environment.engine.lock(report.path);
+  if (!lock) return refuse(report, lock.error().message);
+
+  const auto began = std::chrono::steady_clock::now();
+  const auto plan = environment.engine.plan_repairs(*image, options.repair, audit_options(options, progress));
+  report.timings.audit = std::chrono::steady_clock::now() - began;
+  if (!plan) return report_failure(report, *image, plan.error());
+  take_audit(report, *plan);
+
+  // Old blocks in the log would be put over what is repaired here.
+  if (needs_replay(plan->before)) {
+    report.warnings.push_back(
+        "nothing was written: the journal has to be replayed first. Mount the image once, or run "
+        "`e2fsck -E journal_only` on it, then scrub it again");
+    return settle(report.findings, RepairState::left);
+  }
+  std::vector<StagedBlock> staged;
+  if (plan->overlay) staged = plan->overlay->staged();
+  report.repairs = repair_report(*plan, staged, options);
+  if (staged.empty()) return settle(report.findings, RepairState::left);
+  if (options.dry_run) return;
+  if (environment.stopped()) return take_unfinished(report, {.outcome = CommitOutcome::cancelled});
+  write_repairs(report, *plan, std::move(staged), *lock, options, environment, progress);
+}
+
+}  // namespace
+
+int run_scrub(const Options& options, const Environment& environment) {
+  return for_each_image(options, environment, scrub_image);
+}
+
+}  // namespace extscrub

@@ -1,0 +1,37 @@
+// What a run of the tool finds around it: where to print, whether that is a terminal, how it is told to stop, and the
+// functions that do the work. main() fills it from the process, the tests from strings and stand-ins.
+// One run at a time uses an Environment; only `stop` is written from elsewhere (a signal handler).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <ostream>
+
+#include "audit/auditor.h"
+#include "writeback/commit.h"
+#include "writeback/image_lock.h"
+
+namespace extscrub {
+
+struct Engine {
+  std::function<Result<Audit>(const Image&, const Overlay*, const AuditOptions&)> audit = extscrub::audit;
+  std::function<Result<RepairPlan>(const Image&, RepairPolicy, const AuditOptions&)> plan_repairs =
+      extscrub::plan_repairs;
+  std::function<CommitReport(const CommitRequest&, const ImageLock&)> commit = extscrub::commit;
+  std::function<Result<ImageLock>(const std::filesystem::path&)> lock = ImageLock::acquire;
+  std::function<std::optional<std::string>(const std::filesystem::path&)> in_use = extscrub::image_in_use;
+};
+
+struct Environment {
+  std::ostream& out;  // the report
+  std::ostream& err;  // messages and progress
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  bool no_color = false;                    // NO_COLOR is set, or the terminal is a dumb one
+  const std::atomic<bool>* stop = nullptr;  // becomes true on SIGINT and SIGTERM; may be null
+  Engine engine{};
+
+  [[nodiscard]] bool stopped() const { return stop != nullptr && stop->load(std::memory_order_relaxed); }
+};
+
+}  // namespace extscrub

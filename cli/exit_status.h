@@ -1,0 +1,35 @@
+// The exit status, as fsck(8) has it: bits, ORed over the images. Constants and pure functions: any thread.
+#pragma once
+
+#include "audit/auditor.h"
+
+namespace extscrub {
+
+inline constexpr int kExitOk = 0;           // no errors
+inline constexpr int kExitCorrected = 1;    // errors were corrected
+inline constexpr int kExitErrorsLeft = 4;   // errors are left
+inline constexpr int kExitOperational = 8;  // I/O error, no such file, not ext, write-back failed
+inline constexpr int kExitUsage = 16;       // the command line cannot be understood
+inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
+
+// What an image with this verdict adds to the status. `strict`: a journal to replay or orphans to release count as
+// errors left.
+[[nodiscard]] constexpr int exit_status(Verdict verdict, bool strict) {
+  switch (verdict) {
+    case Verdict::clean:
+      return kExitOk;
+    case Verdict::recoverable:
+      return strict ? kExitErrorsLeft : kExitOk;
+    case Verdict::repaired:
+      return kExitCorrected;
+    case Verdict::damaged:
+      return kExitErrorsLeft;
+    case Verdict::errored:
+      return kExitOperational;
+    case Verdict::unreadable:
+      return kExitOperational;
+  }
+  return kExitOperational;
+}
+
+}  // namespace extscrub

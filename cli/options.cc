@@ -1,0 +1,200 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <sstream>
+
+#include "cli/escape.h"
+#include "cli/exit_status.h"
+#include "version.h"
+
+namespace extscrub {
+
+namespace {
+
+// An option with a few named values. CLI11 checks that the word is one of them and shows them in --help.
+template <class T>
+using Words = std::vector<std::pair<std::string, T>>;
+
+template <class T>
+void add_choice(CLI::App& app, const std::string& option, T& value, const Words<T>& words, const std::string& help) {
+  std::vector<std::string> names;
+  std::string standard;
+  for (const auto& [word, meaning] : words) {
+    names.push_back(word);
+    if (meaning == value) standard = word;
+  }
+  app.add_option_function<std::string>(
+         option,
+         [&value, words](const std::string& word) {
+           value = std::ranges::find(words, word, &std::pair<std::string, T>::first)->second;
+         },
+         fmt::format("{} [{}]", help, standard))
+      ->check(CLI::IsMember(names).description(""))
+      ->type_name(fmt::format("{}", fmt::join(names, "|")));
+}
+
+const Words<When> kWhen = {{"auto", When::automatic}, {"always", When::always}, {"never", When::never}};
+
+// The number at the beginning of `text`, and what stands behind it. CLI11 takes "-1" for a very large number.
+std::optional<uint64_t> leading_number(std::string_view& text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return number;
+}
+
+std::optional<uint64_t> whole_number(std::string_view text) {
+  const auto number = leading_number(text);
+  return text.empty() ? number : std::nullopt;
+}
+
+// Bytes, with a suffix for a power of 1024. The largest is what a file's offset can be.
+std::optional<uint64_t> size_in_bytes(std::string_view text) {
+  constexpr std::string_view kSuffixes = "KMGT";
+  const auto number = leading_number(text);
+  if (!number || text.size() > 1) return std::nullopt;
+  const size_t suffix = text.empty() ? 0 : kSuffixes.find(static_cast<char>(std::toupper(text[0]))) + 1;
+  if (!text.empty() && suffix == 0) return std::nullopt;
+  const uint64_t most = static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) >> (10 * suffix);
+  if (*number > most) return std::nullopt;
+  return *number << (10 * suffix);
+}
+
+CLI::Validator must_be(std::string what, std::function<bool(const std::string&)> holds) {
+  const auto check = [what = std::move(what), holds = std::move(holds)](const std::string& text) {
+    return holds(text) ? std::string() : fmt::format("{} is not {}", text, what);
+  };
+  return CLI::Validator(check, "");
+}
+
+bool is_block_size(const std::string& text) {
+  const auto size = whole_number(text);
+  return size && std::has_single_bit(*size) && *size >= 1024 && *size <= 65536;
+}
+
+bool is_thread_count(const std::string& text) {
+  const auto jobs = whole_number(text);
+  return jobs && *jobs >= 1 && *jobs <= 1024;
+}
+
+void add_report_options(CLI::App& app, Options& o) {
+  add_choice<Format>(app, "--format", o.format, {{"text", Format::text}, {"json", Format::json}}, "How to report");
+  app.add_option("-o,--output", o.output, "Write the report to FILE")->type_name("FILE");
+}
+
+void add_image_options(CLI::App& app, Options& o) {
+  app.add_option("IMAGE", o.images, "Image file or block device")->required()->type_name("");
+  add_report_options(app, o);
+  app.add_option("-j,--jobs", o.jobs, "Threads to work with [as many as the machine has]")
+      ->type_name("N")
+      ->check(must_be("a number from 1 to 1024", is_thread_count));
+  add_choice<When>(app, "--progress", o.progress, kWhen, "Show on standard error how far the run is");
+  add_choice<When>(app, "--color", o.color, kWhen, "Colour the text report");
+  const auto quiet = app.add_flag("-q,--quiet", o.quiet, "Report only images that are not clean, a line each");
+  app.add_flag("-v,--verbose", o.verbose, "Report every finding by itself, geometry, times and rates")->excludes(quiet);
+  app.add_option("--superblock", o.superblock, "Go by the superblock in block N")
+      ->type_name("N")
+      ->check(must_be("a block number", [](const std::string& text) { return whole_number(text).has_value(); }));
+  app.add_option("--block-size", o.block_size, "Block size of the file system")
+      ->type_name("BYTES")
+      ->check(must_be("a power of two from 1024 to 65536", is_block_size));
+  app.add_option_function<std::string>(
+         "--offset", [&o](const std::string& text) { o.offset = size_in_bytes(text).value_or(0); },
+         "Where in IMAGE the file system begins (suffixes K, M, G, T)")
+      ->type_name("BYTES")
+      ->check(must_be("a size such as 512, 64K or 1M",
+                      [](const std::string& text) { return size_in_bytes(text).has_value(); }));
+}
+
+void add_scrub_options(CLI::App& app, Options& o) {
+  add_choice<RepairPolicy>(app, "--repair", o.repair,
+                           {{"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}},
+                           "Which repairs to make");
+  app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
+  app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed");
+  add_choice<QueueKind>(
+      app, "--queue", o.queue,
+      {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
+      "How to write");
+}
+
+// CLI11's help without its remarks on each option (defaults, what excludes what): the texts here say it in words.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() {
+    column_width(32);
+    label("SUBCOMMAND", "COMMAND");
+    label("Positionals", "Arguments");
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string type = option->get_type_name();
+    const std::string repeated = option->get_positional() && option->get_expected_max() > 1 ? "..." : "";
+    return (type.empty() ? "" : " " + type) + repeated;
+  }
+};
+
+void describe(CLI::App& app) {
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "Print this help and exit");
+}
+
+Answer answer_of(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    app.exit(error, out, err);
+    return {kExitOk, out.str()};
+  }
+  std::string reason = error.what();
+  if (app.get_subcommands().empty())
+    reason = arguments.empty()
+                 ? "a command is needed: audit, scrub, explain or checks"
+                 : fmt::format("{} is not one of the commands audit, scrub, explain and checks", arguments.front());
+  return {kExitUsage, fmt::format("extscrub: {}\nTry `extscrub --help`.\n", escape(reason))};
+}
+
+}  // namespace
+
+std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments) {
+  Options options;
+  CLI::App app{"Audits and scrubs ext2, ext3 and ext4 images offline.", "extscrub"};
+  describe(app);
+  app.set_version_flag("--version", fmt::format("extscrub {}", kVersion), "Print the version and exit");
+  app.require_subcommand(1);
+
+  const auto audit = app.add_subcommand("audit", "Look for damage; never writes to an image")->group("Commands");
+  add_image_options(*audit, options);
+  audit->add_flag("--strict", options.strict, "Exit 4 for an image that only needs its journal replayed");
+
+  const auto scrub =
+      app.add_subcommand("scrub", "Audit, and write the repairs that are proven to help")->group("Commands");
+  add_image_options(*scrub, options);
+  add_scrub_options(*scrub, options);
+
+  const auto explain =
+      app.add_subcommand("explain", "Say what a problem is and what its repair does")->group("Commands");
+  explain->add_option("CODE", options.code, "Code of a problem, as a report shows it")->required()->type_name("");
+  add_report_options(*explain, options);
+
+  const auto checks = app.add_subcommand("checks", "List all problems that an audit can find")->group("Commands");
+  add_report_options(*checks, options);
+
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::ParseError& error) {
+    return answer_of(app, error, arguments);
+  }
+  options.command = *audit ? Command::audit : *scrub ? Command::scrub : *explain ? Command::explain : Command::checks;
+  return options;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,53 @@
+// The command line, understood: what to do with which images, and how to report it. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "audit/auditor.h"
+#include "writeback/commit.h"
+
+namespace extscrub {
+
+enum class Command : uint8_t { audit, scrub, explain, checks };
+enum class Format : uint8_t { text, json };
+enum class When : uint8_t { automatic, always, never };
+
+struct Options {
+  Command command = Command::audit;
+  std::vector<std::string> images;
+  std::string code;  // of explain
+
+  Format format = Format::text;
+  std::string output;  // a file for the report; empty: standard output
+  When color = When::automatic;
+  When progress = When::automatic;
+  bool quiet = false;
+  bool verbose = false;
+
+  unsigned jobs = 0;  // 0: as many as the machine has
+  std::optional<uint64_t> superblock;
+  std::optional<uint32_t> block_size;
+  uint64_t offset = 0;  // bytes
+
+  bool strict = false;  // of audit
+  RepairPolicy repair = RepairPolicy::safe;
+  bool dry_run = false;
+  bool force = false;
+  QueueKind queue = QueueKind::automatic;
+};
+
+// Nothing to run: --help or --version (status 0, text for standard output), or a command line that cannot be understood
+// (status 16, text for standard error).
+struct Answer {
+  int status = 0;
+  std::string text;
+};
+
+// `arguments`: what stands behind the program's name.
+[[nodiscard]] std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments);
+
+}  // namespace extscrub

@@ -1,0 +1,73 @@
+// The report of a whole run: what became of each image. Filled by the subcommands, printed by report_text.cc and
+// report_json.cc. Plain values; they belong to one thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/auditor.h"
+#include "writeback/commit.h"
+
+namespace extscrub {
+
+using Seconds = std::chrono::duration<double>;
+
+// One block a repair changes; crc32c of the whole block.
+struct BlockChange {
+  BlockNo block;
+  uint32_t before_crc = 0, after_crc = 0;
+};
+
+struct RepairReport {
+  RepairPolicy policy = RepairPolicy::safe;
+  bool dry_run = false;
+  bool proven_clean = false;  // what the last audit under the overlay said
+  int rounds = 0;
+  std::vector<BlockChange> blocks;
+};
+
+struct Timings {
+  Seconds audit{};      // audit, or staging of the repairs with all its audits
+  Seconds writeback{};  // the commit
+  Seconds total{};
+};
+
+struct ImageReport {
+  std::string path;     // as it was given
+  uint64_t offset = 0;  // bytes
+  std::optional<ImageInfo> info;
+  std::optional<Verdict> verdict;  // nothing when the run ended before there was one
+  int exit_status = 0;
+  std::string error;                  // why there is no verdict, or not a better one; empty when all went well
+  std::vector<std::string> warnings;  // what else to know, a sentence each
+  std::vector<Finding> findings;      // sorted
+  std::optional<AuditStatistics> statistics;
+  std::optional<RepairReport> repairs;
+  std::optional<CommitReport> writeback;
+  Timings timings;
+};
+
+struct RunReport {
+  std::string command;
+  std::vector<ImageReport> images;
+};
+
+struct TextStyle {
+  bool color = false;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+// The text report of one image, for a person; may be empty with `quiet`. The last line is "PATH: VERDICT".
+[[nodiscard]] std::string text_report(const ImageReport& image, const TextStyle& style);
+
+// The whole run as one JSON document, schema extscrub/1. `verbose` adds the receipts of the write-back.
+[[nodiscard]] std::string json_report(const RunReport& run, bool verbose);
+
+// The catalogue, or one problem of it, as JSON documents of the same schema.
+[[nodiscard]] std::string json_checks();
+[[nodiscard]] std::string json_explanation(const ProblemInfo& problem);
+
+}  // namespace extscrub

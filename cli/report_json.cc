@@ -1,0 +1,214 @@
+// JSON, schema extscrub/1. Keys are never left out: what is not known is null, so that a script need not ask whether a
+// key is there. A key may be added; none changes its meaning within a schema.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/escape.h"
+#include "cli/report.h"
+#include "version.h"
+
+namespace extscrub {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class N>
+Json number_or_null(const std::optional<N>& number) {
+  if (!number) return nullptr;
+  if constexpr (std::is_integral_v<N>)
+    return *number;
+  else
+    return number->value;
+}
+
+Json text_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(as_utf8(text));
+}
+
+std::string_view word_of(RepairPolicy policy) {
+  switch (policy) {
+    case RepairPolicy::none:
+      return "none";
+    case RepairPolicy::safe:
+      return "safe";
+    case RepairPolicy::all:
+      return "all";
+  }
+  return "";
+}
+
+std::string_view word_of(CommitOutcome outcome) {
+  switch (outcome) {
+    case CommitOutcome::nothing_to_do:
+      return "nothing-to-do";
+    case CommitOutcome::committed:
+      return "committed";
+    case CommitOutcome::refused:
+      return "refused";
+    case CommitOutcome::cancelled:
+      return "cancelled";
+    case CommitOutcome::errored:
+      return "errored";
+  }
+  return "";
+}
+
+std::string_view word_of(QueueKind queue) {
+  switch (queue) {
+    case QueueKind::automatic:
+      return "auto";
+    case QueueKind::io_uring:
+      return "uring";
+    case QueueKind::threads:
+      return "threads";
+  }
+  return "";
+}
+
+Json json_of(const Finding& f) {
+  const ProblemInfo& problem = info(f.problem);
+  return {{"code", problem.code},
+          {"severity", name(problem.severity)},
+          {"message", problem.message},
+          {"group", number_or_null(f.group)},
+          {"inode", number_or_null(f.inode)},
+          {"path", text_or_null(f.path)},
+          {"block", number_or_null(f.block)},
+          {"block_count", f.block ? Json(f.block_count) : Json(nullptr)},
+          {"logical", number_or_null(f.logical)},
+          {"field", text_or_null(f.field)},
+          {"expected", text_or_null(f.expected)},
+          {"found", text_or_null(f.found)},
+          {"repair_class", name(problem.repair)},
+          {"repair", name(f.repair)}};
+}
+
+Json geometry_of(const ImageInfo& i) {
+  return {{"block_size", i.block_size},
+          {"cluster_size", i.cluster_size},
+          {"blocks", i.blocks},
+          {"inodes", i.inodes},
+          {"inode_size", i.inode_size},
+          {"groups", i.groups},
+          {"superblock", i.superblock_block}};
+}
+
+Json json_of(const BlockChange& change) {
+  return {{"block", change.block.value},
+          {"crc32c_before", fmt::format("{:08x}", change.before_crc)},
+          {"crc32c_after", fmt::format("{:08x}", change.after_crc)}};
+}
+
+Json json_of(const RepairReport& r) {
+  Json blocks = Json::array();
+  for (const BlockChange& change : r.blocks) blocks.push_back(json_of(change));
+  return {{"policy", word_of(r.policy)},
+          {"dry_run", r.dry_run},
+          {"rounds", r.rounds},
+          {"proven_clean", r.proven_clean},
+          {"blocks", std::move(blocks)}};
+}
+
+Json json_of(const Receipt& r) {
+  return {{"block", r.block.value},
+          {"crc32c_before", fmt::format("{:08x}", r.before_crc)},
+          {"crc32c_after", fmt::format("{:08x}", r.after_crc)},
+          {"submitted", r.submitted},
+          {"completed", r.completed},
+          {"read_back", r.read_back},
+          {"error", r.error}};
+}
+
+Json json_of(const CommitReport& c, bool verbose) {
+  Json json = {{"outcome", word_of(c.outcome)},
+               {"message", text_or_null(c.message)},
+               {"error", c.error},
+               {"error_block", number_or_null(c.error_block)},
+               {"failures", c.failures},
+               {"armed", c.armed},
+               {"marked", c.marked},
+               {"sidecar", text_or_null(c.sidecar.native())},
+               {"queue", word_of(c.queue)},
+               {"direct_io", c.direct_io},
+               {"blocks_written", c.blocks_written},
+               {"bytes_written", c.bytes_written},
+               {"writes", c.writes},
+               {"flushes", c.flushes}};
+  if (!verbose) return json;
+  Json& receipts = json["receipts"] = Json::array();
+  for (const Receipt& receipt : c.receipts) receipts.push_back(json_of(receipt));
+  return json;
+}
+
+Json json_of(const AuditStatistics& s) {
+  return {{"inodes_in_use", s.inodes_in_use},
+          {"directories", s.directories},
+          {"blocks_in_use", s.blocks_in_use},
+          {"bytes_read", s.bytes_read}};
+}
+
+Json json_of(const ImageReport& image, bool verbose) {
+  Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
+  json["uuid"] = image.info ? text_or_null(image.info->uuid) : Json(nullptr);
+  json["label"] = image.info ? Json(as_utf8(image.info->label)) : Json(nullptr);
+  json["features"] = image.info ? Json(image.info->features) : Json(nullptr);
+  json["geometry"] = image.info ? geometry_of(*image.info) : Json(nullptr);
+  json["verdict"] = image.verdict ? Json(name(*image.verdict)) : Json(nullptr);
+  json["exit_status"] = image.exit_status;
+  json["error"] = text_or_null(image.error);
+  json["warnings"] = Json::array();
+  for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
+  json["findings"] = Json::array();
+  for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
+  json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
+  json["writeback"] = image.writeback ? json_of(*image.writeback, verbose) : Json(nullptr);
+  json["statistics"] = image.statistics ? json_of(*image.statistics) : Json(nullptr);
+  json["timings"] = {{"audit_seconds", image.timings.audit.count()},
+                     {"writeback_seconds", image.timings.writeback.count()},
+                     {"total_seconds", image.timings.total.count()}};
+  return json;
+}
+
+Json json_of(const ProblemInfo& problem) {
+  return {{"code", problem.code},
+          {"severity", name(problem.severity)},
+          {"repair_class", name(problem.repair)},
+          {"message", problem.message},
+          {"explanation", problem.explanation}};
+}
+
+Json document() {
+  return {{"schema", "extscrub/1"}, {"version", kVersion}};
+}
+
+// Nothing but ASCII goes out, so that no terminal acts on what a label holds.
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string json_report(const RunReport& run, bool verbose) {
+  Json json = document();
+  json["command"] = run.command;
+  json["images"] = Json::array();
+  for (const ImageReport& image : run.images) json["images"].push_back(json_of(image, verbose));
+  return dump(json);
+}
+
+std::string json_checks() {
+  Json json = document();
+  json["problems"] = Json::array();
+  for (const ProblemInfo& problem : problem_catalogue()) json["problems"].push_back(json_of(problem));
+  return dump(json);
+}
+
+std::string json_explanation(const ProblemInfo& problem) {
+  Json json = document();
+  json["problem"] = json_of(problem);
+  return dump(json);
+}
+
+}  // namespace extscrub

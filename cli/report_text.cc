@@ -1,0 +1,231 @@
+// The text report of one image:
+//   disk.img: "label", 1b2f..., 262144 blocks of 4096 bytes ...          (--verbose)
+//     error    group 3, blocks 9000-9599 (600): block-bitmap-mismatch: block bitmap is wrong: expected ... [repaired]
+//     600 blocks written, flushed and read back
+//   disk.img: repaired (1 error; 1 repaired)
+// Without --verbose it holds nothing that differs between two runs over the same image.
+#include <fmt/color.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include "cli/escape.h"
+#include "cli/fold.h"
+#include "cli/report.h"
+#include "cli/units.h"
+
+namespace extscrub {
+
+namespace {
+
+// Appends to one string; knows whether to colour.
+struct Writer {
+  std::string text;
+  bool color;
+
+  template <class... Args>
+  void print(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
+  }
+  [[nodiscard]] std::string painted(const fmt::text_style& style, std::string_view word) const {
+    return color ? fmt::format(style, "{}", word) : std::string(word);
+  }
+};
+
+fmt::text_style style_of(Severity severity) {
+  switch (severity) {
+    case Severity::note:
+      return fg(fmt::terminal_color::cyan);
+    case Severity::warning:
+      return fg(fmt::terminal_color::yellow);
+    case Severity::error:
+      return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
+  }
+  return {};
+}
+
+fmt::text_style style_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::clean:
+    case Verdict::repaired:
+      return fg(fmt::terminal_color::green) | fmt::emphasis::bold;
+    case Verdict::recoverable:
+      return fg(fmt::terminal_color::yellow) | fmt::emphasis::bold;
+    case Verdict::damaged:
+    case Verdict::errored:
+    case Verdict::unreadable:
+      return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
+  }
+  return {};
+}
+
+template <class N>
+void add_place(std::vector<std::string>& places, std::string_view one, std::string_view many,
+               const std::optional<Range<N>>& range) {
+  if (!range) return;
+  if (range->first == range->last)
+    places.push_back(fmt::format("{} {}", one, range->first));
+  else
+    places.push_back(fmt::format("{} {}-{} ({})", many, range->first, range->last, range->last - range->first + 1));
+}
+
+// "group 3, inode 12 (/etc/passwd), blocks 9000-9599 (600), i_blocks"
+std::string place_of(const FindingRun& run) {
+  std::vector<std::string> places;
+  add_place(places, "group", "groups", run.groups);
+  add_place(places, "inode", "inodes", run.inodes);
+  if (!run.first.path.empty()) {
+    const std::string path = fmt::format("({})", escape(run.first.path));
+    if (run.inodes)
+      places.back() += " " + path;
+    else
+      places.push_back(path);
+  }
+  add_place(places, "block", "blocks", run.blocks);
+  add_place(places, "logical block", "logical blocks", run.logical);
+  if (!run.first.field.empty()) places.push_back(escape(run.first.field));
+  return places.empty() ? "file system" : fmt::format("{}", fmt::join(places, ", "));
+}
+
+std::string values_of(const FindingRun& run) {
+  const Finding& f = run.first;
+  if (f.expected.empty() && f.found.empty()) return {};
+  if (!run.same_values) return ": values differ, see --verbose";
+  if (f.expected.empty()) return ": found " + escape(f.found);
+  if (f.found.empty()) return ": expected " + escape(f.expected);
+  return fmt::format(": expected {}, found {}", escape(f.expected), escape(f.found));
+}
+
+// What is done about a finding that nothing was done about.
+std::string_view remedy(const Finding& f) {
+  const bool tried = f.repair == RepairState::left;
+  switch (info(f.problem).repair) {
+    case RepairClass::none:
+      return info(f.problem).severity == Severity::note ? "" : "no repair yet";
+    case RepairClass::safe:
+      return tried ? "not repaired" : "`extscrub scrub` repairs it";
+    case RepairClass::lossy:
+      return "needs --repair=all";
+  }
+  return "";
+}
+
+std::string_view action_of(const Finding& f, const std::optional<RepairReport>& repairs) {
+  switch (f.repair) {
+    case RepairState::made:
+      return "repaired";
+    case RepairState::staged:
+      return "would be repaired";
+    case RepairState::left:
+      if (repairs && repairs->policy == RepairPolicy::all && info(f.problem).repair != RepairClass::none)
+        return "not repaired";
+      return remedy(f);
+    case RepairState::none:
+      return remedy(f);
+  }
+  return "";
+}
+
+void write_run(Writer& w, const FindingRun& run, const std::optional<RepairReport>& repairs) {
+  const ProblemInfo& problem = info(run.first.problem);
+  const std::string_view action = action_of(run.first, repairs);
+  w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
+          std::string(7 - name(problem.severity).size(), ' '), place_of(run), problem.code, problem.message,
+          values_of(run));
+  if (!action.empty()) w.print(" [{}]", action);
+  w.print("\n");
+}
+
+std::string counted(size_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+// "12 errors, 1 warning; 10 repaired, 2 left"; empty when there is nothing to count. Notes do not make a summary.
+std::string counts_of(const std::vector<Finding>& findings) {
+  std::array<size_t, 3> by_severity{};
+  std::array<size_t, 4> by_repair{};
+  for (const Finding& f : findings) {
+    ++by_severity[static_cast<size_t>(info(f.problem).severity)];
+    ++by_repair[static_cast<size_t>(f.repair)];
+  }
+  std::vector<std::string> found, done;
+  for (const Severity severity : {Severity::error, Severity::warning, Severity::note})
+    if (const size_t n = by_severity[static_cast<size_t>(severity)]) found.push_back(counted(n, name(severity)));
+  if (const size_t n = by_repair[static_cast<size_t>(RepairState::made)]) done.push_back(fmt::format("{} repaired", n));
+  if (const size_t n = by_repair[static_cast<size_t>(RepairState::staged)])
+    done.push_back(fmt::format("{} would be repaired", n));
+  if (const size_t n = by_repair[static_cast<size_t>(RepairState::left)]) done.push_back(fmt::format("{} left", n));
+  std::string text = fmt::format("{}", fmt::join(found, ", "));
+  if (!done.empty()) text += fmt::format("; {}", fmt::join(done, ", "));
+  return text;
+}
+
+void write_verdict(Writer& w, const ImageReport& image) {
+  const std::string path = escape(image.path);
+  if (!image.verdict) {
+    w.print("{}: no verdict\n", path);
+    return;
+  }
+  w.print("{}: {}", path, w.painted(style_of(*image.verdict), name(*image.verdict)));
+  const std::string counts = counts_of(image.findings);
+  if (*image.verdict != Verdict::clean && !counts.empty()) w.print(" ({})", counts);
+  w.print("\n");
+}
+
+void write_info(Writer& w, const ImageReport& image) {
+  if (!image.info) return;
+  const ImageInfo& i = *image.info;
+  w.print("  label \"{}\", uuid {}\n", escape(i.label), escape(i.uuid));
+  w.print("  features {}\n", escape(fmt::format("{}", fmt::join(i.features, " "))));
+  w.print("  {} blocks of {} bytes in {} groups, {} inodes of {} bytes", i.blocks, i.block_size, i.groups, i.inodes,
+          i.inode_size);
+  if (i.cluster_size != i.block_size) w.print(", clusters of {} bytes", i.cluster_size);
+  w.print(", superblock in block {}\n", i.superblock_block);
+}
+
+void write_statistics(Writer& w, const ImageReport& image) {
+  if (image.statistics) {
+    const AuditStatistics& s = *image.statistics;
+    w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories,
+            s.blocks_in_use);
+    w.print("  {} read in {:.2f} s, {}\n", human_bytes(s.bytes_read), s.seconds.count(),
+            human_rate(s.bytes_read, s.seconds));
+  }
+  if (image.writeback && image.writeback->blocks_written > 0) {
+    const CommitReport& c = *image.writeback;
+    w.print("  {} written in {:.2f} s by {} writes and {} flushes, {}, {}\n", human_bytes(c.bytes_written),
+            c.seconds.count(), c.writes, c.flushes, c.queue == QueueKind::io_uring ? "io_uring" : "threads",
+            c.direct_io ? "O_DIRECT" : "O_DSYNC");
+  }
+}
+
+void write_repairs(Writer& w, const ImageReport& image) {
+  if (!image.repairs) return;
+  if (image.repairs->dry_run)
+    for (const BlockChange& change : image.repairs->blocks)
+      w.print("  would write block {}: crc32c {:08x} -> {:08x}\n", change.block, change.before_crc, change.after_crc);
+  if (image.writeback && image.writeback->outcome == CommitOutcome::committed)
+    w.print("  {} written, flushed and read back\n", counted(image.writeback->blocks_written, "block"));
+}
+
+}  // namespace
+
+std::string text_report(const ImageReport& image, const TextStyle& style) {
+  if (style.quiet && image.verdict == Verdict::clean) return {};
+  Writer w{{}, style.color};
+  if (!style.quiet) {
+    const bool has_body = !image.findings.empty() || style.verbose || (image.repairs && !image.repairs->blocks.empty());
+    if (has_body) w.print("{}\n", escape(image.path));
+    if (style.verbose) write_info(w, image);
+    for (const FindingRun& run : style.verbose ? unfolded_findings(image.findings) : fold_findings(image.findings))
+      write_run(w, run, image.repairs);
+    write_repairs(w, image);
+    if (style.verbose) write_statistics(w, image);
+  }
+  write_verdict(w, image);
+  return std::move(w.text);
+}
+
+}  // namespace extscrub

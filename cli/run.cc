@@ -1,0 +1,46 @@
+#include "cli/run.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/options.h"
+
+namespace extscrub {
+
+namespace {
+
+int run_command(const Options& options, const Environment& environment) {
+  switch (options.command) {
+    case Command::audit:
+      return run_audit(options, environment);
+    case Command::scrub:
+      return run_scrub(options, environment);
+    case Command::explain:
+      return run_explain(options, environment);
+    case Command::checks:
+      return run_checks(options, environment);
+  }
+  return kExitUsage;
+}
+
+int give(const Answer& answer, const Environment& environment) {
+  std::ostream& stream = answer.status == kExitOk ? environment.out : environment.err;
+  stream << answer.text << std::flush;
+  return stream ? answer.status : answer.status | kExitOperational;
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& arguments, const Environment& environment) noexcept try {
+  const auto parsed = parse_options(arguments);
+  if (const auto* answer = std::get_if<Answer>(&parsed)) return give(*answer, environment);
+  return run_command(std::get<Options>(parsed), environment);
+} catch (const std::exception& exception) {
+  environment.err << "extscrub: internal error: " << exception.what() << '\n';
+  return kExitOperational;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,34 @@
+// What audit and scrub have in common: to go through the images, to open each and say why one cannot be, to print
+// messages, and to put the report where it belongs. One thread.
+#pragma once
+
+#include <functional>
+
+#include "cli/environment.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+
+namespace extscrub {
+
+// Fills the report of one image, whose path and offset are set already.
+using ImageWork = std::function<void(ImageReport&, const Options&, const Environment&, Progress&)>;
+
+// Does `work` for every image, prints the report, and returns the exit status.
+[[nodiscard]] int for_each_image(const Options& options, const Environment& environment, const ImageWork& work);
+
+// Prints `text` to standard output, or to the file of --output. Returns the exit status.
+[[nodiscard]] int print_report(const std::string& text, const Options& options, const Environment& environment);
+
+// Opens the image; when that fails, or it holds something else than ext2/3/4, the report says so.
+[[nodiscard]] std::optional<Image> open_image(ImageReport& report, const Options& options);
+
+// The report of an image that could not be audited, or whose audit was cancelled.
+void report_failure(ImageReport& report, const Image& image, const Error& error);
+
+// The file that a write-back leaves beside an image which could not take the error mark; nothing when there is none.
+[[nodiscard]] std::optional<std::string> find_error_sidecar(const std::string& image);
+
+[[nodiscard]] AuditOptions audit_options(const Options& options, Progress& progress);
+
+}  // namespace extscrub

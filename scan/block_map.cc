@@ -1,0 +1,102 @@
+#include "scan/block_map.h"
+
+#include <utility>
+
+namespace extscrub {
+
+namespace {
+
+// Defects behind which blocks of the inode may hide.
+bool hides_blocks(MapDefectKind kind) {
+  switch (kind) {
+    case MapDefectKind::header:
+    case MapDefectKind::out_of_range:
+    case MapDefectKind::metadata_node:
+    case MapDefectKind::unreadable: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
+  inode_ = &inode;
+  sink_ = &sink;
+  map_.clusters = map_.data_blocks = 0;
+  map_.last_logical = map_.last_written = -1;
+  map_.depth = 0;
+  map_.whole = true;
+  map_.defects.clear();
+  if (!visited_.empty()) visited_.clear();
+  last_logical_cluster_ = last_physical_cluster_ = UINT64_MAX;
+  if (inode.uses_extents())
+    walk_extents();
+  else
+    walk_indirect();
+  return map_;
+}
+
+void MapWalker::take_run(const Run& run) {
+  const uint32_t bits = fs_.geometry.cluster_bits;
+  const uint64_t first_cluster = run.physical.value >> bits;
+  const uint64_t last_cluster = (run.physical.value + run.count - 1) >> bits;
+  const bool shares = bits && run.logical >> bits == last_logical_cluster_ && first_cluster == last_physical_cluster_;
+  map_.clusters += last_cluster - first_cluster + 1 - shares;
+  map_.data_blocks += run.count;
+  const auto last = static_cast<int64_t>(run.logical + run.count - 1);
+  map_.last_logical = std::max(map_.last_logical, last);
+  if (!run.unwritten) map_.last_written = std::max(map_.last_written, last);
+  last_logical_cluster_ = static_cast<uint64_t>(last) >> bits;
+  last_physical_cluster_ = last_cluster;
+  sink_->data(run, shares);
+}
+
+const std::byte* MapWalker::enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level) {
+  if (!fs_.geometry.contains(block)) {
+    defect(MapDefectKind::out_of_range, parent, logical, block);
+    return nullptr;
+  }
+  if (const MetadataExtent* m = fs_.metadata.find(block)) {
+    // The resize inode's indirect blocks are the blocks reserved for group descriptors: that is what it is for.
+    if (inode_->number().value != EXT2_RESIZE_INO || m->kind != MetadataKind::descriptors) {
+      defect(MapDefectKind::metadata_node, parent, logical, block);
+      return nullptr;
+    }
+  }
+  if (!visited_.insert(block.value).second) {
+    defect(MapDefectKind::loop, parent, logical, block);
+    return nullptr;
+  }
+  auto& buffer = buffers_[level];
+  if (!buffer) buffer = std::make_unique_for_overwrite<std::byte[]>(fs_.geometry.block_size);
+  if (!fs_.blocks->read(block, MutableBytes(buffer.get(), fs_.geometry.block_size))) {
+    defect(MapDefectKind::unreadable, parent, logical, block);
+    return nullptr;
+  }
+  bytes_read_ += fs_.geometry.block_size;
+  ++map_.clusters;
+  sink_->node(block);
+  return buffer.get();
+}
+
+void MapWalker::defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected, uint64_t found) {
+  map_.defects.push_back({kind, node, logical, block, expected, found});
+  if (hides_blocks(kind)) map_.whole = false;
+}
+
+uint64_t MapWalker::logical_limit() const {
+  const Geometry& g = fs_.geometry;
+  switch (inode_->type()) {
+    case FileType::directory:
+      // 2 GiB without large_dir.
+      if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR)) return (uint64_t{1} << (31 - g.block_bits)) + 1;
+      break;
+    case FileType::symlink:
+      if (!inode_->uses_extents()) return 1;
+      break;
+    default: break;
+  }
+  return UINT32_MAX;  // ee_block has 32 bits, and the block behind the last one needs a number too
+}
+
+}  // namespace extscrub

@@ -1,0 +1,91 @@
+#include "scan/checksum.h"
+
+#include <array>
+
+#include "scan/crc.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr size_t kDescChecksum = offsetof(ext4_group_desc, bg_checksum);
+constexpr size_t kInodeChecksumLo = offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo);
+constexpr size_t kInodeChecksumHi = offsetof(ext2_inode_large, i_checksum_hi);
+constexpr uint16_t kZero = 0;
+
+}  // namespace
+
+uint32_t superblock_checksum(const ext2_super_block& super) {
+  return crc32c(~0u, bytes_of(super).first(offsetof(ext2_super_block, s_checksum)));
+}
+
+uint16_t group_desc_checksum(const Geometry& g, const ext2_super_block& super, GroupNo group, Bytes raw) {
+  const Bytes head = raw.first(kDescChecksum);
+  const Bytes tail = raw.subspan(kDescChecksum + sizeof(uint16_t));
+  if (g.metadata_csum()) {
+    uint32_t crc = crc32c_of(g.csum_seed, group.value);
+    crc = crc32c_of(crc32c(crc, head), kZero);
+    return static_cast<uint16_t>(crc32c(crc, tail));
+  }
+  // Under gdt_csum the field itself is skipped, not taken as zero.
+  uint16_t crc = crc16(0xFFFF, std::as_bytes(std::span(super.s_uuid)));
+  crc = crc16(crc16(crc, bytes_of(group.value)), head);
+  return crc16(crc, tail);
+}
+
+uint32_t bitmap_checksum(const Geometry& g, Bytes bitmap, uint32_t bits) {
+  const uint32_t crc = crc32c(g.csum_seed, bitmap.first(bits / 8));
+  return g.desc_size >= EXT2_MIN_DESC_SIZE_64BIT ? crc : crc & 0xFFFF;
+}
+
+uint32_t inode_seed(const Geometry& g, InodeNo ino, uint32_t generation) {
+  return crc32c_of(crc32c_of(g.csum_seed, ino.value), generation);
+}
+
+bool has_checksum_hi(const Geometry& g, Bytes raw) {
+  return g.inode_size > EXT2_GOOD_OLD_INODE_SIZE &&
+         load<uint16_t>(raw, offsetof(ext2_inode_large, i_extra_isize)) >=
+             kInodeChecksumHi + sizeof(uint16_t) - EXT2_GOOD_OLD_INODE_SIZE;
+}
+
+uint32_t inode_checksum(const Geometry& g, InodeNo ino, Bytes raw) {
+  const uint32_t seed = inode_seed(g, ino, load<uint32_t>(raw, offsetof(ext2_inode, i_generation)));
+  const bool hi = has_checksum_hi(g, raw);
+  // One pass over the part that holds the two fields, with them taken as zero, then the rest as it is.
+  std::array<std::byte, kInodeChecksumHi + 2> head;
+  const size_t head_size = g.inode_size > EXT2_GOOD_OLD_INODE_SIZE ? head.size() : size_t{EXT2_GOOD_OLD_INODE_SIZE};
+  std::memcpy(head.data(), raw.data(), head_size);
+  store(MutableBytes(head), kInodeChecksumLo, kZero);
+  if (hi) store(MutableBytes(head), kInodeChecksumHi, kZero);
+  const uint32_t crc = crc32c(crc32c(seed, Bytes(head).first(head_size)), raw.subspan(head_size));
+  return hi ? crc : crc & 0xFFFF;
+}
+
+uint32_t stored_inode_checksum(const Geometry& g, Bytes raw) {
+  uint32_t stored = load<uint16_t>(raw, kInodeChecksumLo);
+  if (has_checksum_hi(g, raw)) stored |= uint32_t{load<uint16_t>(raw, kInodeChecksumHi)} << 16;
+  return stored;
+}
+
+void seal_inode(const Geometry& g, InodeNo ino, MutableBytes raw) {
+  if (!g.metadata_csum()) return;
+  const uint32_t crc = inode_checksum(g, ino, raw);
+  store(raw, kInodeChecksumLo, static_cast<uint16_t>(crc));
+  if (has_checksum_hi(g, raw)) store(raw, kInodeChecksumHi, static_cast<uint16_t>(crc >> 16));
+}
+
+size_t extent_tail_offset(Bytes block) {
+  return sizeof(ext3_extent_header) + sizeof(ext3_extent) * load<ext3_extent_header>(block).eh_max;
+}
+
+uint32_t extent_block_checksum(uint32_t seed, Bytes block) { return crc32c(seed, block.first(extent_tail_offset(block))); }
+
+uint32_t ea_block_checksum(const Geometry& g, BlockNo block, Bytes bytes) {
+  constexpr size_t kField = offsetof(ext2_ext_attr_header, h_checksum);
+  uint32_t crc = crc32c_of(g.csum_seed, block.value);
+  crc = crc32c(crc, bytes.first(kField));
+  crc = crc32c_of(crc, uint32_t{0});
+  return crc32c(crc, bytes.subspan(kField + sizeof(uint32_t)));
+}
+
+}  // namespace extscrub

@@ -1,0 +1,135 @@
+#include "scan/file_system.h"
+
+#include <cerrno>
+
+#include "scan/checksum.h"
+
+namespace extscrub {
+
+namespace {
+
+struct Candidate {
+  ext2_super_block super{};
+  Geometry geometry;
+  bool checksum_ok = true;
+};
+
+bool checksum_matches(const ext2_super_block& super) {
+  if (!(super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)) return true;
+  return super.s_checksum == superblock_checksum(super);
+}
+
+// The superblock at byte `at`, if it can be gone by.
+Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uint64_t at) {
+  Candidate c;
+  if (overlay) {
+    const uint32_t size = overlay->block_size();
+    std::vector<std::byte> block(std::max<size_t>(size, kSuperblockSize));
+    if (auto r = overlay->read(BlockNo(at / size), MutableBytes(block).first(size)); !r) return std::unexpected(r.error());
+    c.super = load<ext2_super_block>(block, at % size);
+  } else if (auto r = image.read(at, mutable_bytes_of(c.super)); !r) {
+    return std::unexpected(r.error());
+  }
+  auto geometry = derive_geometry(c.super, image.size());
+  if (!geometry) return std::unexpected(geometry.error());
+  c.geometry = std::move(*geometry);
+  c.checksum_ok = checksum_matches(c.super);
+  return c;
+}
+
+// The first sound backup. Without a usable primary neither block size nor group size is known, so the places that
+// mke2fs uses are tried: a full bitmap block a group.
+std::optional<std::pair<Candidate, uint64_t>> find_backup(const Image& image, const LoadOptions& options) {
+  static constexpr uint32_t kGroups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243};
+  for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
+    const uint64_t block_size = uint64_t{1} << bits;
+    if (options.block_size && *options.block_size != block_size) continue;
+    for (const uint32_t group : kGroups) {
+      const uint64_t at = ((bits == 10 ? 1 : 0) + group * block_size * 8) * block_size;
+      if (at + kSuperblockSize > image.size()) break;
+      auto c = read_candidate(image, nullptr, at);
+      if (c && c->checksum_ok && c->geometry.block_size == block_size) return std::pair{std::move(*c), at};
+    }
+  }
+  return std::nullopt;
+}
+
+FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, uint64_t at) {
+  FileSystem fs;
+  fs.image = &image;
+  fs.blocks = overlay;
+  fs.super = c.super;
+  fs.super_block = BlockNo(at >> c.geometry.block_bits);
+  fs.super_checksum_ok = c.checksum_ok;
+  fs.geometry = std::move(c.geometry);
+  return fs;
+}
+
+// --superblock N: in blocks of --block-size, or of whatever size the superblock found there has.
+Result<FileSystem> load_named(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+  Error last{fmt::format("there is no superblock at block {}", *options.superblock)};
+  for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
+    if (options.block_size && *options.block_size != 1u << bits) continue;
+    const uint64_t block = *options.superblock << bits;
+    const uint64_t at = block == 0 ? kSuperblockOffset : block;
+    if (at >> bits != *options.superblock && block != 0) continue;
+    auto c = read_candidate(image, overlay, at);
+    if (!c) {
+      if (c.error().code) last = c.error();
+      continue;
+    }
+    if (c->geometry.block_bits != bits && at != kSuperblockOffset) continue;
+    FileSystem fs = file_system(image, overlay, std::move(*c), at);
+    if (at != kSuperblockOffset) fs.primary_problem = "another superblock was asked for";
+    return fs;
+  }
+  return std::unexpected(last);
+}
+
+}  // namespace
+
+Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+  if (options.superblock) return load_named(image, overlay, options);
+  auto primary = read_candidate(image, overlay, kSuperblockOffset);
+  if (primary && primary->checksum_ok) return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+  // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
+  if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
+  if (auto backup = find_backup(image, options)) {
+    FileSystem fs = file_system(image, overlay, std::move(backup->first), backup->second);
+    fs.primary_problem = primary ? "its checksum does not match" : primary.error().message;
+    return fs;
+  }
+  if (!primary) return std::unexpected(primary.error());
+  return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+}
+
+void load_descriptors(FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  // The copy beside the superblock that is gone by.
+  GroupNo copy;
+  if (!fs.primary_problem.empty() && fs.super_block.value >= g.blocks_per_group) copy = g.group_of(fs.super_block);
+  fs.groups.resize(g.groups);
+  std::vector<std::byte> block(g.block_size);
+  for (uint32_t index = 0; index < g.desc_blocks; ++index) {
+    const BlockNo at = g.desc_block(index, copy);
+    const bool readable = g.contains(at) && fs.blocks->read(at, block).has_value();
+    for (uint32_t i = 0; i < g.desc_per_block; ++i) {
+      const GroupNo group(index * g.desc_per_block + i);
+      if (group.value >= g.groups) break;
+      GroupDesc& d = fs.groups[group.value];
+      if (readable) d = decode_group_desc(g, fs.super, group, Bytes(block).subspan(size_t{i} * g.desc_size, g.desc_size));
+      d.readable = readable;
+    }
+  }
+  fs.metadata = MetadataMap::build(g, fs.groups);
+}
+
+Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group) {
+  const Geometry& g = fs.geometry;
+  std::vector<std::byte> block(g.block_size);
+  const BlockNo at = g.super_block(group);
+  if (auto r = fs.blocks->read(at, block); !r) return std::unexpected(r.error());
+  return load<ext2_super_block>(block, at.value == 0 ? kSuperblockOffset : 0);
+}
+
+}  // namespace extscrub

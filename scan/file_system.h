@@ -1,0 +1,44 @@
+// An ext2, ext3 or ext4 file system as every reader needs it: superblock, geometry, descriptors, and where the metadata
+// lies, over an image and, where there is one, the blocks staged over it.
+// Immutable after load_file_system(): any thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "scan/geometry.h"
+#include "scan/group_desc.h"
+#include "scan/metadata_map.h"
+#include "scan/overlay.h"
+
+namespace extscrub {
+
+struct FileSystem {
+  const Image* image = nullptr;
+  const Overlay* blocks = nullptr;  // how every block is read
+  ext2_super_block super{};
+  BlockNo super_block;           // where `super` was read
+  bool super_checksum_ok = true;
+  std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
+  Geometry geometry;
+  std::vector<GroupDesc> groups;  // geometry.groups of them
+  MetadataMap metadata;
+};
+
+struct LoadOptions {
+  std::optional<uint64_t> superblock;  // the block number of the superblock to go by
+  std::optional<uint32_t> block_size;  // bytes; the unit of `superblock`, and of the search for backups
+};
+
+// The superblock to go by: the primary where it is sound; else the first sound backup; else the primary if it can be
+// gone by at all. Errors: there is none, or the options name none; the code tells which kind, as in derive_geometry().
+[[nodiscard]] Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options);
+
+// Reads descriptors and lays out the metadata map. `fs.blocks` must be set. A descriptor block that cannot be read
+// leaves its descriptors unreadable; that is no error.
+void load_descriptors(FileSystem& fs);
+
+// The superblock as stored in the copy of `group`. Errors: it cannot be read.
+[[nodiscard]] Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group);
+
+}  // namespace extscrub

@@ -1,0 +1,77 @@
+#include "scan/image.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace extscrub {
+
+Result<Image> Image::open(const std::filesystem::path& path, uint64_t offset) {
+  Image image;
+  image.path_ = path;
+  image.offset_ = offset;
+  image.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (image.fd_ < 0) return std::unexpected(system_error("cannot open " + path.string(), errno));
+
+  struct stat st;
+  if (::fstat(image.fd_, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
+  uint64_t total = 0;
+  if (S_ISREG(st.st_mode)) {
+    total = static_cast<uint64_t>(st.st_size);
+  } else if (S_ISBLK(st.st_mode)) {
+    image.is_block_device_ = true;
+    if (::ioctl(image.fd_, BLKGETSIZE64, &total) < 0)
+      return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));
+  } else if (S_ISDIR(st.st_mode)) {
+    return std::unexpected(system_error("cannot open " + path.string() + " as an image", EISDIR));
+  } else {
+    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
+  }
+  if (total == 0) return std::unexpected(Error{path.string() + " is empty"});
+  if (offset >= total)
+    return std::unexpected(Error{fmt::format("--offset {} lies behind the end of {} ({} bytes)", offset, path.string(), total)});
+  image.size_ = total - offset;
+  return image;
+}
+
+Image::Image(Image&& other) noexcept { *this = std::move(other); }
+
+Image& Image::operator=(Image&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  std::swap(offset_, other.offset_);
+  std::swap(size_, other.size_);
+  std::swap(is_block_device_, other.is_block_device_);
+  return *this;
+}
+
+Image::~Image() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> Image::read(uint64_t at, MutableBytes out) const {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset_ + at));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return std::unexpected(system_error(fmt::format("cannot read {} bytes at byte {}", out.size(), at), errno));
+    }
+    if (n == 0) return std::unexpected(Error{fmt::format("the image ends before byte {}", at + out.size()), EIO});
+    at += static_cast<uint64_t>(n);
+    out = out.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+void Image::prefetch(uint64_t at, uint64_t length) const noexcept {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset_ + at), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+}
+
+}  // namespace extscrub

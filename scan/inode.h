@@ -1,0 +1,53 @@
+// One inode as stored, with the questions that the format answers with more than one field.
+// A view of somebody else's bytes; any thread.
+#pragma once
+
+#include "scan/geometry.h"
+#include "scan/ondisk.h"
+
+namespace extscrub {
+
+enum class FileType : uint8_t { none, fifo, character, directory, block, regular, symlink, socket, unknown };
+
+class Inode {
+ public:
+  // `raw`: inode_size bytes, aligned to 4; they must outlive the view.
+  Inode(const Geometry& geometry, InodeNo ino, Bytes raw) : geometry_(&geometry), ino_(ino), raw_(raw) {}
+
+  [[nodiscard]] InodeNo number() const { return ino_; }
+  [[nodiscard]] Bytes raw() const { return raw_; }
+  // The first 128 bytes, which every inode has.
+  [[nodiscard]] const ext2_inode& base() const { return *reinterpret_cast<const ext2_inode*>(raw_.data()); }
+  // The larger form; its fields behind the base may be read only as far as has_extra() says.
+  [[nodiscard]] const ext2_inode_large& large() const { return *reinterpret_cast<const ext2_inode_large*>(raw_.data()); }
+  // The inode is large enough, and i_extra_isize says, that its bytes up to `end` (from its begin) are fields.
+  [[nodiscard]] bool has_extra(size_t end) const {
+    return geometry_->inode_size >= end && geometry_->inode_size > EXT2_GOOD_OLD_INODE_SIZE &&
+           EXT2_GOOD_OLD_INODE_SIZE + size_t{large().i_extra_isize} >= end;
+  }
+
+  [[nodiscard]] FileType type() const;
+  [[nodiscard]] bool is(uint32_t flag) const { return base().i_flags & flag; }
+  [[nodiscard]] uint64_t size() const;       // bytes
+  [[nodiscard]] uint64_t blocks512() const;  // i_blocks in its own unit: 512 bytes, or blocks with EXT4_HUGE_FILE_FL
+  [[nodiscard]] bool counts_in_blocks() const;
+  [[nodiscard]] BlockNo ea_block() const;    // i_file_acl; 0 when there is none
+  [[nodiscard]] Bytes block_area() const { return raw_.subspan(offsetof(ext2_inode, i_block), sizeof base().i_block); }
+  // The target is stored in i_block.
+  [[nodiscard]] bool is_fast_symlink() const;
+  // i_block is a block map or an extent tree (and not a device number, a symlink's target or inline data).
+  [[nodiscard]] bool has_block_map() const;
+  [[nodiscard]] bool uses_extents() const { return geometry_->extents() && is(EXT4_EXTENTS_FL); }
+  // Every byte is zero: never used.
+  [[nodiscard]] bool is_blank() const;
+
+ private:
+  const Geometry* geometry_;
+  InodeNo ino_;
+  Bytes raw_;
+};
+
+[[nodiscard]] FileType file_type(uint16_t mode);
+[[nodiscard]] std::string_view name(FileType type);
+
+}  // namespace extscrub

@@ -1,0 +1,347 @@
+#include "scan/inode_scan.h"
+
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "scan/checksum.h"
+#include "scan/xattr.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr uint32_t kPieceBytes = 256 << 10;  // of an inode table, read and decoded by one worker at a time
+constexpr size_t kPrefetchPieces = 32;       // asked for ahead of the piece that is decoded
+
+// A part of one group's inode table.
+struct Piece {
+  GroupNo group;
+  uint32_t first = 0;  // index in the table
+  uint32_t count = 0;  // inodes; 0: none left
+  BlockNo block;       // where the first one lies
+  uint32_t blocks = 0;
+};
+
+// Cuts the used parts of all inode tables into pieces, in the order of the tables on disk.
+std::vector<Piece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>& to_scan) {
+  const Geometry& g = fs.geometry;
+  const uint32_t per_block = g.block_size / g.inode_size;
+  const uint32_t blocks_per_piece = std::max(1u, kPieceBytes / g.block_size);
+  std::vector<Piece> pieces;
+  for (GroupNo group; group.value < g.groups; ++group) {
+    const BlockNo table = fs.groups[group.value].inode_table;
+    const uint32_t blocks = (to_scan[group.value] + per_block - 1) / per_block;
+    for (uint32_t b = 0; b < blocks; b += blocks_per_piece) {
+      const uint32_t n = std::min(blocks_per_piece, blocks - b);
+      const uint32_t first = b * per_block;
+      pieces.push_back({group, first, std::min(n * per_block, to_scan[group.value] - first), table + b, n});
+    }
+  }
+  std::ranges::stable_sort(pieces, {}, &Piece::block);
+  return pieces;
+}
+
+// Reads a piece; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
+// whether it holds what the image has.
+std::vector<bool> read_piece(const FileSystem& fs, const Piece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
+  std::vector<bool> good(piece.blocks, true);
+  if (fs.blocks->read(piece.block, out)) return good;
+  const uint32_t size = fs.geometry.block_size;
+  for (uint32_t i = 0; i < piece.blocks; ++i) {
+    const BlockNo at = piece.block + i;
+    if (auto r = fs.blocks->read(at, out.subspan(size_t{i} * size, size)); !r) {
+      good[i] = false;
+      failures.push_back({at, piece.group, MetadataKind::inode_table, r.error()});
+    }
+  }
+  return good;
+}
+
+// Calls each(inode) for the inodes of the piece that could be read.
+template <class Each>
+void decode_piece(const FileSystem& fs, const Piece& piece, Bytes bytes, const std::vector<bool>& good, Each&& each) {
+  const Geometry& g = fs.geometry;
+  const uint32_t per_block = g.block_size / g.inode_size;
+  const InodeNo first = g.group_first_inode(piece.group) + piece.first;
+  for (uint32_t i = 0; i < piece.count; ++i)
+    if (good[i / per_block]) each(Inode(g, first + i, bytes.subspan(size_t{i} * g.inode_size, g.inode_size)));
+}
+
+// The pipeline itself: `work(worker, piece, bytes, good)` runs in parallel, `done(piece)` serially.
+template <class Workers, class Work, class Done>
+Result<void> run_pipeline(const FileSystem& fs, const std::vector<Piece>& pieces, Progress* progress, Workers& workers,
+                          Work&& work, Done&& done) {
+  const uint32_t block_size = fs.geometry.block_size;
+  size_t next = 0, asked = 0;
+  bool cancelled = false;
+  const auto plan = [&](tbb::flow_control& control) -> size_t {
+    cancelled = cancelled || (progress && progress->cancelled());
+    if (cancelled || next == pieces.size()) {
+      control.stop();
+      return 0;
+    }
+    for (; asked < std::min(pieces.size(), next + kPrefetchPieces); ++asked)
+      fs.image->prefetch(pieces[asked].block.value * block_size, uint64_t{pieces[asked].blocks} * block_size);
+    return next++;
+  };
+  const auto decode = [&](size_t index) {
+    const Piece& piece = pieces[index];
+    auto& worker = workers.local();
+    const MutableBytes bytes(worker.buffer.data(), size_t{piece.blocks} * block_size);
+    const auto good = read_piece(fs, piece, bytes, worker.failures);
+    auto result = work(worker, piece, Bytes(bytes), good);
+    if (progress) progress->advance(bytes.size());
+    return std::pair(index, result);
+  };
+  const size_t tokens = 2 * static_cast<size_t>(tbb::this_task_arena::max_concurrency()) + 2;
+  using Decoded = std::invoke_result_t<decltype(decode), size_t>;
+  tbb::parallel_pipeline(tokens, tbb::make_filter<void, size_t>(tbb::filter_mode::serial_in_order, plan) &
+                                     tbb::make_filter<size_t, Decoded>(tbb::filter_mode::parallel, decode) &
+                                     tbb::make_filter<Decoded, void>(tbb::filter_mode::serial_out_of_order,
+                                                                     [&](Decoded d) { done(pieces[d.first], d.second); }));
+  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
+  return {};
+}
+
+// Claims the clusters of one inode, remembering which were claimed before.
+class Claimer : public RunSink {
+ public:
+  Claimer(const Geometry& g, InodeScan& scan) : g_(g), scan_(scan) {}
+
+  void data(const Run& run, bool shares_first_cluster) override {
+    // The resize inode lists the blocks reserved for group descriptors, which the metadata map has claimed.
+    if (resize_inode) return;
+    claim_blocks(run.physical, run.count, shares_first_cluster);
+  }
+  void node(BlockNo block) override {
+    if (resize_inode && metadata && metadata->find(block)) return;
+    claim_blocks(block, 1, false);
+  }
+
+  void claim_blocks(BlockNo first, uint64_t count, bool skip_first_cluster) {
+    const uint32_t bits = g_.cluster_bits;
+    uint64_t cluster = (first.value - g_.first_data_block) >> bits;
+    const uint64_t end = ((first.value - g_.first_data_block + count - 1) >> bits) + 1;
+    cluster += skip_first_cluster;
+    while (cluster < end) {
+      const GroupNo group(static_cast<uint32_t>(cluster / g_.clusters_per_group));
+      const auto bit = static_cast<uint32_t>(cluster % g_.clusters_per_group);
+      const auto n = static_cast<uint32_t>(std::min<uint64_t>(end - cluster, g_.clusters_per_group - bit));
+      scan_.claims.set_range(group, bit, n, [&](uint32_t again) {
+        scan_.claimed_again.set(group, again);
+        claimed_again = true;
+      });
+      cluster += n;
+    }
+  }
+
+  bool resize_inode = false;
+  bool claimed_again = false;
+  const MetadataMap* metadata = nullptr;
+
+ private:
+  const Geometry& g_;
+  InodeScan& scan_;
+};
+
+struct Worker {
+  Worker(const FileSystem& fs, InodeScan& scan)
+      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan) {
+    claimer.metadata = &fs.metadata;
+  }
+  std::vector<std::byte> buffer;
+  std::vector<ReadFailure> failures;
+  MapWalker walker;
+  Claimer claimer;
+  std::vector<EaReference> ea_references;
+  std::vector<InodeNo> broken_maps;
+};
+
+bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
+
+// Reserved inodes count as in use, links or not; the others when they have links.
+bool in_use(const Geometry& g, const Inode& inode) {
+  return inode.base().i_links_count > 0 || (is_reserved(g, inode.number()));
+}
+
+// A reserved inode that was never set up has nothing to walk.
+bool has_map_to_walk(const Geometry& g, const Inode& inode) {
+  if (!inode.has_block_map()) return false;
+  if (inode.number().value == EXT2_ROOT_INO || !is_reserved(g, inode.number())) return true;
+  return std::ranges::any_of(inode.block_area(), [](std::byte b) { return b != std::byte{0}; });
+}
+
+uint64_t ea_clusters(const FileSystem& fs, const Inode& inode, Worker& worker) {
+  const Geometry& g = fs.geometry;
+  uint64_t clusters = 0;
+  const bool values_outside = g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
+  if (values_outside) clusters += charged_ea_clusters(fs, inode, inode_ea_entries(g, inode));
+  if (const BlockNo block = inode.ea_block(); block && g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) {
+    ++clusters;
+    worker.ea_references.push_back({block, inode.number()});
+    if (values_outside) {
+      std::vector<std::byte> bytes(g.block_size);
+      if (fs.blocks->read(block, bytes)) clusters += charged_ea_clusters(fs, inode, block_ea_entries(bytes));
+    }
+  }
+  return clusters;
+}
+
+void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
+  if (!g.metadata_csum()) return;
+  facts.checksum_expected = inode_checksum(g, inode.number(), inode.raw());
+  facts.checksum_found = stored_inode_checksum(g, inode.raw());
+  // An inode that was never used is all zero, and was never sealed.
+  facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
+}
+
+void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, Worker& worker, GroupTally& tally,
+                InodeSink& sink) {
+  const Geometry& g = fs.geometry;
+  InodeFacts facts{inode, group};
+  facts.in_use = in_use(g, inode);
+  verify_checksum(g, inode, facts);
+  if (facts.in_use) {
+    const uint32_t index = inode.number() - g.group_first_inode(group);
+    scan.used.set(group, index);
+    ++tally.inodes_used;
+    tally.last_used = std::max(tally.last_used, index + 1);
+    if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
+    if (has_map_to_walk(g, inode)) {
+      worker.claimer.resize_inode = inode.number().value == EXT2_RESIZE_INO;
+      facts.map = &worker.walker.walk(inode, worker.claimer);
+      if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
+    }
+    facts.ea_clusters = ea_clusters(fs, inode, worker);
+  }
+  sink.inode(facts);
+}
+
+// Every attribute block once, however many inodes share it.
+void claim_ea_blocks(const FileSystem& fs, InodeScan& scan) {
+  std::ranges::sort(scan.ea_references);
+  Claimer claimer(fs.geometry, scan);
+  BlockNo last;
+  for (const EaReference& r : scan.ea_references)
+    if (r.block != last) claimer.claim_blocks(last = r.block, 1, false);
+  scan.any_claimed_again |= claimer.claimed_again;
+}
+
+void claim_metadata(const FileSystem& fs, InodeScan& scan) {
+  Claimer claimer(fs.geometry, scan);
+  uint64_t last_cluster = UINT64_MAX;
+  BlockNo end;
+  for (const MetadataExtent& e : fs.metadata.extents()) {
+    const BlockNo first = std::max(e.first, end);  // overlaps are findings of their own
+    if (first >= e.end()) continue;
+    const uint32_t bits = fs.geometry.cluster_bits;
+    claimer.claim_blocks(first, e.end() - first, first.value >> bits == last_cluster);
+    end = e.end();
+    last_cluster = (end.value - 1) >> bits;
+  }
+}
+
+std::vector<uint32_t> load_inode_bitmaps(const FileSystem& fs, std::vector<InodeBitmap>& bitmaps) {
+  const uint32_t groups = fs.geometry.groups;
+  bitmaps.resize(groups);
+  std::vector<uint32_t> to_scan(groups);
+  tbb::parallel_for(0u, groups, [&](uint32_t i) {
+    const GroupNo group(i);
+    bitmaps[i] = load_inode_bitmap(fs, group);
+    const auto& bytes = bitmaps[i].bytes;
+    to_scan[i] = inodes_to_scan(fs, group, bytes ? Bytes(bytes.get(), fs.geometry.block_size) : Bytes());
+  });
+  return to_scan;
+}
+
+uint64_t total_bytes(const std::vector<Piece>& pieces, uint32_t block_size) {
+  uint64_t total = 0;
+  for (const Piece& p : pieces) total += uint64_t{p.blocks} * block_size;
+  return total;
+}
+
+template <class T>
+void append(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
+  const Geometry& g = fs.geometry;
+  const GroupDesc& d = fs.groups[group.value];
+  if (!d.readable || !valid_location(g, group, d.inode_table, g.itable_blocks)) return 0;
+  if (!g.group_csum() || !d.checksum_ok) return g.inodes_per_group;
+  if (d.inode_uninit()) return 0;
+  uint32_t n = g.inodes_per_group - std::min(d.itable_unused, g.inodes_per_group);
+  // Inodes that the bitmap shows behind the mark are in use all the same; the mark is then a finding.
+  for (uint32_t byte = g.inodes_per_group / 8; byte-- > n / 8 && byte < bitmap.size();)
+    if (const auto bits = std::to_integer<uint32_t>(bitmap[byte]))
+      return std::max(n, byte * 8 + static_cast<uint32_t>(std::bit_width(bits)));
+  return n;
+}
+
+Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* progress) {
+  InodeScan scan(fs.geometry);
+  claim_metadata(fs, scan);
+  const std::vector<uint32_t> to_scan = load_inode_bitmaps(fs, scan.inode_bitmaps);
+  for (uint32_t i = 0; i < fs.geometry.groups; ++i) scan.tallies[i].scanned = to_scan[i];
+
+  const std::vector<Piece> pieces = plan_pieces(fs, to_scan);
+  const uint64_t bytes = total_bytes(pieces, fs.geometry.block_size);
+  if (progress) progress->phase("inodes", bytes);
+  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, scan); });
+  const auto work = [&](Worker& worker, const Piece& piece, Bytes data, const std::vector<bool>& good) {
+    GroupTally tally;
+    decode_piece(fs, piece, data, good,
+                 [&](const Inode& inode) { scan_inode(fs, inode, piece.group, scan, worker, tally, sink); });
+    return tally;
+  };
+  const auto done = [&](const Piece& piece, const GroupTally& part) {
+    GroupTally& t = scan.tallies[piece.group.value];
+    t.inodes_used += part.inodes_used;
+    t.directories += part.directories;
+    t.last_used = std::max(t.last_used, part.last_used);
+  };
+  if (auto r = run_pipeline(fs, pieces, progress, workers, work, done); !r) return std::unexpected(r.error());
+
+  scan.bytes_read = bytes;
+  for (Worker& w : workers) {
+    scan.any_claimed_again |= w.claimer.claimed_again;
+    scan.bytes_read += w.walker.bytes_read();
+    append(scan.ea_references, w.ea_references);
+    append(scan.failures, w.failures);
+    append(scan.broken_maps, w.broken_maps);
+  }
+  std::ranges::sort(scan.failures, {}, &ReadFailure::block);
+  std::ranges::sort(scan.broken_maps);
+  claim_ea_blocks(fs, scan);
+  return scan;
+}
+
+Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const std::function<void(const Inode&)>& fn) {
+  std::vector<InodeBitmap> bitmaps;
+  const std::vector<Piece> pieces = plan_pieces(fs, load_inode_bitmaps(fs, bitmaps));
+  if (progress) progress->phase("owners", total_bytes(pieces, fs.geometry.block_size));
+  struct Reader {
+    std::vector<std::byte> buffer;
+    std::vector<ReadFailure> failures;  // known from the first scan
+  };
+  tbb::enumerable_thread_specific<Reader> readers([&] {
+    return Reader{std::vector<std::byte>(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), {}};
+  });
+  const auto work = [&](Reader&, const Piece& piece, Bytes data, const std::vector<bool>& good) {
+    decode_piece(fs, piece, data, good, [&](const Inode& inode) {
+      if (in_use(fs.geometry, inode)) fn(inode);
+    });
+    return 0;
+  };
+  return run_pipeline(fs, pieces, progress, readers, work, [](const Piece&, int) {});
+}
+
+}  // namespace extscrub

@@ -1,0 +1,85 @@
+// The pipeline over the inode tables: a serial stage that plans the reads in disk order and asks for them ahead, a
+// parallel stage that reads, verifies and decodes, a last stage that adds each piece's tallies to its group.
+// What it finds goes to an InodeSink while it is hot; what later stages need of all inodes together is kept in InodeScan.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "scan/bitmaps.h"
+#include "scan/block_map.h"
+#include "scan/group_bits.h"
+#include "scan/progress.h"
+
+namespace extscrub {
+
+// One inode, with what reading and walking it gave.
+struct InodeFacts {
+  const Inode& inode;
+  GroupNo group;
+  bool in_use = false;            // has links, or is reserved
+  bool checksum_ok = true;        // or no checksum is kept
+  uint32_t checksum_expected = 0, checksum_found = 0;
+  const BlockMap* map = nullptr;  // none when the inode has no block map
+  uint64_t ea_clusters = 0;       // charged to the inode for its attribute block and for attribute values in ea_inodes
+};
+
+// Takes inodes from many threads at once, in no order.
+class InodeSink {
+ public:
+  virtual ~InodeSink() = default;
+  virtual void inode(const InodeFacts& facts) = 0;
+};
+
+// Blocks of metadata that the device does not give.
+struct ReadFailure {
+  BlockNo block;
+  GroupNo group;
+  MetadataKind kind{};
+  Error error;
+};
+
+struct EaReference {
+  BlockNo block;
+  InodeNo inode;
+  auto operator<=>(const EaReference&) const = default;
+};
+
+struct GroupTally {
+  uint32_t inodes_used = 0;
+  uint32_t directories = 0;
+  uint32_t last_used = 0;     // 1 + index in the table of the last inode in use; 0 when there is none
+  uint32_t scanned = 0;       // inodes of the table that were read
+};
+
+struct InodeScan {
+  explicit InodeScan(const Geometry& geometry)
+      : claims(geometry.groups, geometry.clusters_per_group), claimed_again(geometry.groups, geometry.clusters_per_group),
+        used(geometry.groups, geometry.inodes_per_group), tallies(geometry.groups) {}
+
+  GroupBits claims;         // clusters that something uses
+  GroupBits claimed_again;  // clusters that something more uses
+  GroupBits used;           // inodes in use
+  std::vector<GroupTally> tallies;           // by group
+  std::vector<InodeBitmap> inode_bitmaps;    // by group
+  std::vector<EaReference> ea_references;    // sorted
+  std::vector<ReadFailure> failures;         // sorted by block
+  std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
+  bool any_claimed_again = false;
+  uint64_t bytes_read = 0;
+};
+
+// How many inodes at the begin of the group's table may be in use: what the descriptor says, where it can be believed,
+// but never less than the inode bitmap shows.
+[[nodiscard]] uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes inode_bitmap);
+
+// Scans all inode tables, on the threads of the current task arena. Errors: cancelled (ECANCELED).
+[[nodiscard]] Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* progress);
+
+// Calls `fn(inode)` for each inode that scan_inodes() would see in use, from many threads at once.
+// For the second look at the inodes when something was found that only all of them together can explain.
+[[nodiscard]] Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress,
+                                               const std::function<void(const Inode&)>& fn);
+
+}  // namespace extscrub

@@ -1,0 +1,52 @@
+#include "scan/overlay.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace extscrub {
+
+namespace {
+
+// Image::read for whole blocks: the image may end inside the last one, never before it.
+Result<void> read_padded(const Image& image, uint64_t at, MutableBytes out, uint32_t block_size) {
+  if (at + out.size() > image.size() && at + out.size() - image.size() < block_size && at < image.size()) {
+    const size_t there = image.size() - at;
+    std::memset(out.data() + there, 0, out.size() - there);
+    out = out.first(there);
+  }
+  return image.read(at, out);
+}
+
+}  // namespace
+
+Result<void> Overlay::read(BlockNo first, MutableBytes out) const {
+  if (auto r = read_padded(*image_, first.value * block_size_, out, block_size_); !r) return r;
+  if (blocks_.empty()) return {};
+  const BlockNo end = first + out.size() / block_size_;
+  for (auto it = blocks_.lower_bound(first); it != blocks_.end() && it->first < end; ++it)
+    std::memcpy(out.data() + (it->first - first) * block_size_, it->second.after.get(), block_size_);
+  return {};
+}
+
+Result<MutableBytes> Overlay::edit(BlockNo block) {
+  auto it = blocks_.find(block);
+  if (it == blocks_.end()) {
+    Entry entry{std::make_unique<std::byte[]>(block_size_), std::make_unique<std::byte[]>(block_size_)};
+    const MutableBytes before(entry.before.get(), block_size_);
+    if (auto r = read_padded(*image_, block.value * block_size_, before, block_size_); !r)
+      return std::unexpected(r.error());
+    std::memcpy(entry.after.get(), entry.before.get(), block_size_);
+    it = blocks_.emplace(block, std::move(entry)).first;
+  }
+  return MutableBytes(it->second.after.get(), block_size_);
+}
+
+std::vector<StagedBlock> Overlay::staged() const {
+  std::vector<StagedBlock> out;
+  for (const auto& [block, entry] : blocks_)
+    if (std::memcmp(entry.before.get(), entry.after.get(), block_size_) != 0)
+      out.push_back({block, Bytes(entry.before.get(), block_size_), Bytes(entry.after.get(), block_size_)});
+  return out;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,50 @@
+// Staged blocks over an image: what a repair will write, seen by every reader as if it were written already.
+// Reading is safe from many threads as long as nobody stages; staging is for one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "scan/image.h"
+#include "scan/types.h"
+
+namespace extscrub {
+
+// One block a repair changes. The spans point into the overlay and live as long as it does.
+struct StagedBlock {
+  BlockNo block;
+  Bytes before;  // one block, as it was read from the image; zero-padded where the image ends inside it
+  Bytes after;   // one block
+};
+
+class Overlay {
+ public:
+  // `block_size` in bytes. The image must outlive the overlay.
+  Overlay(const Image& image, uint32_t block_size) : image_(&image), block_size_(block_size) {}
+
+  // Fills `out`, whole blocks, from block `first` on; what lies behind the image's end inside its last block reads as
+  // zeros. Errors: those of Image::read, for the whole range.
+  [[nodiscard]] Result<void> read(BlockNo first, MutableBytes out) const;
+
+  // The block, to be changed in place; its before-image is kept. Errors: the block cannot be read.
+  [[nodiscard]] Result<MutableBytes> edit(BlockNo block);
+
+  // The blocks that differ from the image, by block number.
+  [[nodiscard]] std::vector<StagedBlock> staged() const;
+
+  [[nodiscard]] bool empty() const { return blocks_.empty(); }
+  [[nodiscard]] const Image& image() const { return *image_; }
+  [[nodiscard]] uint32_t block_size() const { return block_size_; }
+
+ private:
+  struct Entry {
+    std::unique_ptr<std::byte[]> before, after;
+  };
+
+  const Image* image_;
+  uint32_t block_size_;
+  std::map<BlockNo, Entry> blocks_;
+};
+
+}  // namespace extscrub

@@ -1,0 +1,72 @@
+#include "scan/xattr.h"
+
+#include <fmt/format.h>
+
+namespace extscrub {
+
+namespace {
+
+// Entries lie one behind the other, each padded to 4 bytes, and end with four zero bytes.
+std::vector<EaEntry> entries_from(Bytes region, size_t at) {
+  std::vector<EaEntry> out;
+  while (at + sizeof(ext2_ext_attr_entry) <= region.size() && load<uint32_t>(region, at) != 0) {
+    const auto e = load<ext2_ext_attr_entry>(region, at);
+    const size_t name_at = at + sizeof e;
+    if (name_at + e.e_name_len > region.size()) break;
+    out.push_back({e.e_name_index, region.subspan(name_at, e.e_name_len), InodeNo(e.e_value_inum), e.e_value_size, e.e_hash});
+    at += EXT2_EXT_ATTR_LEN(e.e_name_len);
+  }
+  return out;
+}
+
+// e_hash of an entry whose value lies in an ea_inode, which keeps the value's own hash in i_atime.
+uint32_t ea_inode_entry_hash(const EaEntry& e, uint32_t value_hash) {
+  uint32_t hash = 0;
+  for (const std::byte c : e.name) hash = hash << 5 ^ hash >> 27 ^ std::to_integer<uint8_t>(c);
+  return hash << 16 ^ hash >> 16 ^ value_hash;
+}
+
+}  // namespace
+
+std::vector<EaEntry> inode_ea_entries(const Geometry& g, const Inode& inode) {
+  if (g.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return {};
+  const size_t at = EXT2_GOOD_OLD_INODE_SIZE + size_t{inode.large().i_extra_isize};
+  if (at + sizeof(uint32_t) > g.inode_size || load<uint32_t>(inode.raw(), at) != EXT2_EXT_ATTR_MAGIC) return {};
+  return entries_from(inode.raw(), at + sizeof(uint32_t));
+}
+
+std::vector<EaEntry> block_ea_entries(Bytes block) {
+  if (load<uint32_t>(block) != EXT2_EXT_ATTR_MAGIC) return {};
+  return entries_from(block, sizeof(ext2_ext_attr_header));
+}
+
+uint64_t charged_ea_clusters(const FileSystem& fs, const Inode& owner, const std::vector<EaEntry>& entries) {
+  const Geometry& g = fs.geometry;
+  const uint64_t cluster = uint64_t{g.block_size} << g.cluster_bits;
+  uint64_t clusters = 0;
+  std::vector<std::byte> raw(g.inode_size);
+  for (const EaEntry& e : entries) {
+    if (!e.value_inode || !read_inode(fs, e.value_inode, raw)) continue;
+    const auto& value = *reinterpret_cast<const ext2_inode*>(raw.data());
+    const bool lustre = ea_inode_entry_hash(e, value.i_atime) != e.hash && value.i_mtime == owner.number().value &&
+                        value.i_generation == owner.base().i_generation;
+    if (!lustre) clusters += (e.value_size + cluster - 1) / cluster;
+  }
+  return clusters;
+}
+
+Result<void> read_inode(const FileSystem& fs, InodeNo ino, MutableBytes raw) {
+  const Geometry& g = fs.geometry;
+  if (!g.valid_inode(ino)) return std::unexpected(Error{fmt::format("there is no inode {}", ino)});
+  const GroupNo group = g.group_of(ino);
+  const BlockNo table = fs.groups[group.value].inode_table;
+  if (!valid_location(g, group, table, g.itable_blocks))
+    return std::unexpected(Error{fmt::format("the inode table of group {} is not where it can be", group)});
+  const uint64_t at = uint64_t{ino - g.group_first_inode(group)} * g.inode_size;
+  std::vector<std::byte> block(g.block_size);
+  if (auto r = fs.blocks->read(table + at / g.block_size, block); !r) return r;
+  std::memcpy(raw.data(), block.data() + at % g.block_size, g.inode_size);
+  return {};
+}
+
+}  // namespace extscrub

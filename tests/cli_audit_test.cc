@@ -1,0 +1,148 @@
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli_support.h"
+#include "writeback/sidecar.h"
+
+using namespace extscrub;
+using namespace extscrub::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Audited {
+  TempDir directory;
+  fs::path image = write_ext_like(directory.path() / "disk.img");
+  Tool tool;
+
+  int status_of(Verdict verdict, std::vector<std::string> arguments = {}) {
+    answer_audits_with(tool, audit_with(verdict));
+    arguments.insert(arguments.begin(), "audit");
+    arguments.push_back(image);
+    return tool(arguments);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the exit status of an audit follows from the verdict") {
+  Audited a;
+  CHECK(a.status_of(Verdict::clean) == 0);
+  CHECK(a.status_of(Verdict::recoverable) == 0);
+  CHECK(a.status_of(Verdict::recoverable, {"--strict"}) == 4);
+  CHECK(a.status_of(Verdict::clean, {"--strict"}) == 0);
+  CHECK(a.status_of(Verdict::damaged) == 4);
+}
+
+TEST_CASE("the exit status of several images is ORed") {
+  Audited a;
+  CHECK(a.status_of(Verdict::damaged, {"/nonexistent/disk.img"}) == 12);
+}
+
+TEST_CASE("the last line of a report is the image and its verdict") {
+  Audited a;
+  CHECK(a.status_of(Verdict::clean) == 0);
+  CHECK(a.tool.printed() == a.image.string() + ": clean\n");
+  CHECK(a.tool.said().empty());
+}
+
+TEST_CASE("options of the command line reach the audit") {
+  Audited a;
+  AuditOptions seen;
+  uint64_t offset = 0;
+  a.tool.environment.engine.audit = [&](const Image& image, const Overlay*, const AuditOptions& options) {
+    seen = options;
+    offset = image.offset();
+    return audit_with(Verdict::clean);
+  };
+  REQUIRE(a.tool({"audit", "--jobs=3", "--superblock=8193", "--block-size=2048", "--offset=1K", a.image}) == 0);
+  CHECK(seen.jobs == 3);
+  CHECK(seen.superblock == 8193u);
+  CHECK(seen.block_size == 2048u);
+  CHECK(seen.progress != nullptr);
+  CHECK(offset == 1024);
+}
+
+TEST_CASE("an image that is mounted is audited with a warning") {
+  Audited a;
+  a.tool.environment.engine.in_use = [](const fs::path&) { return "it is mounted on /mnt"; };
+  CHECK(a.status_of(Verdict::clean) == 0);
+  CHECK(a.tool.said("extscrub: " + a.image.string() + ": warning: it is mounted on /mnt"));
+  CHECK(a.tool.printed(": clean\n"));
+}
+
+TEST_CASE("an image beside which a failed write is recorded is not called clean") {
+  Audited a;
+  write_file(sidecar_path(a.image), "write failed\n");
+  CHECK(a.status_of(Verdict::clean) == 8);
+  CHECK(a.tool.printed() == a.image.string() + ": errored\n");
+  CHECK(a.tool.said(".extscrub-errored"));
+}
+
+TEST_CASE("a signal during the audit ends the run with 32 and no verdict") {
+  Audited a;
+  a.tool.environment.engine.audit = [&](const Image&, const Overlay*, const AuditOptions& options) -> Result<Audit> {
+    CHECK_FALSE(options.progress->cancelled());
+    a.tool.stop = true;
+    CHECK(options.progress->cancelled());
+    return std::unexpected(Error{"cancelled", ECANCELED});
+  };
+  CHECK(a.tool({"audit", a.image, a.image}) == 32);
+  CHECK(a.tool.printed() == a.image.string() + ": no verdict\n");
+  CHECK(a.tool.said("1 of 2 images were not looked at"));
+}
+
+TEST_CASE("the reason an audit cannot be made is on standard error and in the JSON") {
+  Audited a;
+  a.tool.environment.engine.audit = [](const Image&, const Overlay*, const AuditOptions&) -> Result<Audit> {
+    return std::unexpected(Error{"the feature FEATURE_I31 is not known"});
+  };
+  CHECK(a.tool({"audit", "--format=json", a.image}) == 8);
+  CHECK(a.tool.said(": the feature FEATURE_I31 is not known\n"));
+  const auto image = nlohmann::json::parse(a.tool.printed())["images"][0];
+  CHECK(image["error"] == "the feature FEATURE_I31 is not known");
+  CHECK(image["verdict"] == "unreadable");
+  CHECK(image["exit_status"] == 8);
+}
+
+TEST_CASE("JSON of several images is one document") {
+  Audited a;
+  CHECK(a.status_of(Verdict::clean, {"--format=json", "/nonexistent/disk.img"}) == 8);
+  const auto document = nlohmann::json::parse(a.tool.printed());
+  REQUIRE(document["images"].size() == 2);
+  CHECK(document["images"][0]["verdict"] == "unreadable");
+  CHECK(document["images"][1]["verdict"] == "clean");
+  CHECK(document["images"][1]["exit_status"] == 0);
+}
+
+TEST_CASE("quiet prints nothing for clean images") {
+  Audited a;
+  CHECK(a.status_of(Verdict::clean, {"--quiet"}) == 0);
+  CHECK(a.tool.printed().empty());
+  CHECK(a.status_of(Verdict::damaged, {"--quiet"}) == 4);
+  CHECK(a.tool.printed() == a.image.string() + ": damaged\n");
+}
+
+TEST_CASE("colour by the usual rules") {
+  Audited a;
+  const auto colored = [&](std::vector<std::string> arguments = {}) {
+    (void)a.status_of(Verdict::damaged, std::move(arguments));
+    return a.tool.printed("\x1b[");
+  };
+  CHECK_FALSE(colored());
+  CHECK(colored({"--color=always"}));
+  a.tool.environment.out_is_terminal = true;
+  CHECK(colored());
+  CHECK_FALSE(colored({"--color=never"}));
+  a.tool.environment.no_color = true;
+  CHECK_FALSE(colored());
+  CHECK(colored({"--color=always"}));
+}
+
+TEST_CASE("a report that cannot be printed is an operational error") {
+  Audited a;
+  a.tool.out.setstate(std::ios::badbit);
+  CHECK(a.status_of(Verdict::clean) == 8);
+  CHECK(a.tool.said("standard output"));
+}

@@ -1,0 +1,115 @@
+#include <catch2/catch.hpp>
+
+#include "cli/options.h"
+
+using namespace extscrub;
+
+namespace {
+
+Options parsed(const std::vector<std::string>& arguments) {
+  const auto result = parse_options(arguments);
+  REQUIRE(std::holds_alternative<Options>(result));
+  return std::get<Options>(result);
+}
+
+Answer answered(const std::vector<std::string>& arguments) {
+  const auto result = parse_options(arguments);
+  REQUIRE(std::holds_alternative<Answer>(result));
+  return std::get<Answer>(result);
+}
+
+}  // namespace
+
+TEST_CASE("options not given have the defaults of the manual") {
+  const Options o = parsed({"scrub", "a.img", "b.img"});
+  CHECK(o.command == Command::scrub);
+  CHECK(o.images == std::vector<std::string>{"a.img", "b.img"});
+  CHECK(o.format == Format::text);
+  CHECK(o.repair == RepairPolicy::safe);
+  CHECK(o.queue == QueueKind::automatic);
+  CHECK(o.jobs == 0);
+  CHECK(o.offset == 0);
+  CHECK_FALSE(o.superblock.has_value());
+  CHECK_FALSE(o.dry_run);
+  CHECK_FALSE(o.force);
+}
+
+TEST_CASE("options of a scrub reach the run") {
+  const Options o = parsed({"scrub", "--repair=all", "--dry-run", "--queue", "threads", "--jobs=3", "--superblock",
+                            "32768", "--block-size=4096", "--format=json", "-o", "report", "--force", "x"});
+  CHECK(o.repair == RepairPolicy::all);
+  CHECK(o.dry_run);
+  CHECK(o.force);
+  CHECK(o.queue == QueueKind::threads);
+  CHECK(o.jobs == 3);
+  CHECK(o.superblock == 32768u);
+  CHECK(o.block_size == 4096u);
+  CHECK(o.format == Format::json);
+  CHECK(o.output == "report");
+}
+
+TEST_CASE("offset with a suffix counts in powers of 1024") {
+  const auto offset = [](const std::string& text) { return parsed({"audit", "--offset", text, "x"}).offset; };
+  CHECK(offset("512") == 512);
+  CHECK(offset("64K") == 65536);
+  CHECK(offset("1M") == 1048576);
+  CHECK(offset("1m") == 1048576);
+  CHECK(offset("3G") == 3ull << 30);
+  CHECK(offset("2T") == 2ull << 40);
+}
+
+TEST_CASE("a value that cannot be is a usage error that names the option") {
+  const auto [option, value] = GENERATE(table<std::string, std::string>({
+      {"--offset", "-5"},
+      {"--offset", "1X"},
+      {"--offset", "1MM"},
+      {"--offset", "99999999999999999999"},
+      {"--offset", "9000000T"},
+      {"--offset", ""},
+      {"--jobs", "0"},
+      {"--jobs", "-1"},
+      {"--jobs", "many"},
+      {"--superblock", "-1"},
+      {"--superblock", "1K"},
+      {"--block-size", "1000"},
+      {"--block-size", "512"},
+      {"--block-size", "131072"},
+      {"--format", "xml"},
+      {"--color", "sometimes"},
+      {"--progress", "x"},
+  }));
+  CAPTURE(option, value);
+  const Answer answer = answered({"audit", option + "=" + value, "x"});
+  CHECK(answer.status == 16);
+  CHECK(answer.text.find(option) != std::string::npos);
+}
+
+TEST_CASE("a command line that cannot be understood is answered with status 16") {
+  const std::vector<std::string> arguments = GENERATE(values<std::vector<std::string>>({
+      {},
+      {"frob"},
+      {"audit"},
+      {"explain"},
+      {"explain", "a", "b"},
+      {"checks", "x"},
+      {"audit", "--bogus", "x"},
+      {"audit", "--repair=all", "x"},
+      {"scrub", "--strict", "x"},
+      {"audit", "--quiet", "--verbose", "x"},
+      {"--jobs=2", "audit", "x"},
+  }));
+  const Answer answer = answered(arguments);
+  CHECK(answer.status == 16);
+  CHECK(answer.text.starts_with("extscrub: "));
+}
+
+TEST_CASE("an unknown command is named") {
+  CHECK(answered({"frob", "x.img"}).text.find("frob") != std::string::npos);
+}
+
+TEST_CASE("help and version are no errors") {
+  CHECK(answered({"--help"}).status == 0);
+  CHECK(answered({"audit", "--help"}).status == 0);
+  CHECK(answered({"--version"}).status == 0);
+  CHECK(answered({"--version"}).text.starts_with("extscrub "));
+}

@@ -1,0 +1,100 @@
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/output_file.h"
+#include "tests/cli_support.h"
+
+using namespace extscrub;
+using namespace extscrub::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+size_t files_in(const fs::path& directory) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(directory), {}));
+}
+
+}  // namespace
+
+TEST_CASE("a report has its name only when it is whole") {
+  const TempDir directory;
+  const fs::path path = write_file(directory.path() / "report", "old");
+  auto file = OutputFile::create(path);
+  REQUIRE(file);
+  CHECK(read_file(path) == "old");
+  REQUIRE(file->finish("new"));
+  CHECK(read_file(path) == "new");
+  CHECK(files_in(directory.path()) == 1);
+}
+
+TEST_CASE("a report that is given up leaves nothing behind") {
+  const TempDir directory;
+  { REQUIRE(OutputFile::create(directory.path() / "report")); }
+  CHECK(files_in(directory.path()) == 0);
+}
+
+TEST_CASE("a symbolic link to a report stays one") {
+  const TempDir directory;
+  write_file(directory.path() / "report", "old");
+  fs::create_symlink("report", directory.path() / "link");
+  auto file = OutputFile::create(directory.path() / "link");
+  REQUIRE(file);
+  REQUIRE(file->finish("new"));
+  CHECK(fs::is_symlink(directory.path() / "link"));
+  CHECK(read_file(directory.path() / "report") == "new");
+}
+
+TEST_CASE("a device is written to, not replaced") {
+  auto file = OutputFile::create("/dev/null");
+  REQUIRE(file);
+  CHECK(file->finish("text"));
+  CHECK(fs::is_character_file("/dev/null"));
+}
+
+TEST_CASE("a full disk is an error, and the old report stays") {
+  auto file = OutputFile::create("/dev/full");
+  REQUIRE(file);
+  const auto done = file->finish("text");
+  REQUIRE_FALSE(done);
+  CHECK(done.error().message.find("No space left on device") != std::string::npos);
+}
+
+TEST_CASE("the report of a run goes to the file and not to standard output") {
+  const TempDir directory;
+  const fs::path image = write_ext_like(directory.path() / "disk.img");
+  const fs::path report = directory.path() / "report";
+  Tool tool;
+  answer_audits_with(tool, audit_with(Verdict::clean));
+  CHECK(tool({"audit", "--output", report, image, image}) == 0);
+  CHECK(tool.printed().empty());
+  CHECK(read_file(report) == image.string() + ": clean\n" + image.string() + ": clean\n");
+  CHECK(tool({"audit", "--format=json", "--output", report, image}) == 0);
+  CHECK(nlohmann::json::parse(read_file(report))["images"].size() == 1);
+}
+
+TEST_CASE("a report can be written nowhere: no image is looked at") {
+  const TempDir directory;
+  const fs::path image = write_ext_like(directory.path() / "disk.img");
+  Tool tool;
+  bool audited = false;
+  tool.environment.engine.audit = [&](const Image&, const Overlay*, const AuditOptions&) {
+    audited = true;
+    return audit_with(Verdict::clean);
+  };
+  CHECK(tool({"audit", "--output", "/nonexistent/report", image}) == 8);
+  CHECK(tool.said("extscrub: /nonexistent/report: "));
+  CHECK(tool({"audit", "--output", directory.path(), image}) == 8);
+  CHECK_FALSE(audited);
+}
+
+TEST_CASE("a report cannot replace an image, by any of its names") {
+  const TempDir directory;
+  const fs::path image = write_ext_like(directory.path() / "disk.img");
+  const std::string bytes = read_file(image);
+  fs::create_symlink(image, directory.path() / "link");
+  Tool tool;
+  answer_audits_with(tool, audit_with(Verdict::clean));
+  CHECK(tool({"audit", "--output", image, image}) == 16);
+  CHECK(tool({"audit", "--output", directory.path() / "link", image}) == 16);
+  CHECK(read_file(image) == bytes);
+}

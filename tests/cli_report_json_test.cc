@@ -1,0 +1,116 @@
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/report.h"
+#include "tests/cli_support.h"
+
+using namespace extscrub;
+using extscrub::test::finding;
+using nlohmann::json;
+
+namespace {
+
+json images_of(ImageReport image, bool verbose = false) {
+  RunReport run{"scrub", {}};
+  run.images.push_back(std::move(image));
+  return json::parse(json_report(run, verbose));
+}
+
+ImageReport scrubbed() {
+  ImageReport image;
+  image.path = "disk.img";
+  image.offset = 1048576;
+  image.info = test::audit_with(Verdict::damaged).info;
+  image.info->features = {"has_journal", "extent"};
+  image.verdict = Verdict::repaired;
+  image.exit_status = 1;
+  Finding f = finding(Problem::block_bitmap_mismatch);
+  f.group = GroupNo(3);
+  f.block = BlockNo(9000);
+  f.block_count = 600;
+  f.expected = "in use";
+  f.found = "free";
+  f.repair = RepairState::made;
+  image.findings = {f};
+  image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, {{BlockNo(7), 1, 2}}};
+  image.writeback = CommitReport{};
+  image.writeback->outcome = CommitOutcome::committed;
+  image.writeback->receipts.push_back({BlockNo(7), 1, 2, true, true, true, 0});
+  image.statistics = AuditStatistics{};
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("the document names its schema and version") {
+  const json document = images_of(scrubbed());
+  CHECK(document["schema"] == "extscrub/1");
+  CHECK(document["version"].is_string());
+  CHECK(document["command"] == "scrub");
+  CHECK(document["images"].size() == 1);
+}
+
+TEST_CASE("an image has every key of the schema") {
+  const json image = images_of(scrubbed())["images"][0];
+  for (const char* key : {"path", "offset", "uuid", "label", "features", "geometry", "verdict", "exit_status", "error",
+                          "warnings", "findings", "repairs", "writeback", "statistics", "timings"})
+    CHECK(image.contains(key));
+  CHECK(image["offset"] == 1048576);
+  CHECK(image["verdict"] == "repaired");
+  CHECK(image["features"] == json({"has_journal", "extent"}));
+  CHECK(image["geometry"]["block_size"] == 1024);
+  CHECK(image["repairs"]["blocks"][0]["crc32c_after"] == "00000002");
+  CHECK(image["writeback"]["outcome"] == "committed");
+}
+
+TEST_CASE("a finding has every field, null where there is nothing") {
+  const json f = images_of(scrubbed())["images"][0]["findings"][0];
+  CHECK(f["code"] == "block-bitmap-mismatch");
+  CHECK(f["severity"] == "error");
+  CHECK(f["repair_class"] == "safe");
+  CHECK(f["repair"] == "made");
+  CHECK(f["group"] == 3);
+  CHECK(f["block"] == 9000);
+  CHECK(f["block_count"] == 600);
+  CHECK(f["expected"] == "in use");
+  for (const char* key : {"inode", "path", "logical", "field"}) {
+    REQUIRE(f.contains(key));
+    CHECK(f[key].is_null());
+  }
+}
+
+TEST_CASE("receipts of the write-back come with verbose") {
+  CHECK_FALSE(images_of(scrubbed())["images"][0]["writeback"].contains("receipts"));
+  CHECK(images_of(scrubbed(), true)["images"][0]["writeback"]["receipts"][0]["block"] == 7);
+}
+
+TEST_CASE("an image that could not be read has its reason, and null for the rest") {
+  ImageReport image;
+  image.path = "none.img";
+  image.verdict = Verdict::unreadable;
+  image.exit_status = 8;
+  image.error = "cannot open";
+  const json j = images_of(image)["images"][0];
+  CHECK(j["error"] == "cannot open");
+  CHECK(j["uuid"].is_null());
+  CHECK(j["geometry"].is_null());
+  CHECK(j["writeback"].is_null());
+  CHECK(j["findings"].empty());
+}
+
+TEST_CASE("a label of any bytes makes a valid document of plain ASCII") {
+  ImageReport image = scrubbed();
+  image.info->label = "caf\xe9\x1b[31m";
+  image.findings[0].path = "/ü\u202E";
+  const std::string text = json_report({"audit", {image}}, false);
+  CHECK(std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); }));
+  const json j = json::parse(text)["images"][0];
+  CHECK(j["label"] == "caf\\xe9\\x1b[31m");
+  CHECK(j["findings"][0]["path"] == "/ü\u202E");
+}
+
+TEST_CASE("the catalogue as JSON lists every problem") {
+  const json document = json::parse(json_checks());
+  CHECK(document["schema"] == "extscrub/1");
+  CHECK(document["problems"].size() == problem_catalogue().size());
+}

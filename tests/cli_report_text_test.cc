@@ -1,0 +1,138 @@
+#include <catch2/catch.hpp>
+
+#include "cli/report.h"
+#include "tests/cli_support.h"
+
+using namespace extscrub;
+using extscrub::test::finding;
+
+namespace {
+
+ImageReport report_with(Verdict verdict, std::vector<Finding> findings) {
+  ImageReport report;
+  report.path = "disk.img";
+  report.verdict = verdict;
+  report.findings = std::move(findings);
+  return report;
+}
+
+std::string last_line(const std::string& text) {
+  const size_t end = text.find_last_not_of('\n');
+  const size_t begin = text.rfind('\n', end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin));
+}
+
+Finding wrong_blocks(RepairState state = RepairState::none) {
+  Finding f = finding(Problem::inode_blocks);
+  f.group = GroupNo(0);
+  f.inode = InodeNo(12);
+  f.path = "/etc/passwd";
+  f.field = "i_blocks";
+  f.expected = "8";
+  f.found = "16";
+  f.repair = state;
+  return f;
+}
+
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a clean image is one line") {
+  CHECK(text_report(report_with(Verdict::clean, {}), {}) == "disk.img: clean\n");
+}
+
+TEST_CASE("a finding's line has its place, code, values and what is done about it") {
+  const std::string text = text_report(report_with(Verdict::damaged, {wrong_blocks()}), {});
+  CHECK(text ==
+        "disk.img\n"
+        "  error   group 0, inode 12 (/etc/passwd), i_blocks: inode-blocks-count: i_blocks is wrong: expected 8, found "
+        "16 "
+        "[`extscrub scrub` repairs it]\n"
+        "disk.img: damaged (1 error)\n");
+}
+
+TEST_CASE("the line says what became of the repair") {
+  const auto line = [](RepairState state, Problem problem, RepairPolicy policy) {
+    Finding f = wrong_blocks(state);
+    f.problem = problem;
+    ImageReport report = report_with(Verdict::damaged, {f});
+    report.repairs = RepairReport{policy, false, false, 1, {}};
+    return text_report(report, {});
+  };
+  CHECK(has(line(RepairState::made, Problem::inode_blocks, RepairPolicy::safe), "[repaired]"));
+  CHECK(has(line(RepairState::staged, Problem::inode_blocks, RepairPolicy::safe), "[would be repaired]"));
+  CHECK(has(line(RepairState::left, Problem::inode_blocks, RepairPolicy::safe), "[not repaired]"));
+  CHECK(has(line(RepairState::left, Problem::extent_header, RepairPolicy::safe), "[no repair yet]"));
+  CHECK(has(line(RepairState::none, Problem::inode_blocks, RepairPolicy::none), "[`extscrub scrub` repairs it]"));
+}
+
+TEST_CASE("a run of blocks is one line with its count, and with verbose a line each") {
+  std::vector<Finding> findings;
+  for (uint64_t block = 9000; block < 9600; ++block) {
+    Finding f = finding(Problem::block_bitmap_mismatch);
+    f.group = GroupNo(1);
+    f.block = BlockNo(block);
+    f.expected = "in use";
+    f.found = "free";
+    findings.push_back(f);
+  }
+  const ImageReport report = report_with(Verdict::damaged, findings);
+  const std::string text = text_report(report, {});
+  CHECK(has(text, "group 1, blocks 9000-9599 (600): block-bitmap-mismatch"));
+  CHECK(std::ranges::count(text, '\n') == 3);
+  CHECK(last_line(text) == "disk.img: damaged (600 errors)");
+  const std::string verbose = text_report(report, {.verbose = true});
+  CHECK(std::ranges::count(verbose, '\n') == 602);
+  CHECK(has(verbose, "block 9599:"));
+}
+
+TEST_CASE("quiet leaves out clean images and everything but the verdict of the others") {
+  CHECK(text_report(report_with(Verdict::clean, {}), {.quiet = true}).empty());
+  CHECK(text_report(report_with(Verdict::damaged, {wrong_blocks()}), {.quiet = true}) ==
+        "disk.img: damaged (1 error)\n");
+}
+
+TEST_CASE("the summary counts by severity and by what became of the repairs") {
+  Finding note = finding(Problem::superblock_past_errors);
+  Finding warning = finding(Problem::superblock_backup_bad);
+  warning.repair = RepairState::left;
+  const std::string text =
+      text_report(report_with(Verdict::repaired, {note, warning, wrong_blocks(RepairState::made)}), {});
+  CHECK(last_line(text) == "disk.img: repaired (1 error, 1 warning, 1 note; 1 repaired, 1 left)");
+}
+
+TEST_CASE("a dry run lists the blocks with their checksums") {
+  ImageReport report = report_with(Verdict::damaged, {wrong_blocks(RepairState::staged)});
+  report.repairs = RepairReport{RepairPolicy::safe, true, true, 1, {{BlockNo(1059), 0x12345678, 0x00abcdef}}};
+  CHECK(has(text_report(report, {}), "would write block 1059: crc32c 12345678 -> 00abcdef\n"));
+}
+
+TEST_CASE("colour only when it is asked for") {
+  const ImageReport report = report_with(Verdict::damaged, {wrong_blocks()});
+  CHECK_FALSE(has(text_report(report, {}), "\x1b"));
+  CHECK(has(text_report(report, {.color = true}), "\x1b["));
+}
+
+TEST_CASE("a path from the image cannot move the cursor") {
+  Finding f = wrong_blocks();
+  f.path = "/a\x1b[2Jb";
+  ImageReport report = report_with(Verdict::damaged, {f});
+  report.path = "di\nsk.img";
+  const std::string text = text_report(report, {});
+  CHECK_FALSE(has(text, "\x1b"));
+  CHECK(has(text, "(/a\\x1b[2Jb)"));
+  CHECK(last_line(text).starts_with("di\\nsk.img: "));
+}
+
+TEST_CASE("times and rates stand only in the verbose report") {
+  ImageReport report = report_with(Verdict::damaged, {wrong_blocks()});
+  report.statistics = AuditStatistics{10, 2, 100, 4096, Seconds(1.5)};
+  const std::string text = text_report(report, {});
+  report.statistics->seconds = Seconds(3);
+  report.timings.total = Seconds(9);
+  CHECK(text_report(report, {}) == text);
+  CHECK(has(text_report(report, {.verbose = true}), "3.00 s"));
+}

@@ -1,0 +1,173 @@
+// Damage to the superblock, its backups, and the inodes it names.
+#include <fmt/format.h>
+
+#include <cstddef>
+
+#include "tests/damage/scenario.h"
+
+namespace extscrub::test {
+
+namespace {
+
+template <class T>
+void poke_superblock(const TestImage& image, T ext2_super_block::*field, auto value, uint64_t block_offset = 0) {
+  image.patch<ext2_super_block>(block_offset ? block_offset : kSuperblockOffset,
+                                [&](ext2_super_block& super) { super.*field = static_cast<T>(value); });
+}
+
+uint64_t backup_offset(const TestImage& image, uint32_t group) {
+  const ext2_super_block super = image.superblock();
+  return image.offset(super.s_first_data_block + uint64_t{group} * super.s_blocks_per_group);
+}
+
+using enum Problem;
+
+const Scenario kScenarios[] = {
+    {superblock_primary_bad, "primary superblock without its magic number", "ext4-1k",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_magic, 0);
+       return Place{};
+     }},
+    {superblock_primary_bad, "primary superblock overwritten with zeros", "ext2-1k",
+     [](const TestImage& image) {
+       image.fill(kSuperblockOffset, kSuperblockSize, std::byte{0});
+       return Place{};
+     }},
+    {superblock_checksum, "superblock changed without being sealed, no backup to go by", "ext4-1group",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_mnt_count, 77);
+       return Place{};
+     }},
+    {superblock_field, "reserved blocks are more than the file system has", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("ssv r_blocks_count 40000000");
+       return Place{.field = "s_r_blocks_count"};
+     }},
+    {superblock_reserved_gdt,
+     "reserved group descriptor blocks without resize_inode",
+     "ext4-metabg",
+     [](const TestImage& image) {
+       image.debugfs("ssv reserved_gdt_blocks 5");
+       return Place{};
+     },
+     {superblock_backup_bad, block_bitmap_mismatch, superblock_free_blocks, group_free_blocks}},
+    {superblock_resize_inode,
+     "resize inode is empty",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("clri <7>");
+       return Place{};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks}},
+    {superblock_resize_inode,
+     "resize inode lists a reserved block twice",
+     "ext2-1k",
+     [](const TestImage& image) {
+       const uint64_t dind = image.peek<uint32_t>(image.map_offset(EXT2_RESIZE_INO) + EXT2_DIND_BLOCK * 4);
+       uint64_t at = image.offset(dind);
+       while (image.peek<uint32_t>(at) == 0) at += 4;
+       image.poke<uint32_t>(at + 4, image.peek<uint32_t>(at));
+       return Place{};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, map_loop, inode_blocks,
+      block_multiply_claimed}},
+    {superblock_free_blocks, "superblock counts five free blocks", "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv free_blocks_count 5");
+       return Place{.field = "s_free_blocks_count"};
+     }},
+    {superblock_free_inodes, "superblock counts five free inodes", "ext2-4k",
+     [](const TestImage& image) {
+       image.debugfs("ssv free_inodes_count 5");
+       return Place{.field = "s_free_inodes_count"};
+     }},
+    {superblock_not_clean,
+     "superblock without the valid bit",
+     "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv state 0");
+       return Place{};
+     },
+     {},
+     true},
+    {superblock_error_mark,
+     "superblock with the error mark",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv state 3");
+       return Place{};
+     },
+     {},
+     true},
+    {superblock_past_errors,
+     "superblock tells of past errors",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv error_count 3");
+       image.debugfs("ssv first_error_time 20200101000000");
+       return Place{};
+     },
+     {},
+     true},
+    {superblock_backup_bad,
+     "backup superblock overwritten with zeros",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.fill(backup_offset(image, 1), kSuperblockSize, std::byte{0});
+       return Place{.group = 1};
+     },
+     {},
+     true},
+    {superblock_backup_bad,
+     "backup superblock with another number of blocks",
+     "ext2-4k",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_blocks_count, 4096, backup_offset(image, 1));
+       return Place{.group = 1};
+     },
+     {},
+     true},
+    {superblock_backup_bad,
+     "backup superblock changed without being sealed",
+     "ext4-1k",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_mnt_count, 77, backup_offset(image, 1));
+       return Place{.group = 1};
+     },
+     {},
+     true},
+    {superblock_uuid_zero,
+     "file system without a UUID",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("ssv uuid clear");
+       return Place{};
+     },
+     {superblock_backup_bad},
+     true},
+    {journal_needs_recovery,
+     "journal with changes to replay",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("feature needs_recovery");
+       return Place{};
+     },
+     {},
+     true},
+    {journal_inode_missing,
+     "journal inode is empty",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("clri <8>");
+       return Place{};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks}},
+};
+
+}  // namespace
+
+std::span<const Scenario> superblock_damage() {
+  return kScenarios;
+}
+
+}  // namespace extscrub::test

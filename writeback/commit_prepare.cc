@@ -1,0 +1,188 @@
+// The part of a commit before its first write: everything that may refuse.
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "scan/crc.h"
+#include "writeback/commit_run.h"
+#include "writeback/error_mark.h"
+
+namespace extscrub {
+
+namespace {
+
+bool equal(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
+
+uint64_t room_behind(uint64_t size, uint64_t offset) { return size > offset ? size - offset : 0; }
+
+}  // namespace
+
+CommitRun::CommitRun(const CommitRequest& request, WriteDevice& device, WriteQueue& queue, CommitReport& report)
+    : request_(request),
+      device_(device),
+      queue_(queue),
+      report_(report),
+      shape_{{request.offset, room_behind(device.size(), request.offset)}, request.block_size, device.alignment()},
+      held_blocks_(request.blocks.size()),
+      truth_(request.blocks, shape_) {
+  report_.queue = queue.kind();
+  report_.direct_io = device.direct();
+}
+
+bool CommitRun::prepare() {
+  if (!check_request()) return false;
+  find_held_blocks();
+  pieces_ = plan_pieces(request_.blocks, held_blocks_, shape_);
+  uint64_t longest = std::max(superblock_.piece.extent.length, uint64_t{request_.block_size});
+  if (journal_) longest = std::max(longest, journal_->piece.extent.length);
+  for (const Piece& piece : pieces_) longest = std::max(longest, piece.extent.length);
+  scratch_ = AlignedBuffer(longest);
+  expected_ = AlignedBuffer(longest);
+  if (!read_before_images()) return false;
+
+  if (request_.blocks.empty() && equal(superblock_.truth(), request_.final_superblock)) {
+    report_.outcome = CommitOutcome::nothing_to_do;
+    return false;
+  }
+  if (cancelled()) {
+    report_.outcome = CommitOutcome::cancelled;
+    report_.message = request_.path.string() + " is untouched: stopped before the first write";
+    return false;
+  }
+  make_receipts();
+  truth_.hold(superblock_);
+  if (journal_) truth_.hold(*journal_);
+  writer_.emplace(queue_, latch_, shape_.alignment, longest);
+  worker_.emplace(latch_, [this](const FailureSummary& failures) { write_mark(failures); });
+  return true;
+}
+
+bool CommitRun::check_request() {
+  const auto block_size = request_.block_size;
+  if (!std::has_single_bit(block_size) || block_size < 1024 || block_size > 65536)
+    return refuse(fmt::format("{} cannot be written with blocks of {} bytes", request_.path.string(), block_size), EINVAL);
+  if (shape_.image.length < kSuperblockOffset + kSuperblockSize)
+    return refuse(fmt::format("{} ends before its superblock does", request_.path.string()), EINVAL);
+  const uint64_t block_count = (shape_.image.length + block_size - 1) / block_size;
+  const StagedBlock* last = nullptr;
+  for (const StagedBlock& staged : request_.blocks) {
+    if (staged.block.value >= block_count)
+      return refuse(fmt::format("block {} lies behind the end of {}", staged.block, request_.path.string()), EINVAL);
+    if ((last != nullptr && staged.block <= last->block) || staged.before.size() != block_size ||
+        staged.after.size() != block_size)
+      return refuse(fmt::format("block {} is not staged as a block of {}", staged.block, request_.path.string()), EINVAL);
+    last = &staged;
+  }
+  if (request_.journal_superblock && request_.journal_superblock->value >= shape_.image.length / block_size)
+    return refuse(fmt::format("the journal's superblock lies behind the end of {}", request_.path.string()), EINVAL);
+  return true;
+}
+
+// The superblock goes out by itself, and so does the block that holds nothing else that changes: block 1 with blocks
+// of 1024 bytes, block 0 of others when only the superblock inside it differs.
+void CommitRun::find_held_blocks() {
+  const BlockNo superblock_block(kSuperblockOffset / request_.block_size);
+  const size_t inside = kSuperblockOffset % request_.block_size;
+  const auto as_held = [this](BlockNo block, Extent extent) {
+    HeldRange range;
+    range.block = block;
+    range.extent = extent;
+    range.piece.extent = shape_.widened(extent);
+    range.piece.whole = range.piece.extent.length == extent.length;
+    range.bytes.resize(extent.length);
+    range.out = AlignedBuffer(range.piece.extent.length);
+    return range;
+  };
+  superblock_ = as_held(superblock_block, {shape_.image.at + kSuperblockOffset, kSuperblockSize});
+  if (request_.journal_superblock && *request_.journal_superblock != superblock_block)
+    journal_ = as_held(*request_.journal_superblock, shape_.extent_of(*request_.journal_superblock));
+
+  for (size_t i = 0; i < request_.blocks.size(); ++i) {
+    const StagedBlock& staged = request_.blocks[i];
+    if (staged.block == superblock_block) {
+      const size_t behind = inside + kSuperblockSize;
+      held_blocks_[i] = equal(staged.before.first(inside), staged.after.first(inside)) &&
+                        equal(staged.before.subspan(behind), staged.after.subspan(behind));
+    }
+    if (journal_ && staged.block == journal_->block) held_blocks_[i] = true;
+  }
+}
+
+bool CommitRun::read_before_images() {
+  for (Piece& piece : pieces_) {
+    const MutableBytes bytes = scratch_.first(piece.extent.length);
+    if (const int error = read_fully(device_, piece.extent.at, bytes)) return refuse_read(error, piece.extent);
+    for (size_t i = piece.first; i < piece.first + piece.count; ++i)
+      if (!held_blocks_[i] && !compare_before(i, piece.extent, bytes)) return false;
+    if (!piece.whole) piece.base.assign(bytes.begin(), bytes.end());
+  }
+  for (size_t i = 0; i < request_.blocks.size(); ++i) {
+    if (!held_blocks_[i]) continue;
+    const Extent extent = shape_.extent_of(request_.blocks[i].block);
+    const MutableBytes bytes = scratch_.first(extent.length);
+    if (const int error = read_fully(device_, extent.at, bytes)) return refuse_read(error, extent);
+    if (!compare_before(i, extent, bytes)) return false;
+  }
+  if (!read_held(superblock_) || (journal_ && !read_held(*journal_))) return false;
+  if (!journal_) return true;
+  // Not staged, and nobody will replay it: then it is no business of this commit.
+  const bool staged = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block) != request_.blocks.end();
+  if (!staged && !replay_due()) journal_.reset();
+  if (journal_) journal_before_ = journal_->bytes;
+  return true;
+}
+
+bool CommitRun::compare_before(size_t index, Extent read_extent, Bytes read_bytes) {
+  const StagedBlock& staged = request_.blocks[index];
+  const Extent extent = shape_.extent_of(staged.block);
+  if (equal(read_bytes.subspan(extent.at - read_extent.at, extent.length), staged.before.first(extent.length))) return true;
+  report_.error_block = staged.block;
+  return refuse(fmt::format("{} is untouched: block {} has changed since it was read, so somebody else writes to the "
+                            "image; scrub it again once nobody does",
+                            request_.path.string(), staged.block));
+}
+
+bool CommitRun::read_held(HeldRange& range) {
+  const MutableBytes bytes = scratch_.first(range.piece.extent.length);
+  if (const int error = read_fully(device_, range.piece.extent.at, bytes)) return refuse_read(error, range.piece.extent);
+  if (!range.piece.whole) range.piece.base.assign(bytes.begin(), bytes.end());
+  const Bytes own = bytes.subspan(range.extent.at - range.piece.extent.at, range.extent.length);
+  range.bytes.assign(own.begin(), own.end());
+  return true;
+}
+
+bool CommitRun::refuse(std::string message, int error) {
+  report_.outcome = CommitOutcome::refused;
+  report_.message = std::move(message);
+  report_.error = error;
+  return false;
+}
+
+bool CommitRun::refuse_read(int error, Extent extent) {
+  report_.error_block = block_of_byte(extent.at);
+  return refuse(system_error(fmt::format("{} is untouched: cannot read block {}", request_.path.string(),
+                                         *report_.error_block),
+                             error)
+                    .message,
+                error);
+}
+
+void CommitRun::make_receipts() {
+  for (const StagedBlock& staged : request_.blocks) {
+    Receipt receipt;
+    receipt.block = staged.block;
+    receipt.before_crc = crc32c(~0u, staged.before);
+    receipt.after_crc = crc32c(~0u, staged.after);
+    if (staged.block == superblock_.block) {
+      const size_t inside = kSuperblockOffset % request_.block_size;
+      receipt.after_crc = crc32c(~0u, staged.after.first(inside));
+      receipt.after_crc = crc32c(receipt.after_crc, request_.final_superblock);
+      receipt.after_crc = crc32c(receipt.after_crc, staged.after.subspan(inside + kSuperblockSize));
+    }
+    report_.receipts.push_back(receipt);
+  }
+}
+
+}  // namespace extscrub

@@ -1,0 +1,103 @@
+// One commit in hand: its steps, in the order commit_on() calls them, and what it knows of them. After a step that
+// returns false no other step is taken, only settle().
+// For one thread; the error worker joins in when nothing else runs any more.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "writeback/async_writer.h"
+#include "writeback/commit.h"
+#include "writeback/error_worker.h"
+#include "writeback/memory_truth.h"
+
+namespace extscrub {
+
+class CommitRun final : WriteClient {
+ public:
+  // All must outlive the run. Nothing is read or written yet.
+  CommitRun(const CommitRequest& request, WriteDevice& device, WriteQueue& queue, CommitReport& report);
+  CommitRun(const CommitRun&) = delete;
+  CommitRun& operator=(const CommitRun&) = delete;
+
+  // Reads what the commit will write over, compares it with the before-images, sets up everything that could fail for
+  // want of memory or threads. False: refused, or nothing to do; the report says which, the image is untouched.
+  [[nodiscard]] bool prepare();
+
+  [[nodiscard]] bool arm();
+  [[nodiscard]] bool write_blocks();
+  [[nodiscard]] bool read_back();
+  [[nodiscard]] bool finish();
+
+  // Something failed that no step has seen (out of memory).
+  void fail(int error, CommitStep step, std::optional<BlockNo> block = std::nullopt);
+
+  // Nothing is in flight any more: waits for the error mark if one is due, and completes the report.
+  void settle();
+
+ private:
+  // Preparing; each refuses by itself.
+  bool check_request();
+  void find_held_blocks();
+  bool read_before_images();
+  bool compare_before(size_t index, Extent read_extent, Bytes read_bytes);
+  bool read_held(HeldRange& range);
+  bool refuse(std::string message, int error = 0);
+  bool refuse_read(int error, Extent extent);
+  void make_receipts();
+
+  // The image's superblock has RECOVER, and the journal's superblock is at hand.
+  [[nodiscard]] bool replay_due();
+
+  // The steps' parts; each fails by itself.
+  bool write_wave(bool second);
+  bool write_unaligned_pieces();
+  bool write_held(HeldRange& range, CommitStep step);
+  bool check_held(HeldRange& range, CommitStep step);
+  bool flush(CommitStep step);
+  bool piece_reads_back(const Piece& piece);
+  bool stop_if_cancelled();
+  void finish_receipt(BlockNo block);
+
+  // The error worker's.
+  void write_mark(const FailureSummary& failures) noexcept;
+  bool put_mark();
+  int put_held(HeldRange& range);
+  int held_reads_back(HeldRange& range);
+  int flush_device();
+  void write_mark_beside(const FailureSummary& failures);
+
+  // WriteClient
+  void compose(size_t job, MutableBytes out) override;
+  void finished(size_t job, int error) override;
+  BlockNo block_at(size_t job, size_t done) const override;
+  bool cancelled() const override;
+
+  void piece_finished(const Piece& piece, int error);
+  BlockNo block_of_byte(uint64_t at) const;
+  std::string failure_message(const FailureSummary& failures) const;
+
+  const CommitRequest& request_;
+  WriteDevice& device_;
+  WriteQueue& queue_;
+  CommitReport& report_;
+  ImageShape shape_;
+  std::vector<bool> held_blocks_;     // of the request: go out by themselves, not in a piece
+  MemoryTruth truth_;
+  HeldRange superblock_;
+  std::optional<HeldRange> journal_;  // the journal's superblock, where it has to be written
+  std::vector<std::byte> journal_before_;
+  std::vector<Piece> pieces_;
+  std::vector<size_t> wave_;          // the pieces of the wave in hand, by job
+  AlignedBuffer scratch_, expected_;  // of the longest piece
+  bool stopped_ = false;              // cancelled
+  std::string sidecar_error_;
+  ErrorLatch latch_;
+  std::optional<AsyncWriter> writer_;
+  std::optional<ErrorWorker> worker_;  // last, so that it goes first: it uses all of the above
+};
+
+// commit() on a device and a queue that are there already; tests put in ones that fail.
+[[nodiscard]] CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQueue& queue);
+
+}  // namespace extscrub
