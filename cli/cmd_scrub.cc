@@ -156,7 +156,11 @@ void scrub_image(ImageReport& report, const Options& options, const Environment&
   report.repairs = repair_report(*plan, staged, options);
   if (staged.empty()) return settle(report.findings, RepairState::left);
   if (options.dry_run) return;
-  if (environment.stopped()) return take_unfinished(report, {.outcome = CommitOutcome::cancelled});
+  if (environment.stopped()) {
+    CommitReport cancelled;
+    cancelled.outcome = CommitOutcome::cancelled;
+    return take_unfinished(report, cancelled);
+  }
   write_repairs(report, *plan, std::move(staged), *lock, options, environment, progress);
 }
 

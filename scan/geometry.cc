@@ -1,6 +1,8 @@
 #include "scan/geometry.h"
 
+extern "C" {
 #include <e2p/e2p.h>
+}
 #include <fmt/format.h>
 
 #include <bit>

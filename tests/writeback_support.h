@@ -228,6 +228,7 @@ class FaultyDevice final : public WriteDevice {
 
   uint64_t size() const override { return device_.size(); }
   bool direct() const override { return device_.direct(); }
+  bool suits_io_uring() const override { return device_.suits_io_uring(); }
   uint32_t alignment() const override { return std::max(alignment_, device_.alignment()); }
   int descriptor() const override { return device_.descriptor(); }
 

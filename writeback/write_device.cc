@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -58,11 +60,15 @@ uint32_t direct_alignment(int fd) {
 class FileDevice final : public WriteDevice {
  public:
   FileDevice(Descriptor direct, Descriptor synced, uint64_t size, uint32_t alignment)
-      : direct_(std::move(direct)), synced_(std::move(synced)), size_(size), alignment_(alignment) {}
+      : direct_(std::move(direct)), synced_(std::move(synced)), size_(size), alignment_(alignment) {
+    struct statfs fs;
+    on_fuse_ = ::fstatfs(synced_.get(), &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
+  }
 
   uint64_t size() const override { return size_; }
   bool direct() const override { return direct_.get() >= 0; }
   uint32_t alignment() const override { return direct() ? alignment_ : 1; }
+  bool suits_io_uring() const override { return direct() && !on_fuse_; }
   int descriptor() const override { return direct() ? direct_.get() : synced_.get(); }
 
   ssize_t write(uint64_t at, Bytes bytes) override {
@@ -107,6 +113,7 @@ class FileDevice final : public WriteDevice {
   Descriptor synced_;  // O_DSYNC: everything without O_DIRECT; with it, the odd ends
   uint64_t size_;
   uint32_t alignment_;
+  bool on_fuse_ = false;
 };
 
 Result<uint64_t> device_size(int fd, const std::filesystem::path& path) {

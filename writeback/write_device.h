@@ -23,6 +23,10 @@ class WriteDevice {
   // What offset and length of a direct write must be multiples of, in bytes; 1 when direct() is false.
   [[nodiscard]] virtual uint32_t alignment() const = 0;
 
+  // A completion of io_uring says the same as pwrite(2) would. Not so on FUSE, where the kernel makes EIO of a short
+  // asynchronous write, nor without O_DIRECT, where nothing is asynchronous.
+  [[nodiscard]] virtual bool suits_io_uring() const { return direct(); }
+
   // The descriptor for io_uring; takes aligned writes only.
   [[nodiscard]] virtual int descriptor() const = 0;
 

@@ -3,9 +3,8 @@
 namespace extscrub {
 
 Result<std::unique_ptr<WriteQueue>> make_queue(QueueKind kind, WriteDevice& device, unsigned depth) {
-  // Buffered writes block in io_uring's own worker threads anyway, so without O_DIRECT ours do as well.
   if (kind == QueueKind::io_uring) return make_uring_queue(device, depth);
-  if (kind == QueueKind::automatic && device.direct())
+  if (kind == QueueKind::automatic && device.suits_io_uring())
     if (auto queue = make_uring_queue(device, depth)) return queue;
   return make_thread_queue(device, depth);
 }

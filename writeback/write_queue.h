@@ -1,5 +1,5 @@
 // A submission queue for aligned writes: buffers go in, completions come out in any order. Two kinds that do the same:
-// io_uring, and threads with pwrite(2) where io_uring is not allowed (seccomp, sysctl) or there is no O_DIRECT.
+// io_uring, and threads with pwrite(2) where io_uring is not allowed (seccomp, sysctl) or it does not suit the device (no O_DIRECT, FUSE).
 // A queue belongs to one thread, which both submits and reaps. Tests put a decorator in its place that breaks things.
 #pragma once
 
@@ -42,7 +42,7 @@ class WriteQueue {
 
 inline constexpr unsigned kQueueDepth = 32;
 
-// The queue `kind` asks for; `automatic` takes io_uring with O_DIRECT where it is allowed, threads otherwise.
+// The queue `kind` asks for; `automatic` takes io_uring where it is allowed and suits the device, threads otherwise.
 // The device must outlive it. Errors: it cannot be set up.
 [[nodiscard]] Result<std::unique_ptr<WriteQueue>> make_queue(QueueKind kind, WriteDevice& device,
                                                              unsigned depth = kQueueDepth);
