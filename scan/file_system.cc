@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "scan/bad_blocks.h"
 #include "scan/checksum.h"
 
 namespace extscrub {
@@ -121,7 +122,9 @@ void load_descriptors(FileSystem& fs) {
       d.readable = readable;
     }
   }
-  fs.metadata = MetadataMap::build(g, fs.groups);
+  const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);
+  fs.metadata = MetadataMap::build(g, fs.groups, BlockNo(mmp ? fs.super.s_mmp_block : 0));
+  fs.bad_blocks = read_bad_blocks(fs);
 }
 
 Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group) {

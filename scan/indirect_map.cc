@@ -52,7 +52,8 @@ void MapWalker::map_block(BlockNo block, uint64_t logical, BlockNo node) {
   if (!fs_.geometry.contains(block)) return defect(MapDefectKind::out_of_range, node, logical, block);
   if (logical >= logical_limit()) defect(MapDefectKind::too_far, node, logical, block, logical_limit(), logical);
   const uint64_t mask = (uint64_t{1} << fs_.geometry.cluster_bits) - 1;
-  if ((block.value ^ logical) & mask) defect(MapDefectKind::cluster, node, logical, block, logical & mask, block.value & mask);
+  const bool by_block = inode_->number().value == EXT2_RESIZE_INO || inode_->number().value == EXT2_BAD_INO;
+  if (!by_block && (block.value ^ logical) & mask) defect(MapDefectKind::cluster, node, logical, block, logical & mask, block.value & mask);
   if (pending_.count > 0 && block == pending_.physical + pending_.count && logical == pending_.logical + pending_.count &&
       pending_.count < kLongestRun) {
     ++pending_.count;

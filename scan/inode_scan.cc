@@ -46,14 +46,20 @@ std::vector<Piece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>
   return pieces;
 }
 
-// Reads a piece; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
+bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_search(fs.bad_blocks, block); }
+
+// Reads a piece without the blocks that are listed as bad; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
 // whether it holds what the image has.
 std::vector<bool> read_piece(const FileSystem& fs, const Piece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
   std::vector<bool> good(piece.blocks, true);
-  if (fs.blocks->read(piece.block, out)) return good;
+  bool any_bad = false;
+  for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)
+    if (is_bad(fs, piece.block + i)) good[i] = false, any_bad = true;
+  if (!any_bad && fs.blocks->read(piece.block, out)) return good;
   const uint32_t size = fs.geometry.block_size;
   for (uint32_t i = 0; i < piece.blocks; ++i) {
     const BlockNo at = piece.block + i;
+    if (!good[i]) continue;
     if (auto r = fs.blocks->read(at, out.subspan(size_t{i} * size, size)); !r) {
       good[i] = false;
       failures.push_back({at, piece.group, MetadataKind::inode_table, r.error()});
@@ -115,11 +121,16 @@ class Claimer : public RunSink {
 
   void data(const Run& run, bool shares_first_cluster) override {
     // The resize inode lists the blocks reserved for group descriptors, which the metadata map has claimed.
-    if (resize_inode) return;
+    if (own == EXT2_RESIZE_INO) return;
+    // A bad block may well lie in the file system's own metadata, which has claimed it.
+    if (own == EXT2_BAD_INO)
+      for (uint32_t i = 0; i < run.count; ++i)
+        if (!metadata->find(run.physical + i)) claim_blocks(run.physical + i, 1, false);
+    if (own == EXT2_BAD_INO) return;
     claim_blocks(run.physical, run.count, shares_first_cluster);
   }
   void node(BlockNo block) override {
-    if (resize_inode && metadata && metadata->find(block)) return;
+    if (own == EXT2_RESIZE_INO && metadata->find(block)) return;
     claim_blocks(block, 1, false);
   }
 
@@ -140,7 +151,7 @@ class Claimer : public RunSink {
     }
   }
 
-  bool resize_inode = false;
+  uint32_t own = 0;  // the number of the inode at work, where it is a special one
   bool claimed_again = false;
   const MetadataMap* metadata = nullptr;
 
@@ -213,13 +224,24 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     tally.last_used = std::max(tally.last_used, index + 1);
     if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
     if (has_map_to_walk(g, inode)) {
-      worker.claimer.resize_inode = inode.number().value == EXT2_RESIZE_INO;
+      worker.claimer.own = inode.number().value;
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
     facts.ea_clusters = ea_clusters(fs, inode, worker);
   }
   sink.inode(facts);
+}
+
+// Inodes on a block that is listed as bad cannot be used: they count as in use, and nothing is known of them.
+void take_bad_inodes(const FileSystem& fs, const Piece& piece, InodeScan& scan, GroupTally& tally) {
+  const uint32_t per_block = fs.geometry.block_size / fs.geometry.inode_size;
+  for (uint32_t i = 0; i < piece.count; ++i) {
+    if (!is_bad(fs, piece.block + i / per_block)) continue;
+    scan.used.set(piece.group, piece.first + i);
+    ++tally.inodes_used;
+    tally.last_used = std::max(tally.last_used, piece.first + i + 1);
+  }
 }
 
 // Every attribute block once, however many inodes share it.
@@ -298,6 +320,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, scan); });
   const auto work = [&](Worker& worker, const Piece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
+    if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
     decode_piece(fs, piece, data, good,
                  [&](const Inode& inode) { scan_inode(fs, inode, piece.group, scan, worker, tally, sink); });
     return tally;

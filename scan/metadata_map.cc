@@ -11,6 +11,7 @@ std::string_view name(MetadataKind kind) {
     case MetadataKind::block_bitmap: return "block bitmap";
     case MetadataKind::inode_bitmap: return "inode bitmap";
     case MetadataKind::inode_table: return "inode table";
+    case MetadataKind::mmp: return "multiple-mount protection block";
   }
   return "";
 }
@@ -21,7 +22,7 @@ bool valid_location(const Geometry& g, GroupNo group, BlockNo first, uint32_t co
   return first >= g.group_first(group) && first + count <= g.group_first(group) + g.group_blocks(group);
 }
 
-MetadataMap MetadataMap::build(const Geometry& g, const std::vector<GroupDesc>& groups) {
+MetadataMap MetadataMap::build(const Geometry& g, const std::vector<GroupDesc>& groups, BlockNo mmp_block) {
   MetadataMap map;
   auto& extents = map.extents_;
   extents.reserve(size_t{g.groups} * 3 + 64);
@@ -41,6 +42,7 @@ MetadataMap MetadataMap::build(const Geometry& g, const std::vector<GroupDesc>& 
     add(d.inode_bitmap, 1, MetadataKind::inode_bitmap);
     add(d.inode_table, g.itable_blocks, MetadataKind::inode_table);
   }
+  if (mmp_block && g.contains(mmp_block)) extents.push_back({mmp_block, 1, g.group_of(mmp_block), MetadataKind::mmp});
   std::ranges::sort(extents, {}, [](const MetadataExtent& e) { return std::tuple(e.first, e.kind, e.group); });
 
   const MetadataExtent* longest = nullptr;  // of those before, the one that reaches farthest

@@ -10,7 +10,7 @@
 
 namespace extscrub {
 
-enum class MetadataKind : uint8_t { superblock, descriptors, block_bitmap, inode_bitmap, inode_table };
+enum class MetadataKind : uint8_t { superblock, descriptors, block_bitmap, inode_bitmap, inode_table, mmp };
 
 [[nodiscard]] std::string_view name(MetadataKind kind);
 
@@ -29,8 +29,8 @@ struct MetadataOverlap {
 
 class MetadataMap {
  public:
-  // Takes the descriptors' locations that lie inside the file system; the others are left out.
-  [[nodiscard]] static MetadataMap build(const Geometry& geometry, const std::vector<GroupDesc>& groups);
+  // Takes the descriptors' locations that lie inside the file system; the others are left out. `mmp_block`: 0 for none.
+  [[nodiscard]] static MetadataMap build(const Geometry& geometry, const std::vector<GroupDesc>& groups, BlockNo mmp_block);
 
   [[nodiscard]] const std::vector<MetadataExtent>& extents() const { return extents_; }    // by first block
   [[nodiscard]] const std::vector<MetadataOverlap>& overlaps() const { return overlaps_; }

@@ -11,10 +11,14 @@ namespace {
 // Collects the parts of an inode's runs that lie on clusters claimed more than once.
 class Collector : public RunSink {
  public:
-  Collector(const Geometry& g, const GroupBits& again) : g_(g), again_(again) {}
+  Collector(const FileSystem& fs, const GroupBits& again) : metadata_map(fs.metadata), g_(fs.geometry), again_(again) {}
 
-  void data(const Run& run, bool) override { collect(run.physical, run.count, run.logical, Owner::Use::data); }
-  void node(BlockNo block) override { collect(block, 1, 0, Owner::Use::map_node); }
+  void data(const Run& run, bool) override {
+    if (inode.value != EXT2_RESIZE_INO) collect(run.physical, run.count, run.logical, Owner::Use::data);
+  }
+  void node(BlockNo block) override {
+    if (inode.value != EXT2_RESIZE_INO || !metadata_map.find(block)) collect(block, 1, 0, Owner::Use::map_node);
+  }
 
   void collect(BlockNo first, uint64_t count, uint64_t logical, Owner::Use use) {
     Owner* open = nullptr;
@@ -30,6 +34,7 @@ class Collector : public RunSink {
     }
   }
 
+  const MetadataMap& metadata_map;
   std::vector<Owner> found;
   InodeNo inode;
   MetadataKind metadata{};
@@ -47,7 +52,7 @@ class Collector : public RunSink {
 };
 
 struct Worker {
-  Worker(const FileSystem& fs, const InodeScan& scan) : walker(fs), collector(fs.geometry, scan.claimed_again) {}
+  Worker(const FileSystem& fs, const InodeScan& scan) : walker(fs), collector(fs, scan.claimed_again) {}
   MapWalker walker;
   Collector collector;
 };
@@ -57,14 +62,15 @@ struct Worker {
 Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan, Progress* progress) {
   tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, scan); });
   const auto each = [&](const Inode& inode) {
-    if (!inode.has_block_map() || inode.number().value == EXT2_RESIZE_INO) return;
+    // The resize inode's blocks are the metadata's own, but for its doubly indirect block.
+    if (!inode.has_block_map()) return;
     Worker& w = workers.local();
     w.collector.inode = inode.number();
     w.walker.walk(inode, w.collector);
   };
   if (auto r = for_each_used_inode(fs, progress, each); !r) return std::unexpected(r.error());
 
-  Collector rest(fs.geometry, scan.claimed_again);
+  Collector rest(fs, scan.claimed_again);
   for (const MetadataExtent& e : fs.metadata.extents()) {
     rest.metadata = e.kind;
     rest.group = e.group;

@@ -75,12 +75,12 @@ TEST_CASE("progress in a log is whole lines without control characters") {
 
 TEST_CASE("a phase that is worked on by many threads is counted in full") {
   Shown s(false);
-  s.progress.phase("inodes", 4000);
+  s.progress.phase("inodes", 400000);
   {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t)
       threads.emplace_back([&] {
-        for (int i = 0; i < 1000; ++i) s.progress.advance(1);
+        for (int i = 0; i < 100000; ++i) s.progress.advance(1);
       });
   }
   s.progress.finish();

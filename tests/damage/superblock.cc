@@ -154,6 +154,24 @@ const Scenario kScenarios[] = {
      },
      {},
      true},
+    {orphans_to_release,
+     "deleted file that was still open",
+     "ext4-plain",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/three");
+       image.debugfs("unlink /three");
+       image.debugfs(fmt::format("sif <{}> links_count 0", inode));
+       image.debugfs(fmt::format("ssv last_orphan {}", inode));
+       return Place{};
+     }},
+    {superblock_features,
+     "meta_bg together with resize_inode",
+     "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("feature meta_bg");
+       return Place{};
+     },
+     {superblock_backup_bad, superblock_resize_inode}},
     {journal_inode_missing,
      "journal inode is empty",
      "ext4-plain",
