@@ -65,25 +65,20 @@ Direction direction_between(const FindingRun& a, const FindingRun& b) {
   if (adjoins(a.inodes, b.inodes) && touches(a.groups, b.groups) && touches(a.blocks, b.blocks) &&
       same(a.logical, b.logical))
     return Direction::inodes;
-  if (adjoins(a.groups, b.groups) && !a.inodes && !b.inodes) return Direction::groups;
+  if (adjoins(a.groups, b.groups) && !a.inodes && !b.inodes && !a.blocks && !b.blocks) return Direction::groups;
   return Direction::unknown;
 }
 
 template <class N>
 void extend(std::optional<Range<N>>& a, const std::optional<Range<N>>& b) {
-  if (touches(a, b)) {
-    if (a) a->last = b->last;
-  } else if (!same(a, b)) {
-    a.reset();
-  }
+  if (a) a->last = b->last;
 }
 
 bool extend(OpenRun& open, const FindingRun& next) {
   const Direction direction = direction_between(open.run, next);
   if (direction == Direction::unknown) return false;
-  // The second member decides which way the run goes. In a run of groups the blocks may happen to adjoin as well.
-  const bool still_along_groups = open.direction == Direction::groups && adjoins(open.run.groups, next.groups);
-  if (open.direction != Direction::unknown && open.direction != direction && !still_along_groups) return false;
+  // The second member decides which way the run goes.
+  if (open.direction != Direction::unknown && open.direction != direction) return false;
   if (open.direction == Direction::unknown) open.direction = direction;
   FindingRun& run = open.run;
   extend(run.groups, next.groups);

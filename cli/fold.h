@@ -17,7 +17,7 @@ struct Range {
 struct FindingRun {
   Finding first;       // what the others are like; its place is the first one
   size_t members = 1;  // findings in the run
-  // Where the run reaches; a kind of place that the members do not share in a row is left out.
+  // Where the run reaches; no place of a member is left out but the path of inodes in a row.
   std::optional<Range<GroupNo>> groups;
   std::optional<Range<InodeNo>> inodes;
   std::optional<Range<BlockNo>> blocks;

@@ -1,6 +1,8 @@
 #include "scan/file_system.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <tuple>
 
 #include "scan/bad_blocks.h"
 #include "scan/checksum.h"
@@ -55,6 +57,18 @@ std::optional<std::pair<Candidate, uint64_t>> find_backup(const Image& image, co
   return std::nullopt;
 }
 
+// Everything that says where things are and what they mean is the same in both.
+bool same_layout(const ext2_super_block& a, const ext2_super_block& b) {
+  const auto layout = [](const ext2_super_block& s) {
+    return std::tuple(s.s_blocks_count, s.s_blocks_count_hi, s.s_inodes_count, s.s_first_data_block, s.s_log_block_size,
+                      s.s_log_cluster_size, s.s_blocks_per_group, s.s_clusters_per_group, s.s_inodes_per_group, s.s_rev_level,
+                      s.s_inode_size, s.s_desc_size, s.s_reserved_gdt_blocks, s.s_first_meta_bg, s.s_first_ino,
+                      s.s_feature_compat, s.s_feature_incompat & ~EXT3_FEATURE_INCOMPAT_RECOVER,
+                      s.s_feature_ro_compat & ~EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT, s.s_checksum_seed);
+  };
+  return layout(a) == layout(b) && std::ranges::equal(a.s_uuid, b.s_uuid);
+}
+
 FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, uint64_t at) {
   FileSystem fs;
   fs.image = &image;
@@ -95,7 +109,9 @@ Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, c
   if (primary && primary->checksum_ok) return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
-  if (auto backup = find_backup(image, options)) {
+  auto backup = find_backup(image, options);
+  // With nothing but its checksum against it the primary is still the one that knows the file system's state.
+  if (backup && !(primary && same_layout(primary->super, backup->first.super))) {
     FileSystem fs = file_system(image, overlay, std::move(backup->first), backup->second);
     fs.primary_problem = primary ? "its checksum does not match" : primary.error().message;
     return fs;

@@ -118,6 +118,10 @@ TEST_CASE("repaired and unrepaired findings do not fold together") {
   CHECK(folded({at_block(0, 10), made}).size() == 2);
 }
 
+TEST_CASE("single blocks of neighbouring groups keep their places") {
+  CHECK(folded({at_block(0, 20), at_block(1, 9000)}).size() == 2);
+}
+
 TEST_CASE("the largest block number does not wrap round") {
   CHECK(folded({at_block(0, UINT64_MAX), at_block(1, 0)}).size() == 2);
 }
