@@ -48,7 +48,7 @@ void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findin
 
 void check_unused(const FileSystem& fs, GroupNo group, const GroupDesc& d, const GroupTally& tally, Findings& findings) {
   const Geometry& g = fs.geometry;
-  if (!g.group_csum() || !d.checksum_ok || d.inode_uninit()) return;
+  if (!g.group_csum() || !d.checksum_ok) return;
   const uint32_t most = g.inodes_per_group - std::min(tally.last_used, g.inodes_per_group);
   if (d.itable_unused <= most) return;
   Finding& f = add(findings, Problem::group_itable_unused, group);

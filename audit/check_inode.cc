@@ -238,9 +238,8 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   }
 }
 
-void check_deleted(const FileSystem& fs, const Inode& inode, InodeReport& report) {
-  // While orphans wait, i_dtime holds the next one's number, and the last one's is zero.
-  if (inode.base().i_dtime == 0 && inode.base().i_mode != 0 && fs.super.s_last_orphan == 0)
+void check_deleted(const Inode& inode, InodeReport& report) {
+  if (inode.base().i_dtime == 0 && inode.base().i_mode != 0)
     report.add(Problem::inode_dtime_zero, "i_dtime").repair_value = 1;
 }
 
@@ -253,7 +252,9 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   check_zero_fields(g, fs.super, inode, report);
   check_extra_isize(g, inode, report);
   check_times(inode, report);
-  if (inode.base().i_dtime != 0) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
+  // On the orphan list i_dtime is the number of the next inode.
+  const bool orphan = std::ranges::binary_search(fs.orphans, inode.number());
+  if (inode.base().i_dtime != 0 && !orphan) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
   if (type == FileType::none || type == FileType::unknown) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
   if (is_special(type)) check_special(inode, report);
   if (type == FileType::symlink) check_symlink(g, facts, report);
@@ -282,7 +283,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     f.expected = fmt::format("{:#010x}", facts.checksum_expected);
     f.found = fmt::format("{:#010x}", facts.checksum_found);
   }
-  if (!facts.in_use) return check_deleted(fs, inode, report);
+  if (!facts.in_use) return check_deleted(inode, report);
 
   const bool root = inode.number().value == EXT2_ROOT_INO;
   if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());

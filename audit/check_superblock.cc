@@ -86,7 +86,7 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     report.contradiction("needs_recovery is set without has_journal");
   if (s.s_rev_level == EXT2_GOOD_OLD_REV && (g.compat || g.incompat || g.ro_compat))
     report.contradiction("features are set at revision 0, which has none");
-  if (!resize_inode && !g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG) && s.s_reserved_gdt_blocks != 0) {
+  if (!resize_inode && s.s_reserved_gdt_blocks != 0) {
     Finding& f = report.add(Problem::superblock_reserved_gdt);
     f.field = "s_reserved_gdt_blocks";
     f.expected = "0";

@@ -106,7 +106,7 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
   d.free_inodes = inode_uninit ? g.inodes_per_group : zeros(*inodes, g.inodes_per_group);
   d.used_dirs = scan.tallies[group.value].directories;
   const uint32_t most_unused = g.inodes_per_group - std::min(scan.tallies[group.value].last_used, g.inodes_per_group);
-  if (!inode_uninit) d.itable_unused = trusted ? std::min(d.itable_unused, most_unused) : 0;
+  d.itable_unused = trusted ? std::min(d.itable_unused, most_unused) : 0;
 
   auto block = round.overlay.edit(g.desc_block(group.value / g.desc_per_block, GroupNo()));
   if (!block) return std::unexpected(block.error());

@@ -12,6 +12,7 @@ bool hides_blocks(MapDefectKind kind) {
     case MapDefectKind::header:
     case MapDefectKind::out_of_range:
     case MapDefectKind::metadata_node:
+    case MapDefectKind::node_empty:
     case MapDefectKind::unreadable: return true;
     default: return false;
   }

@@ -6,6 +6,7 @@
 
 #include "scan/bad_blocks.h"
 #include "scan/checksum.h"
+#include "scan/orphans.h"
 
 namespace extscrub {
 
@@ -141,6 +142,7 @@ void load_descriptors(FileSystem& fs) {
   const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);
   fs.metadata = MetadataMap::build(g, fs.groups, BlockNo(mmp ? fs.super.s_mmp_block : 0));
   fs.bad_blocks = read_bad_blocks(fs);
+  fs.orphans = read_orphan_list(fs);
 }
 
 Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group) {

@@ -24,6 +24,7 @@ struct FileSystem {
   std::vector<GroupDesc> groups;  // geometry.groups of them
   MetadataMap metadata;
   std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode; sorted, usually empty
+  std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
 };
 
 struct LoadOptions {
@@ -35,7 +36,7 @@ struct LoadOptions {
 // gone by at all. Errors: there is none, or the options name none; the code tells which kind, as in derive_geometry().
 [[nodiscard]] Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options);
 
-// Reads the descriptors, lays out the metadata map and reads the list of bad blocks. `fs.blocks` must be set. A descriptor block that cannot be read
+// Reads the descriptors, lays out the metadata map and reads the lists of bad blocks and orphans. `fs.blocks` must be set. A descriptor block that cannot be read
 // leaves its descriptors unreadable; that is no error.
 void load_descriptors(FileSystem& fs);
 

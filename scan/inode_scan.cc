@@ -175,9 +175,10 @@ struct Worker {
 
 bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
 
-// Reserved inodes count as in use, links or not; the others when they have links.
-bool in_use(const Geometry& g, const Inode& inode) {
-  return inode.base().i_links_count > 0 || (is_reserved(g, inode.number()));
+// Reserved inodes count as in use, links or not; the others when they have links, or wait to be released.
+bool in_use(const FileSystem& fs, const Inode& inode) {
+  return inode.base().i_links_count > 0 || is_reserved(fs.geometry, inode.number()) ||
+         std::ranges::binary_search(fs.orphans, inode.number());
 }
 
 // A reserved inode that was never set up has nothing to walk.
@@ -215,7 +216,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
                 InodeSink& sink) {
   const Geometry& g = fs.geometry;
   InodeFacts facts{inode, group};
-  facts.in_use = in_use(g, inode);
+  facts.in_use = in_use(fs, inode);
   verify_checksum(g, inode, facts);
   if (facts.in_use) {
     const uint32_t index = inode.number() - g.group_first_inode(group);
@@ -360,7 +361,7 @@ Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const
   });
   const auto work = [&](Reader&, const Piece& piece, Bytes data, const std::vector<bool>& good) {
     decode_piece(fs, piece, data, good, [&](const Inode& inode) {
-      if (in_use(fs.geometry, inode)) fn(inode);
+      if (in_use(fs, inode)) fn(inode);
     });
     return 0;
   };

@@ -1,0 +1,20 @@
+#include "scan/orphans.h"
+
+#include <set>
+
+#include "scan/xattr.h"
+
+namespace extscrub {
+
+std::vector<InodeNo> read_orphan_list(const FileSystem& fs) {
+  std::set<InodeNo> seen;
+  std::vector<std::byte> raw(fs.geometry.inode_size);
+  InodeNo next(fs.super.s_last_orphan);
+  while (next && fs.geometry.valid_inode(next) && seen.insert(next).second) {
+    if (!read_inode(fs, next, raw)) break;
+    next = InodeNo(load<uint32_t>(raw, offsetof(ext2_inode, i_dtime)));
+  }
+  return {seen.begin(), seen.end()};
+}
+
+}  // namespace extscrub
