@@ -240,7 +240,7 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
 
 void check_deleted(const Inode& inode, InodeReport& report) {
   if (inode.base().i_dtime == 0 && inode.base().i_mode != 0)
-    report.add(Problem::inode_dtime_zero, "i_dtime").repair_value = 1;
+    report.add(Problem::inode_dtime_zero, "i_dtime");
 }
 
 // What every inode in use must keep, reserved or not.

@@ -43,7 +43,8 @@ bool all_was_seen(const RepairRound& round) {
   return std::ranges::none_of(round.findings, [](const Finding& f) {
     return f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
            f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
-           f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode;
+           f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
+           f.problem == Problem::inode_dtime_zero;
   });
 }
 

@@ -14,16 +14,12 @@ bool is_inode_repair(Problem p) {
     case Problem::inode_checksum:
     case Problem::inode_blocks:
     case Problem::inode_dtime_set:
-    case Problem::inode_dtime_zero:
     case Problem::inode_field_nonzero:
     case Problem::extent_checksum: return true;
     default: return false;
   }
 }
 
-struct InodeBlock {
-  MutableBytes raw;  // of the inode, in the overlay
-};
 
 Result<MutableBytes> edit_inode(RepairRound& round, InodeNo ino) {
   const FileSystem& fs = round.run.fs;
@@ -43,7 +39,6 @@ void repair_field(const RepairRound& round, MutableBytes raw, const Finding& f) 
         store(raw, offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), static_cast<uint16_t>(f.repair_value >> 32));
       break;
     case Problem::inode_dtime_set: store(raw, offsetof(ext2_inode, i_dtime), uint32_t{0}); break;
-    case Problem::inode_dtime_zero: store(raw, offsetof(ext2_inode, i_dtime), round.now); break;
     case Problem::inode_field_nonzero:
       if (const ZeroField* zero = find_zero_field(f.field)) std::ranges::fill(raw.subspan(zero->offset, zero->size), std::byte{0});
       break;

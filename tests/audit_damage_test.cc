@@ -1,6 +1,7 @@
 // Sound images of every shape, and images with one kind of damage each: what the audit must say of them, and where.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "tests/support/audit_image.h"
 
@@ -22,10 +23,11 @@ void check_damage(const Scenario& scenario) {
   INFO("wanted " << info(scenario.problem).code << ", found:\n" << describe(audit.findings));
 
   CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) { return is_at(f, scenario.problem, place); }));
-  for (const Finding& finding : audit.findings) {
-    INFO("false alarm: " << info(finding.problem).code);
-    CHECK((finding.problem == scenario.problem || std::ranges::count(scenario.besides, finding.problem) > 0));
-  }
+  std::set<std::string_view> false_alarms;
+  for (const Finding& finding : audit.findings)
+    if (finding.problem != scenario.problem && std::ranges::count(scenario.besides, finding.problem) == 0)
+      false_alarms.insert(info(finding.problem).code);
+  CHECK(false_alarms == std::set<std::string_view>{});
   if (info(scenario.problem).severity == Severity::error) CHECK(audit.verdict == Verdict::damaged);
   CHECK(image.fingerprint() == before);
 }
@@ -58,8 +60,9 @@ TEST_CASE("image information is that of dumpe2fs", "[audit][image]") {
     CHECK(report.contains(audit.info.uuid));
     for (const std::string& feature : audit.info.features) CHECK(report.contains(feature));
     CHECK(audit.statistics.inodes_in_use == super.s_inodes_count - super.s_free_inodes_count);
+    // The boot block before the first data block is neither free nor in use.
     CHECK(audit.statistics.blocks_in_use ==
-          super.s_blocks_count - super.s_free_blocks_count * uint64_t{audit.info.cluster_size / audit.info.block_size});
+          super.s_blocks_count - super.s_first_data_block - super.s_free_blocks_count);
   }
 }
 

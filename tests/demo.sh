@@ -26,9 +26,11 @@ run() {
   fi
   printf '  (exit status %s)\n' "$status"
 }
+# spoil REQUEST [OPTION]: one request to debugfs
 spoil() {
-  printf '%s$ debugfs -w -R "%s" sample.img%s\n' "$bold" "$1" "$plain"
-  debugfs -w -R "$1" sample.img 2>&1 | sed '/^debugfs [0-9]/d'
+  printf '%s$ debugfs %s-w -R "%s" sample.img%s\n' "$bold" "${2:+$2 }" "$1" "$plain"
+  # shellcheck disable=SC2086  # no option is no word
+  debugfs ${2:-} -w -R "$1" sample.img 2>&1 | sed '/^debugfs [0-9]/d'
 }
 
 say "A directory with a few files, and an ext4 image that holds them."
@@ -37,7 +39,8 @@ for i in 1 2 3 4 5 6; do
   head -c $((i * 9000)) /dev/zero | tr '\0' "$i" >"tree/letters/letter-$i.txt"
   head -c $((i * 70000)) /dev/zero | tr '\0' p >"tree/photos/photo-$i.jpg"
 done
-run 0 mke2fs -q -F -t ext4 -b 1024 -L sample -d tree sample.img 32M
+run 0 truncate -s 32M sample.img
+run 0 mke2fs -q -F -t ext4 -b 1024 -L sample -d tree sample.img
 
 say "A sound image: exit status 0, verdict clean. The audit opens it read-only."
 run 0 extscrub audit sample.img
@@ -46,13 +49,13 @@ say "Damage. Blocks of a photo are marked free, so that the next file written wo
 photo=$(debugfs -R 'bmap /photos/photo-6.jpg 40' sample.img 2>/dev/null)
 spoil "freeb $photo 20"
 say "free blocks are marked in use, which wastes them:"
-spoil "setb 20000 100"
+spoil "setb 30000 100"
 say "a file that claims another number of blocks than it has:"
 spoil "sif /letters/letter-3.txt blocks 77"
 say "and wrong counts in the superblock and in a group descriptor."
 spoil "ssv free_blocks_count 5"
 spoil "set_bg 1 free_inodes_count 3"
-spoil "set_bg 1 checksum calc"
+spoil "set_bg 1 checksum calc" -n # -n: the descriptor has a wrong checksum until this is done
 
 say "The audit names each of them: code, place, expected and found. Exit status 4: errors are left."
 run 4 extscrub audit sample.img

@@ -1,6 +1,5 @@
-#include "writeback/async_writer.h"
-
 #include "tests/writeback_support.h"
+#include "writeback/async_writer.h"
 
 namespace extscrub::test {
 
@@ -38,7 +37,8 @@ struct Bench {
   bool run() { return writer.write(jobs, client); }
   std::vector<std::byte> block_now(size_t i) const {
     const auto all = image.now();
-    return {all.begin() + static_cast<std::ptrdiff_t>(i * 4096), all.begin() + static_cast<std::ptrdiff_t>(i * 4096 + 4096)};
+    return {all.begin() + static_cast<std::ptrdiff_t>(i * 4096),
+            all.begin() + static_cast<std::ptrdiff_t>(i * 4096 + 4096)};
   }
   static std::vector<std::byte> block_of(size_t i) { return std::vector<std::byte>(4096, std::byte(i + 1)); }
 
@@ -112,9 +112,7 @@ TEST_CASE("latch set: the rest of a short write is not submitted either") {
   Bench bench(kinds(), 2);
   // Both go out together; the failure is reaped first, the short one after it.
   bench.jobs.resize(2);
-  bench.log.rule = [](const Event& e) -> std::optional<Fault> {
-    return e.at == 0 ? Fault{-EIO, 0} : Fault{512, 512};
-  };
+  bench.log.rule = [](const Event& e) -> std::optional<Fault> { return e.at == 0 ? Fault{-EIO, 0} : Fault{512, 512}; };
   CHECK_FALSE(bench.run());
   CHECK(bench.log.count(Operation::write) == 2);
   CHECK(bench.latch.summary().count == 1);

@@ -33,10 +33,14 @@ Rule breaking(Break how, Operation operation, size_t n) {
     if (how == Break::fail_from ? e.index < n : e.index != n) return std::nullopt;
     switch (how) {
       case Break::fail:
-      case Break::fail_from: return Fault{-EIO, 0};
-      case Break::torn: return Fault{-EIO, 512};
-      case Break::lose: return Fault{static_cast<int64_t>(e.length), 0};
-      case Break::shorten: return Fault{512, 512};
+      case Break::fail_from:
+        return Fault{-EIO, 0};
+      case Break::torn:
+        return Fault{-EIO, 512};
+      case Break::lose:
+        return Fault{static_cast<int64_t>(e.length), 0};
+      case Break::shorten:
+        return Fault{512, 512};
     }
     return std::nullopt;
   };
@@ -123,7 +127,8 @@ TEST_CASE("power cut after every operation, with any part of what was not flushe
         // A disk writes whole sectors, in any order, until it is told to flush.
         for (size_t at = 0; at < events[i].length; at += 512) {
           if (i > flushed && round > 0 && random() % 2 == 0) continue;
-          std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at, std::min<size_t>(512, events[i].length - at));
+          std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at,
+                      std::min<size_t>(512, events[i].length - at));
         }
       }
       INFO("after operation " << end << ", round " << round);

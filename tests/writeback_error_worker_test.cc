@@ -1,18 +1,21 @@
-#include "writeback/error_worker.h"
-
 #include <future>
 
 #include "tests/writeback_support.h"
+#include "writeback/error_worker.h"
 
 namespace extscrub::test {
 
 TEST_CASE("whoever is woken by a failure finds the latch set") {
   for (int round = 0; round < 200; ++round) {
     ErrorLatch latch;
+    std::atomic<bool> there = false;
     auto waiter = std::async(std::launch::async, [&] {
+      there = true;
       latch.wait();
       return latch.set() && latch.summary().first.error == EIO;
     });
+    while (!there) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
     latch.record({EIO, CommitStep::write, BlockNo(1)});
     REQUIRE(waiter.get());
   }
@@ -79,7 +82,9 @@ TEST_CASE("failure of the very last completion is marked: the worker outlives it
 TEST_CASE("no failure, no mark") {
   ErrorLatch latch;
   int marks = 0;
-  { ErrorWorker worker(latch, [&](const FailureSummary&) { ++marks; }); }
+  {
+    ErrorWorker worker(latch, [&](const FailureSummary&) { ++marks; });
+  }
   CHECK(marks == 0);
 }
 

@@ -1,8 +1,7 @@
-#include "writeback/image_lock.h"
-
 #include <sys/mount.h>
 
 #include "tests/writeback_support.h"
+#include "writeback/image_lock.h"
 
 namespace extscrub::test {
 
@@ -71,13 +70,19 @@ TEST_CASE("image behind a loop device, then mounted: in use, and refused") {
     WARN("no loop device to be had: skipped");
     return;
   }
+  const auto mount_point = dir.path() / "a mount point";
+  std::filesystem::create_directory(mount_point);
+  const auto detach = [&] { return std::system(("PATH=\"$PATH:/usr/sbin:/sbin\"; losetup -d " + loop).c_str()); };
+  bool attached = true;
+  const AtEnd tidy([&] {
+    ::umount(mount_point.c_str());
+    if (attached) (void)detach();
+  });
   CHECK(image_in_use(path) == "loop device " + loop + " is attached to it");
   const auto lock = ImageLock::acquire(path);
   REQUIRE_FALSE(lock);
   CHECK(lock.error().code == EBUSY);
 
-  const auto mount_point = dir.path() / "a mount point";
-  std::filesystem::create_directory(mount_point);
   if (::mount(loop.c_str(), mount_point.c_str(), "ext4", 0, "") == 0) {
     CHECK(image_in_use(path) == "it is mounted on " + mount_point.string() + " through " + loop);
     CHECK(image_in_use(loop) == "it is mounted on " + mount_point.string());
@@ -87,7 +92,8 @@ TEST_CASE("image behind a loop device, then mounted: in use, and refused") {
   } else {
     WARN("cannot mount here: the mounted image is not tested");
   }
-  CHECK(std::system(("PATH=\"$PATH:/usr/sbin:/sbin\"; losetup -d " + loop).c_str()) == 0);
+  attached = detach() != 0;
+  CHECK_FALSE(attached);
   CHECK_FALSE(image_in_use(path));
 }
 

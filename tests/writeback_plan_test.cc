@@ -1,6 +1,5 @@
-#include "writeback/write_plan.h"
-
 #include "tests/writeback_support.h"
+#include "writeback/write_plan.h"
 
 namespace extscrub::test {
 

@@ -1,5 +1,3 @@
-#include "writeback/write_queue.h"
-
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -10,6 +8,7 @@
 #include <cstdlib>
 
 #include "tests/writeback_support.h"
+#include "writeback/write_queue.h"
 
 namespace extscrub::test {
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -13,8 +14,6 @@
 #include <optional>
 #include <random>
 #include <thread>
-
-#include <catch2/catch.hpp>
 
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
@@ -38,6 +37,18 @@ class TempDir {
 
  private:
   std::filesystem::path path_;
+};
+
+// Calls `end` when it goes, however the test ends.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> end) : end_(std::move(end)) {}
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+  ~AtEnd() { end_(); }
+
+ private:
+  std::function<void()> end_;
 };
 
 inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
@@ -83,7 +94,8 @@ struct ImageOptions {
 // An image with random blocks and a superblock, and a repair of it: the blocks staged by stage().
 class TestImage {
  public:
-  explicit TestImage(ImageOptions options = {}, const std::filesystem::path& under = std::filesystem::temp_directory_path())
+  explicit TestImage(ImageOptions options = {},
+                     const std::filesystem::path& under = std::filesystem::temp_directory_path())
       : options_(options), dir_(under), path_(dir_.path() / "image") {
     original_.resize(options.offset + options.blocks * options.block_size + options.tail);
     for (auto& byte : original_) byte = static_cast<std::byte>(random_());
@@ -101,7 +113,8 @@ class TestImage {
     write_file(path_, original_);
   }
   void put_block(uint64_t block, Bytes bytes) {
-    std::ranges::copy(bytes, original_.begin() + static_cast<std::ptrdiff_t>(options_.offset + block * options_.block_size));
+    std::ranges::copy(bytes,
+                      original_.begin() + static_cast<std::ptrdiff_t>(options_.offset + block * options_.block_size));
     write_file(path_, original_);
   }
   [[nodiscard]] Superblock superblock_before() const {
@@ -112,7 +125,8 @@ class TestImage {
   void stage(uint64_t block, std::optional<std::vector<std::byte>> after = std::nullopt) {
     Staged staged{BlockNo(block), padded(block), {}};
     staged.after = staged.before;
-    if (after) staged.after = *after;
+    if (after)
+      staged.after = *after;
     else
       for (auto& byte : staged.after) byte = static_cast<std::byte>(random_());
     staged_.push_back(std::move(staged));
@@ -224,7 +238,8 @@ class Log {
 class FaultyDevice final : public WriteDevice {
  public:
   // `alignment`: the sector size to play, 0 for the real one.
-  FaultyDevice(WriteDevice& device, Log& log, uint32_t alignment = 0) : device_(device), log_(log), alignment_(alignment) {}
+  FaultyDevice(WriteDevice& device, Log& log, uint32_t alignment = 0)
+      : device_(device), log_(log), alignment_(alignment) {}
 
   uint64_t size() const override { return device_.size(); }
   bool direct() const override { return device_.direct(); }
@@ -264,7 +279,8 @@ class FaultyQueue final : public WriteQueue {
 
   int submit(const WriteOp& op) override {
     most_in_flight_ = std::max(most_in_flight_, ++in_flight_);
-    const auto fault = log_.add({Operation::write, op.at, op.bytes.size(), true, 0, {op.bytes.begin(), op.bytes.end()}, {}});
+    const auto fault =
+        log_.add({Operation::write, op.at, op.bytes.size(), true, 0, {op.bytes.begin(), op.bytes.end()}, {}});
     if (!fault) return queue_.submit(op);
     if (fault->stored > 0) REQUIRE(write_fully(device_, op.at, op.bytes.first(fault->stored)) == 0);
     broken_.push_back({op.tag, fault->result});
@@ -333,6 +349,13 @@ inline Rule fail_flush(size_t n) {
     return Fault{};
   };
 }
+
+// Cancels once `stop` says so.
+struct StopAfter final : Progress {
+  explicit StopAfter(std::function<bool()> stop) : stop(std::move(stop)) {}
+  bool cancelled() const override { return stop(); }
+  std::function<bool()> stop;
+};
 
 // Runs a program, quietly. Its exit status, or nothing when it is not to be had.
 inline std::optional<int> run_tool(const std::string& command) {

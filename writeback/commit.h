@@ -24,16 +24,16 @@ namespace extscrub {
 
 struct CommitRequest {
   std::filesystem::path path;
-  uint64_t offset = 0;                 // bytes from the start of the file to the file system
-  uint32_t block_size = 0;             // bytes
-  std::vector<StagedBlock> blocks;     // ascending by block number; may include the primary superblock's block
+  uint64_t offset = 0;              // bytes from the start of the file to the file system
+  uint32_t block_size = 0;          // bytes
+  std::vector<StagedBlock> blocks;  // ascending by block number; may include the primary superblock's block
   std::array<std::byte, kSuperblockSize> final_superblock{};  // sealed; what byte 1024 holds when all is done
   // The block with the journal's superblock, where the journal is inside the image. Needed when the image has RECOVER
   // set: a replay of the old journal over a half written repair would put an old superblock, valid bit and all, over
   // the armed one, so the journal is given an error (s_errno) that survives it. Its staged bytes go out last but one.
   std::optional<BlockNo> journal_superblock;
   QueueKind queue = QueueKind::automatic;
-  Progress* progress = nullptr;        // may be null; cancelled() is asked before each submission
+  Progress* progress = nullptr;  // may be null; cancelled() is asked before each submission
 };
 
 enum class CommitOutcome : uint8_t {
@@ -49,20 +49,20 @@ struct Receipt {
   BlockNo block;
   uint32_t before_crc = 0, after_crc = 0;  // crc32c of the whole block
   bool submitted = false, completed = false, read_back = false;
-  int error = 0;                            // errno of its completion, 0 when it was good
+  int error = 0;  // errno of its completion, 0 when it was good
 };
 
 struct CommitReport {
   CommitOutcome outcome = CommitOutcome::refused;
-  std::string message;           // for a person: why, where, what to do; empty when committed
-  int error = 0;                 // errno of the first failure
+  std::string message;  // for a person: why, where, what to do; empty when committed
+  int error = 0;        // errno of the first failure
   std::optional<BlockNo> error_block;
-  uint64_t failures = 0;         // failed completions in all
-  bool armed = false;            // the image said "not clean" before the first block went out
-  bool marked = false;           // the error mark is on the image, flushed
-  std::filesystem::path sidecar; // where the mark is when the image could not take it
+  uint64_t failures = 0;                   // failed completions in all
+  bool armed = false;                      // the image said "not clean" before the first block went out
+  bool marked = false;                     // the error mark is on the image, flushed
+  std::filesystem::path sidecar;           // where the mark is when the image could not take it
   QueueKind queue = QueueKind::automatic;  // the one that was used
-  bool direct_io = false;        // O_DIRECT; otherwise O_DSYNC
+  bool direct_io = false;                  // O_DIRECT; otherwise O_DSYNC
   uint64_t blocks_written = 0, bytes_written = 0, writes = 0, flushes = 0;
   std::chrono::duration<double> seconds{};
   std::vector<Receipt> receipts;

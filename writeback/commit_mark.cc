@@ -1,9 +1,9 @@
 // The part of a commit that the error worker does: the error mark, and the file beside the image when it cannot be had.
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <ctime>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
@@ -19,16 +19,23 @@ struct StepName {
 
 StepName name_of(CommitStep step) {
   switch (step) {
-    case CommitStep::arm: return {"extscrub_arm", "arming the superblock"};
-    case CommitStep::write: return {"extscrub_write", "writing"};
-    case CommitStep::flush: return {"extscrub_flush", "flushing the blocks"};
-    case CommitStep::read_back: return {"extscrub_read_back", "reading back"};
-    case CommitStep::finish: return {"extscrub_finish", "writing the final superblock"};
+    case CommitStep::arm:
+      return {"extscrub_arm", "arming the superblock"};
+    case CommitStep::write:
+      return {"extscrub_write", "writing"};
+    case CommitStep::flush:
+      return {"extscrub_flush", "flushing the blocks"};
+    case CommitStep::read_back:
+      return {"extscrub_read_back", "reading back"};
+    case CommitStep::finish:
+      return {"extscrub_finish", "writing the final superblock"};
   }
   return {"extscrub_commit", "committing"};
 }
 
-std::string error_text(int error) { return system_error("", error).message.substr(2); }
+std::string error_text(int error) {
+  return system_error("", error).message.substr(2);
+}
 
 }  // namespace
 
@@ -40,7 +47,7 @@ void CommitRun::write_mark(const FailureSummary& failures) noexcept {
     // The final superblock may be on its way to the platter already, valid bit and all: the mark takes the bit out.
     arm_superblock(superblock_.superblock());
     apply_error_mark(superblock_.superblock(), {record(failures.first), record(failures.last), failures.count,
-                                                     static_cast<uint64_t>(std::time(nullptr))});
+                                                static_cast<uint64_t>(std::time(nullptr))});
     for (int attempt = 0; attempt < 2 && !report_.marked; ++attempt) report_.marked = put_mark();
     if (!report_.marked) write_mark_beside(failures);
   } catch (const std::exception& e) {

@@ -1,9 +1,9 @@
 // The part of a commit before its first write: everything that may refuse.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-
-#include <fmt/format.h>
 
 #include "scan/crc.h"
 #include "writeback/commit_run.h"
@@ -13,9 +13,13 @@ namespace extscrub {
 
 namespace {
 
-bool equal(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
+bool equal(Bytes a, Bytes b) {
+  return std::ranges::equal(a, b);
+}
 
-uint64_t room_behind(uint64_t size, uint64_t offset) { return size > offset ? size - offset : 0; }
+uint64_t room_behind(uint64_t size, uint64_t offset) {
+  return size > offset ? size - offset : 0;
+}
 
 }  // namespace
 
@@ -62,7 +66,8 @@ bool CommitRun::prepare() {
 bool CommitRun::check_request() {
   const auto block_size = request_.block_size;
   if (!std::has_single_bit(block_size) || block_size < 1024 || block_size > 65536)
-    return refuse(fmt::format("{} cannot be written with blocks of {} bytes", request_.path.string(), block_size), EINVAL);
+    return refuse(fmt::format("{} cannot be written with blocks of {} bytes", request_.path.string(), block_size),
+                  EINVAL);
   if (shape_.image.length < kSuperblockOffset + kSuperblockSize)
     return refuse(fmt::format("{} ends before its superblock does", request_.path.string()), EINVAL);
   const uint64_t block_count = (shape_.image.length + block_size - 1) / block_size;
@@ -72,7 +77,8 @@ bool CommitRun::check_request() {
       return refuse(fmt::format("block {} lies behind the end of {}", staged.block, request_.path.string()), EINVAL);
     if ((last != nullptr && staged.block <= last->block) || staged.before.size() != block_size ||
         staged.after.size() != block_size)
-      return refuse(fmt::format("block {} is not staged as a block of {}", staged.block, request_.path.string()), EINVAL);
+      return refuse(fmt::format("block {} is not staged as a block of {}", staged.block, request_.path.string()),
+                    EINVAL);
     last = &staged;
   }
   if (request_.journal_superblock && request_.journal_superblock->value >= shape_.image.length / block_size)
@@ -137,16 +143,19 @@ bool CommitRun::read_before_images() {
 bool CommitRun::compare_before(size_t index, Extent read_extent, Bytes read_bytes) {
   const StagedBlock& staged = request_.blocks[index];
   const Extent extent = shape_.extent_of(staged.block);
-  if (equal(read_bytes.subspan(extent.at - read_extent.at, extent.length), staged.before.first(extent.length))) return true;
+  if (equal(read_bytes.subspan(extent.at - read_extent.at, extent.length), staged.before.first(extent.length)))
+    return true;
   report_.error_block = staged.block;
-  return refuse(fmt::format("{} is untouched: block {} has changed since it was read, so somebody else writes to the "
-                            "image; scrub it again once nobody does",
-                            request_.path.string(), staged.block));
+  return refuse(
+      fmt::format("{} is untouched: block {} has changed since it was read, so somebody else writes to the "
+                  "image; scrub it again once nobody does",
+                  request_.path.string(), staged.block));
 }
 
 bool CommitRun::read_held(HeldRange& range) {
   const MutableBytes bytes = scratch_.first(range.piece.extent.length);
-  if (const int error = read_fully(device_, range.piece.extent.at, bytes)) return refuse_read(error, range.piece.extent);
+  if (const int error = read_fully(device_, range.piece.extent.at, bytes))
+    return refuse_read(error, range.piece.extent);
   if (!range.piece.whole) range.piece.base.assign(bytes.begin(), bytes.end());
   const Bytes own = bytes.subspan(range.extent.at - range.piece.extent.at, range.extent.length);
   range.bytes.assign(own.begin(), own.end());
@@ -162,11 +171,11 @@ bool CommitRun::refuse(std::string message, int error) {
 
 bool CommitRun::refuse_read(int error, Extent extent) {
   report_.error_block = block_of_byte(extent.at);
-  return refuse(system_error(fmt::format("{} is untouched: cannot read block {}", request_.path.string(),
-                                         *report_.error_block),
-                             error)
-                    .message,
-                error);
+  return refuse(
+      system_error(fmt::format("{} is untouched: cannot read block {}", request_.path.string(), *report_.error_block),
+                   error)
+          .message,
+      error);
 }
 
 void CommitRun::make_receipts() {

@@ -16,9 +16,9 @@ bool CommitRun::arm() {
   const bool journal_too = replay_due();
   if (journal_too) set_journal_error(journal_->superblock());
 
-  report_.armed = write_held(superblock_, CommitStep::arm) && (!journal_too || write_held(*journal_, CommitStep::arm)) &&
-                  flush(CommitStep::arm) && check_held(superblock_, CommitStep::arm) &&
-                  (!journal_too || check_held(*journal_, CommitStep::arm));
+  report_.armed = write_held(superblock_, CommitStep::arm) &&
+                  (!journal_too || write_held(*journal_, CommitStep::arm)) && flush(CommitStep::arm) &&
+                  check_held(superblock_, CommitStep::arm) && (!journal_too || check_held(*journal_, CommitStep::arm));
   return report_.armed;
 }
 
@@ -103,7 +103,8 @@ bool CommitRun::finish() {
   if (journal_) {
     std::ranges::copy(journal_before_, journal_->bytes.begin());
     const auto it = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block);
-    if (it != request_.blocks.end()) std::ranges::copy(it->after.first(journal_->bytes.size()), journal_->bytes.begin());
+    if (it != request_.blocks.end())
+      std::ranges::copy(it->after.first(journal_->bytes.size()), journal_->bytes.begin());
     if (!write_held(*journal_, CommitStep::finish)) return false;
   }
   if (!write_held(superblock_, CommitStep::finish) || !flush(CommitStep::finish)) return false;
@@ -133,7 +134,9 @@ bool CommitRun::replay_due() {
   return journal_ && needs_recovery(superblock_.superblock()) && is_journal_superblock(journal_->superblock());
 }
 
-void CommitRun::fail(int error, CommitStep step, std::optional<BlockNo> block) { latch_.record({error, step, block}); }
+void CommitRun::fail(int error, CommitStep step, std::optional<BlockNo> block) {
+  latch_.record({error, step, block});
+}
 
 // Sets stopped_ when the run is to stop: the image stays armed. True then.
 bool CommitRun::stop_if_cancelled() {
@@ -216,7 +219,9 @@ void CommitRun::compose(size_t job, MutableBytes out) {
   truth_.compose(piece, out);
 }
 
-void CommitRun::finished(size_t job, int error) { piece_finished(pieces_[wave_[job]], error); }
+void CommitRun::finished(size_t job, int error) {
+  piece_finished(pieces_[wave_[job]], error);
+}
 
 void CommitRun::piece_finished(const Piece& piece, int error) {
   for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
@@ -237,8 +242,12 @@ BlockNo CommitRun::block_at(size_t job, size_t done) const {
   return request_.blocks[std::clamp(i, piece.first, piece.first + piece.count - 1)].block;
 }
 
-BlockNo CommitRun::block_of_byte(uint64_t at) const { return BlockNo((at - shape_.image.at) / request_.block_size); }
+BlockNo CommitRun::block_of_byte(uint64_t at) const {
+  return BlockNo((at - shape_.image.at) / request_.block_size);
+}
 
-bool CommitRun::cancelled() const { return request_.progress != nullptr && request_.progress->cancelled(); }
+bool CommitRun::cancelled() const {
+  return request_.progress != nullptr && request_.progress->cancelled();
+}
 
 }  // namespace extscrub

@@ -82,7 +82,7 @@ class CommitRun final : WriteClient {
   WriteQueue& queue_;
   CommitReport& report_;
   ImageShape shape_;
-  std::vector<bool> held_blocks_;     // of the request: go out by themselves, not in a piece
+  std::vector<bool> held_blocks_;  // of the request: go out by themselves, not in a piece
   MemoryTruth truth_;
   HeldRange superblock_;
   std::optional<HeldRange> journal_;  // the journal's superblock, where it has to be written

@@ -14,7 +14,7 @@ namespace extscrub {
 enum class CommitStep : uint8_t { arm, write, flush, read_back, finish };
 
 struct WriteFailure {
-  int error = 0;                 // errno
+  int error = 0;  // errno
   CommitStep step{};
   std::optional<BlockNo> block;  // below 2^48, as every block of ext4; none for a flush
 };

@@ -20,9 +20,22 @@ static_assert(kChecksumOffset == 0x3FC && offsetof(ext2_super_block, s_first_err
 
 // Numbers of ext4.h. EBADMSG is EFSBADCRC and EUCLEAN is EFSCORRUPTED in the kernel's file systems.
 constexpr std::array<std::pair<int, uint8_t>, 16> kErrorCodes{{
-    {EIO, 2},        {ENOMEM, 3},    {EBADMSG, 4}, {EUCLEAN, 5},  {ENOSPC, 6},     {ENOKEY, 7},
-    {EROFS, 8},      {EFBIG, 9},     {EEXIST, 10}, {ERANGE, 11},  {EOVERFLOW, 12}, {EBUSY, 13},
-    {ENOTDIR, 14},   {ENOTEMPTY, 15}, {ESHUTDOWN, 16}, {EFAULT, 17},
+    {EIO, 2},
+    {ENOMEM, 3},
+    {EBADMSG, 4},
+    {EUCLEAN, 5},
+    {ENOSPC, 6},
+    {ENOKEY, 7},
+    {EROFS, 8},
+    {EFBIG, 9},
+    {EEXIST, 10},
+    {ERANGE, 11},
+    {EOVERFLOW, 12},
+    {EBUSY, 13},
+    {ENOTDIR, 14},
+    {ENOTEMPTY, 15},
+    {ESHUTDOWN, 16},
+    {EFAULT, 17},
 }};
 constexpr uint8_t kUnknownError = 1;
 
@@ -30,8 +43,12 @@ constexpr uint8_t kUnknownError = 1;
 constexpr uint32_t kJournalMagic = 0xC03B3998, kJournalV1 = 3, kJournalV2 = 4, kJournalChecksums = 0x8 | 0x10;
 constexpr size_t kJournalType = 0x4, kJournalErrno = 0x20, kJournalIncompat = 0x28, kJournalChecksum = 0xFC;
 
-uint32_t load_be32(Bytes bytes, size_t offset) { return be32toh(load<uint32_t>(bytes, offset)); }
-void store_be32(MutableBytes bytes, size_t offset, uint32_t value) { store(bytes, offset, htobe32(value)); }
+uint32_t load_be32(Bytes bytes, size_t offset) {
+  return be32toh(load<uint32_t>(bytes, offset));
+}
+void store_be32(MutableBytes bytes, size_t offset, uint32_t value) {
+  store(bytes, offset, htobe32(value));
+}
 
 void copy_name(std::span<unsigned char> field, std::string_view name) {
   const size_t n = std::min(field.size(), name.size());
@@ -39,7 +56,9 @@ void copy_name(std::span<unsigned char> field, std::string_view name) {
   std::fill(field.begin() + static_cast<std::ptrdiff_t>(n), field.end(), 0);
 }
 
-uint32_t superblock_checksum(ConstSuperblockBytes superblock) { return crc32c(~0u, superblock.first(kChecksumOffset)); }
+uint32_t superblock_checksum(ConstSuperblockBytes superblock) {
+  return crc32c(~0u, superblock.first(kChecksumOffset));
+}
 
 bool has_checksum(ConstSuperblockBytes superblock) {
   constexpr uint32_t kMetadataCsum = 0x400;
@@ -58,8 +77,8 @@ void apply_error_mark(SuperblockBytes superblock, const ErrorMark& mark) {
   const auto time_low = static_cast<uint32_t>(mark.time);
   const auto time_high = static_cast<uint8_t>(mark.time >> 32);
   sb.s_state |= kErrors;
-  sb.s_error_count = static_cast<uint32_t>(
-      std::min<uint64_t>(sb.s_error_count + mark.count, std::numeric_limits<uint32_t>::max()));
+  sb.s_error_count =
+      static_cast<uint32_t>(std::min<uint64_t>(sb.s_error_count + mark.count, std::numeric_limits<uint32_t>::max()));
 
   // The times say whether there is a first error, not s_first_error_errcode: e2fsck leaves that behind.
   if (sb.s_first_error_time == 0 && sb.s_first_error_time_hi == 0) {
@@ -94,8 +113,7 @@ void seal_superblock(SuperblockBytes superblock) {
 
 bool is_sound_superblock(ConstSuperblockBytes superblock) {
   return load<ext2_super_block>(superblock).s_magic == EXT2_SUPER_MAGIC &&
-         (!has_checksum(superblock) ||
-          load<uint32_t>(superblock, kChecksumOffset) == superblock_checksum(superblock));
+         (!has_checksum(superblock) || load<uint32_t>(superblock, kChecksumOffset) == superblock_checksum(superblock));
 }
 
 bool needs_recovery(ConstSuperblockBytes superblock) {

@@ -27,8 +27,8 @@ struct ErrorMark {
   uint64_t time = 0;   // seconds since 1970; 40 bits are kept
 };
 
-// Sets s_state's error bit (all other bits stay), s_error_count, s_last_error_*, and s_first_error_* where there is none
-// yet, then seals.
+// Sets s_state's error bit (all other bits stay), s_error_count, s_last_error_*, and s_first_error_* where there is
+// none yet, then seals.
 void apply_error_mark(SuperblockBytes superblock, const ErrorMark& mark);
 
 // Clears the valid bit of s_state, then seals: a kernel mounts it with a warning, e2fsck checks it whole.

@@ -1,6 +1,6 @@
-// Writes the error mark of a commit, in a thread of its own: a completion only latches, and wakes the worker; the worker
-// waits until nothing is in flight (a superblock write above all: the mark has to land last), then writes one mark for
-// all failures. It outlives the last completion. Throws std::system_error when the thread cannot be made.
+// Writes the error mark of a commit, in a thread of its own: a completion only latches, and wakes the worker; the
+// worker waits until nothing is in flight (a superblock write above all: the mark has to land last), then writes one
+// mark for all failures. It outlives the last completion. Throws std::system_error when the thread cannot be made.
 #pragma once
 
 #include <atomic>

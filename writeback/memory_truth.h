@@ -1,7 +1,7 @@
-// What the device is to hold, as memory knows it: the staged blocks that have gone out so far, over what was read before
-// the first write, with the superblock (and the journal's) as last written over both. Everything that is written or
-// compared is composed here; nothing that was ever written is taken from the device again.
-// For one thread at a time: the commit's, then the error worker's.
+// What the device is to hold, as memory knows it: the staged blocks that have gone out so far, over what was read
+// before the first write, with the superblock (and the journal's) as last written over both. Everything that is written
+// or compared is composed here; nothing that was ever written is taken from the device again. For one thread at a time:
+// the commit's, then the error worker's.
 #pragma once
 
 #include <span>
@@ -14,9 +14,9 @@ namespace extscrub {
 
 // Bytes that only go out by themselves, in an order of their own: the primary superblock, the journal's superblock.
 struct HeldRange {
-  BlockNo block;      // for reports
-  Extent extent;      // on the device
-  Piece piece;        // the write that carries it
+  BlockNo block;  // for reports
+  Extent extent;  // on the device
+  Piece piece;    // the write that carries it
   MutableBytes truth() { return bytes; }
   Bytes truth() const { return bytes; }
   // The first 1024 bytes: the range is a superblock, or a block that begins with a journal's.

@@ -38,8 +38,8 @@ class Descriptor {
   int fd_;
 };
 
-// The alignment direct I/O on `fd` asks for; 0 when it does none. Some file systems take O_DIRECT at open and refuse the
-// first read, and some take any read but cache what is not a whole block of theirs: so both are asked.
+// The alignment direct I/O on `fd` asks for; 0 when it does none. Some file systems take O_DIRECT at open and refuse
+// the first read, and some take any read but cache what is not a whole block of theirs: so both are asked.
 uint32_t direct_alignment(int fd) {
   uint32_t told = 512;
 #ifdef STATX_DIOALIGN
@@ -78,7 +78,9 @@ class FileDevice final : public WriteDevice {
     return n < 0 ? -errno : n;
   }
 
-  ssize_t read(uint64_t at, MutableBytes out) override { return direct() ? read_direct(at, out) : read_dropped(at, out); }
+  ssize_t read(uint64_t at, MutableBytes out) override {
+    return direct() ? read_direct(at, out) : read_dropped(at, out);
+  }
 
   int flush() override { return ::fdatasync(descriptor()) < 0 ? errno : 0; }
 
@@ -120,7 +122,8 @@ Result<uint64_t> device_size(int fd, const std::filesystem::path& path) {
   struct stat st;
   if (::fstat(fd, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
   if (S_ISREG(st.st_mode)) return static_cast<uint64_t>(st.st_size);
-  if (!S_ISBLK(st.st_mode)) return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
+  if (!S_ISBLK(st.st_mode))
+    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
   uint64_t size = 0;
   if (::ioctl(fd, BLKGETSIZE64, &size) < 0)
     return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));

@@ -1,6 +1,7 @@
 // The file or block device under an image, as the write-back sees it: every byte it writes, reads back or flushes goes
 // through here (io_uring writes go to the same descriptor). Tests put a decorator in its place that breaks things.
-// write() and read() may be called from many threads on ranges that share no sector; flush() when nothing is on the way.
+// write() and read() may be called from many threads on ranges that share no sector; flush() when nothing is on the
+// way.
 #pragma once
 
 #include <sys/types.h>

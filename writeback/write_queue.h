@@ -1,6 +1,7 @@
 // A submission queue for aligned writes: buffers go in, completions come out in any order. Two kinds that do the same:
-// io_uring, and threads with pwrite(2) where io_uring is not allowed (seccomp, sysctl) or it does not suit the device (no O_DIRECT, FUSE).
-// A queue belongs to one thread, which both submits and reaps. Tests put a decorator in its place that breaks things.
+// io_uring, and threads with pwrite(2) where io_uring is not allowed (seccomp, sysctl) or it does not suit the device
+// (no O_DIRECT, FUSE). A queue belongs to one thread, which both submits and reaps. Tests put a decorator in its place
+// that breaks things.
 #pragma once
 
 #include <cstdint>

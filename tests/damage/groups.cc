@@ -32,17 +32,23 @@ const std::vector<Problem> kLostInodes = {
     inode_bitmap_mismatch, superblock_free_inodes,  group_free_inodes,     group_used_dirs,        inode_bitmap_padding,
     block_bitmap_padding,  superblock_resize_inode, journal_inode_missing, root_not_directory};
 
+// The flags of a descriptor with a wrong checksum are not believed, so bitmaps that were never written are read too.
+const std::vector<Problem> kFlagsDoubted = {block_bitmap_checksum, block_bitmap_mismatch, block_bitmap_padding,
+                                            inode_bitmap_checksum, inode_bitmap_padding};
+
 const Scenario kScenarios[] = {
     {group_desc_checksum, "descriptor with a changed CRC32C", "ext4-1k",
      [](const TestImage& image) {
        poke_descriptor(image, 1, &ext4_group_desc::bg_checksum, image.descriptor(1).bg_checksum ^ 0x5a5a);
        return Place{.group = 1};
-     }},
+     },
+     kFlagsDoubted},
     {group_desc_checksum, "descriptor with a changed CRC16", "ext4-gdtcsum",
      [](const TestImage& image) {
        poke_descriptor(image, 2, &ext4_group_desc::bg_checksum, image.descriptor(2).bg_checksum ^ 1);
        return Place{.group = 2};
-     }},
+     },
+     kFlagsDoubted},
     {group_block_bitmap_location, "block bitmap behind the last block", "ext4-plain",
      [](const TestImage& image) {
        poke_descriptor(image, 1, &ext4_group_desc::bg_block_bitmap, 0x7fffffff);

@@ -103,13 +103,16 @@ const Scenario kScenarios[] = {
        return change_root<Extent>(image, "/runs3", 2, [](Extent& extent) { extent.ee_block = 0xfffffff0; });
      },
      kBlocksMoved},
-    {extent_index_mismatch, "index begins behind its child's first block", "ext4-plain",
+    {extent_index_mismatch,
+     "index begins behind its child's first block",
+     "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/runs10");
        image.patch<Index>(entry_offset(image.map_offset(inode), 0), [](auto& index) { index.ei_block = 5; });
        return Place{.inode = inode};
      },
-     kBlocksMoved},
+     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, extent_overlap,
+      extent_order}},
     {extent_index_mismatch, "second index of a deep tree begins too early", "ext4-plain",
      [](const TestImage& image) {
        const uint64_t node = first_child(image, "/runs600");

@@ -23,16 +23,22 @@ uint64_t backup_offset(const TestImage& image, uint32_t group) {
 using enum Problem;
 
 const Scenario kScenarios[] = {
-    {superblock_primary_bad, "primary superblock without its magic number", "ext4-1k",
+    {superblock_primary_bad,
+     "primary superblock without its magic number",
+     "ext4-1k",
      [](const TestImage& image) {
        poke_superblock(image, &ext2_super_block::s_magic, 0);
        return Place{};
-     }},
-    {superblock_primary_bad, "primary superblock overwritten with zeros", "ext2-1k",
+     },
+     {superblock_not_clean}},  // backups never carry the valid bit
+    {superblock_primary_bad,
+     "primary superblock overwritten with zeros",
+     "ext2-1k",
      [](const TestImage& image) {
        image.fill(kSuperblockOffset, kSuperblockSize, std::byte{0});
        return Place{};
-     }},
+     },
+     {superblock_not_clean}},
     {superblock_checksum, "superblock changed without being sealed, no backup to go by", "ext4-1group",
      [](const TestImage& image) {
        poke_superblock(image, &ext2_super_block::s_mnt_count, 77);
@@ -45,6 +51,14 @@ const Scenario kScenarios[] = {
      }},
     {superblock_reserved_gdt,
      "reserved group descriptor blocks without resize_inode",
+     "ext4-super2",
+     [](const TestImage& image) {
+       image.debugfs("ssv reserved_gdt_blocks 5");
+       return Place{};
+     },
+     {superblock_backup_bad, block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, group_metadata_overlap}},
+    {superblock_reserved_gdt,
+     "reserved group descriptor blocks with meta_bg",
      "ext4-metabg",
      [](const TestImage& image) {
        image.debugfs("ssv reserved_gdt_blocks 5");
@@ -154,9 +168,7 @@ const Scenario kScenarios[] = {
      },
      {},
      true},
-    {orphans_to_release,
-     "deleted file that was still open",
-     "ext4-plain",
+    {orphans_to_release, "deleted file that was still open", "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/three");
        image.debugfs("unlink /three");
@@ -171,7 +183,8 @@ const Scenario kScenarios[] = {
        image.debugfs("feature meta_bg");
        return Place{};
      },
-     {superblock_backup_bad, superblock_resize_inode}},
+     {superblock_backup_bad, superblock_resize_inode, block_bitmap_mismatch, group_free_blocks,
+      superblock_free_blocks}},
     {journal_inode_missing,
      "journal inode is empty",
      "ext4-plain",

@@ -1,0 +1,497 @@
+// What a commit does when something fails: the latch, the mark, the sidecar.
+#include <sys/mount.h>
+
+#include "tests/writeback_support.h"
+#include "writeback/commit.h"
+
+namespace extscrub::test {
+
+namespace {
+
+size_t reads_of(const Log& log, Extent extent, size_t from_event) {
+  size_t n = 0;
+  for (size_t i = from_event; i < log.events().size(); ++i)
+    n += log.events()[i].operation == Operation::read && log.events()[i].touches(extent);
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("failed block write: errored, marked with block and errno, never read again, memory has the new bytes") {
+  const int error = GENERATE(EIO, ENOSPC, EDQUOT, EFBIG);
+  TestImage image({.block_size = GENERATE(1024u, 4096u)});
+  image.put_superblock([&] {  // errors=continue changes nothing about it
+    auto bytes = image.superblock_before();
+    auto sb = load<ext2_super_block>(bytes);
+    sb.s_errors = 1;
+    store(bytes, 0, sb);
+    seal_superblock(bytes);
+    return bytes;
+  }());
+  image.stage({3, 5, 20, 30});
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(20), error);
+  const auto request = image.request(generate_queue_kind(image.path()));
+  const auto report = commit_with_faults(request, log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK(report.error == error);
+  CHECK(report.error_block == BlockNo(20));
+  CHECK(report.failures == 1);
+  CHECK(report.marked);
+  CHECK(report.sidecar.empty());
+  CHECK_FALSE(std::filesystem::exists(sidecar_path(image.path())));
+
+  const auto sb = image.superblock_now();
+  CHECK(sb.s_state == (2 | 4));
+  CHECK(sb.s_errors == 1);
+  CHECK(sb.s_error_count == 1);
+  CHECK(sb.s_first_error_block == 20);
+  CHECK(sb.s_first_error_errcode == error_code_of(error));
+  CHECK(sb.s_free_blocks_count != 4711);  // the final superblock has not gone out
+  CHECK(image.superblock_is_sealed());
+
+  size_t failed_at = 0;
+  while (!log.events()[failed_at].touches(image.extent_of(20)) || log.events()[failed_at].operation != Operation::write)
+    ++failed_at;
+  CHECK(reads_of(log, image.extent_of(20), failed_at) == 0);
+  CHECK(reads_of(log, image.extent_of(3), failed_at) == 0);
+  const auto& receipt = report.receipts[2];
+  CHECK((receipt.submitted && !receipt.completed && !receipt.read_back && receipt.error == error));
+  CHECK(image.request().blocks[2].after[0] == request.blocks[2].after[0]);
+}
+
+TEST_CASE("failed block: an overlay goes on serving the new bytes, without a read of the device") {
+  TestImage image;
+  const auto opened = Image::open(image.path());
+  REQUIRE(opened);
+  Overlay overlay(*opened, 4096);
+  for (const uint64_t b : {5u, 9u}) {
+    const auto bytes = overlay.edit(BlockNo(b));
+    REQUIRE(bytes);
+    std::ranges::fill(*bytes, std::byte{0xAB});
+  }
+  CommitRequest request = image.request();
+  request.blocks = overlay.staged();
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(9));
+  REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::errored);
+  std::vector<std::byte> again(4096);
+  REQUIRE(overlay.read(BlockNo(9), again));
+  CHECK(again == std::vector<std::byte>(4096, std::byte{0xAB}));
+  REQUIRE(overlay.staged().size() == 2);
+}
+
+TEST_CASE("one write of many blocks fails: every block of it has the error in its receipt, counted once") {
+  TestImage image;
+  image.stage({3, 4, 5, 40});
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(4));
+  const auto report = commit_with_faults(image.request(), log, 0, 1);
+  CHECK(report.failures == 1);
+  for (size_t i = 0; i < 3; ++i) CHECK((report.receipts[i].error == EIO && !report.receipts[i].completed));
+  CHECK((!report.receipts[3].submitted && report.receipts[3].error == 0));
+  CHECK(report.error_block == BlockNo(3));
+}
+
+TEST_CASE("many failures in flight: one mark, all counted, first and last named") {
+  TestImage image;
+  for (uint64_t b = 2; b < 62; b += 2) image.stage(b);
+  Log log;
+  log.rule = [](const Event& e) -> std::optional<Fault> {
+    if (!e.queued) return std::nullopt;
+    return Fault{-EIO, 0};
+  };
+  const auto report = commit_with_faults(image.request(generate_queue_kind(image.path())), log, 0, 10);
+  CHECK(report.failures == 10);
+  const auto sb = image.superblock_now();
+  CHECK(sb.s_error_count == 10);
+  CHECK(sb.s_first_error_block == 2);
+  CHECK(sb.s_last_error_block == 20);
+  size_t superblocks = 0;
+  for (const Event& e : log.events()) superblocks += e.operation == Operation::write && !e.queued;
+  CHECK(superblocks == 2);  // armed, marked
+}
+
+TEST_CASE("mark is written by a thread of its own, when nothing is in flight, as the last write") {
+  TestImage image;
+  image.stage({3, 9, 20});
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(9));
+  REQUIRE(commit_with_faults(image.request(), log).marked);
+  const Event* mark = nullptr;
+  for (const Event& e : log.events())
+    if (e.operation == Operation::write) mark = &e;
+  REQUIRE(mark != nullptr);
+  CHECK(mark->at == kSuperblockOffset);
+  CHECK(mark->thread != std::this_thread::get_id());
+  for (const Event& e : log.events())
+    if (e.operation == Operation::write && e.queued) CHECK(e.thread == std::this_thread::get_id());
+}
+
+TEST_CASE("failed flush: the run fails though the next flush works, and the valid bit is never set") {
+  const size_t n = GENERATE(0u, 1u, 2u, 3u);  // armed; blocks; final without its valid bit; final
+  TestImage image;
+  image.stage({3, 9});
+  Log log;
+  log.rule = fail_flush(n);
+  const auto report = commit_with_faults(image.request(), log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK(report.error == EIO);
+  CHECK(report.failures == 1);
+  CHECK(report.marked);
+  CHECK(report.armed == (n > 0));
+  const auto sb = image.superblock_now();
+  CHECK(sb.s_state == (2 | 4));
+  CHECK(sb.s_first_error_block == 0);
+  CHECK(image.superblock_is_sealed());
+  // After the failed flush only the mark goes out.
+  size_t flushes = 0, later_writes = 0;
+  for (const Event& e : log.events()) {
+    if (e.operation == Operation::flush) ++flushes;
+    if (e.operation == Operation::write && flushes > n) ++later_writes;
+  }
+  CHECK(later_writes == 1);
+}
+
+TEST_CASE("last write of all fails: noticed, and marked") {
+  TestImage image;
+  image.stage({3, 9});
+  Log good;
+  REQUIRE(commit_with_faults(image.request(), good).outcome == CommitOutcome::committed);
+  write_file(image.path(), image.original());
+
+  Log log;
+  const size_t last = good.count(Operation::write) - 1;
+  const size_t stored = GENERATE(0u, 512u, 1024u);
+  log.rule = [=](const Event& e) -> std::optional<Fault> {
+    if (e.operation != Operation::write || e.index != last) return std::nullopt;
+    return Fault{-EIO, stored};
+  };
+  const auto report = commit_with_faults(image.request(), log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK(report.marked);
+  CHECK(image.superblock_now().s_state == (2 | 4));
+  CHECK(image.superblock_is_sealed());
+}
+
+TEST_CASE("superblock write in flight when it fails slowly: the mark lands last") {
+  TestImage image;
+  image.stage({3, 9});
+  Log log;
+  log.rule = [](const Event& e) -> std::optional<Fault> {
+    // Every superblock write is slow, and those that would say "valid" fail after they have been stored.
+    if (e.operation != Operation::write || e.queued) return std::nullopt;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if ((load<ext2_super_block>(e.data).s_state & 1) == 0) return std::nullopt;
+    return Fault{-EIO, kSuperblockSize};
+  };
+  CHECK(commit_with_faults(image.request(), log).marked);
+  CHECK(image.superblock_now().s_state == (2 | 4));
+}
+
+TEST_CASE("device that lies about a write is found out by the read-back") {
+  TestImage image({.block_size = GENERATE(1024u, 4096u)});
+  image.stage({3, 9, 20});
+  Log log;
+  SECTION("a block") {
+    log.rule = [&](const Event& e) -> std::optional<Fault> {
+      if (!e.queued || !e.touches(image.extent_of(9))) return std::nullopt;
+      return Fault{static_cast<int64_t>(e.length), 0};
+    };
+    const auto report = commit_with_faults(image.request(), log);
+    CHECK(report.outcome == CommitOutcome::errored);
+    CHECK(report.error_block == BlockNo(9));
+    CHECK(report.receipts[0].read_back);
+    CHECK_FALSE(report.receipts[1].read_back);
+    CHECK(image.superblock_now().s_state == (2 | 4));
+  }
+  SECTION("the armed superblock: no block goes out") {
+    log.rule = [](const Event& e) -> std::optional<Fault> {
+      if (e.operation != Operation::write || e.index != 0) return std::nullopt;
+      return Fault{static_cast<int64_t>(e.length), 0};
+    };
+    const auto report = commit_with_faults(image.request(), log);
+    CHECK(report.outcome == CommitOutcome::errored);
+    CHECK_FALSE(report.armed);
+    for (const Event& e : log.events()) CHECK_FALSE(e.queued);
+  }
+}
+
+TEST_CASE("read-back that fails: errored and marked") {
+  TestImage image;
+  image.stage({3, 9, 20});
+  Log log;
+  log.rule = [&](const Event& e) -> std::optional<Fault> {
+    if (e.operation != Operation::read || !e.touches(image.extent_of(9)) || log.count(Operation::write) == 0)
+      return std::nullopt;
+    return Fault{-EIO, 0};
+  };
+  const auto report = commit_with_faults(image.request(), log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK(report.error_block == BlockNo(9));
+  CHECK(report.marked);
+  CHECK(image.superblock_now().s_state == (2 | 4));
+}
+
+TEST_CASE("mark's own write fails once: the second try marks") {
+  TestImage image;
+  image.stage(9);
+  Log log;
+  log.rule = [&](const Event& e) -> std::optional<Fault> {
+    if (e.operation != Operation::write || e.index < 1 || e.index > 2) return std::nullopt;
+    return Fault{-EIO, 0};
+  };
+  const auto report = commit_with_faults(image.request(), log);
+  CHECK(report.marked);
+  CHECK(report.sidecar.empty());
+  CHECK(image.superblock_now().s_state == (2 | 4));
+}
+
+TEST_CASE("mark's own write, flush or read-back fails twice: a sidecar says it") {
+  TestImage image;
+  image.stage(9);
+  Log log;
+  const int what = GENERATE(0, 1, 2);
+  log.rule = [&](const Event& e) -> std::optional<Fault> {
+    const bool marking = log.count(Operation::write) > 1;
+    if (e.operation == Operation::write && e.index == 1) return Fault{};
+    if (marking && static_cast<int>(e.operation) == what) return Fault{};
+    return std::nullopt;
+  };
+  const auto report = commit_with_faults(image.request(), log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK_FALSE(report.marked);
+  CHECK(report.sidecar == sidecar_path(image.path()));
+  const auto text = read_file(report.sidecar);
+  CHECK_THAT(std::string(reinterpret_cast<const char*>(text.data()), text.size()), Catch::Contains("block 9"));
+  CHECK_THAT(report.message, Catch::Contains(report.sidecar.string()));
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(image.path().parent_path())) ++files;
+  CHECK(files == 2);  // the image, the sidecar: no temporary file is left
+}
+
+TEST_CASE("neither mark nor sidecar can be had: the message says so") {
+  TestImage image;
+  image.stage(9);
+  auto request = image.request();
+  const auto device = open_write_device(request.path);
+  const auto queue = make_queue(QueueKind::threads, **device);
+  request.path = "/nonexistent/image";
+  Log log;
+  log.rule = [](const Event& e) -> std::optional<Fault> {
+    if (e.operation != Operation::write || e.index == 0) return std::nullopt;
+    return Fault{};
+  };
+  FaultyDevice faulty(**device, log);
+  FaultyQueue faulty_queue(**queue, **device, log);
+  const auto report = commit_on(request, faulty, faulty_queue);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK_FALSE(report.marked);
+  CHECK(report.sidecar.empty());
+  CHECK_THAT(report.message, Catch::Contains("nor a file put beside it"));
+}
+
+TEST_CASE("sidecar lies beside the file a symbolic link leads to") {
+  TestImage image;
+  const auto link = image.path().parent_path() / "link";
+  std::filesystem::create_symlink(image.path(), link);
+  CHECK(sidecar_path(link) == std::filesystem::canonical(image.path()).string() + ".extscrub-errored");
+  CHECK(sidecar_path("dir/image") == "dir/image.extscrub-errored");
+}
+
+TEST_CASE("error stored in the image from before does not trip the commit, and goes with the final superblock") {
+  TestImage image;
+  auto bytes = image.superblock_before();
+  apply_error_mark(bytes, {{EIO, 7, "old", 0}, {EIO, 7, "old", 0}, 3, 1600000000});
+  image.put_superblock(bytes);
+  image.stage({3, 9});
+  Log log;
+  SECTION("nothing fails") {
+    REQUIRE(commit_with_faults(image.request(), log).outcome == CommitOutcome::committed);
+    CHECK(image.now() == image.repaired());
+    // Until the blocks are proven, the mark stays: the armed superblock has it.
+    CHECK(
+        (load<ext2_super_block>(log.events()[2].operation == Operation::write ? log.events()[2].data : image.original(),
+                                log.events()[2].operation == Operation::write ? 0 : kSuperblockOffset)
+             .s_state &
+         2) != 0);
+  }
+  SECTION("a new failure: first stays, last is new, the count grows") {
+    log.rule = fail_writes_to(image.extent_of(9), ENOSPC);
+    REQUIRE(commit_with_faults(image.request(), log).marked);
+    const auto sb = image.superblock_now();
+    CHECK(sb.s_error_count == 4);
+    CHECK(sb.s_first_error_block == 7);
+    CHECK(sb.s_first_error_time == 1600000000);
+    CHECK(sb.s_last_error_block == 9);
+    CHECK(sb.s_last_error_errcode == 6);
+  }
+}
+
+TEST_CASE("damaged primary superblock is not sealed over: the final one, without its valid bit, takes its place") {
+  TestImage image;
+  auto bytes = image.superblock_before();
+  bytes[0x200] ^= std::byte{1};  // under the checksum
+  image.put_superblock(bytes);
+  image.stage({3, 9});
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(9));
+  REQUIRE(commit_with_faults(image.request(), log).marked);
+  CHECK(image.superblock_now().s_free_blocks_count == 4711);
+  CHECK(image.superblock_now().s_state == (2 | 4));
+}
+
+TEST_CASE("RECOVER: the journal gets an error before the first block, and its staged superblock after the last") {
+  TestImage image({.block_size = GENERATE(1024u, 4096u)});
+  auto bytes = image.superblock_before();
+  auto sb = load<ext2_super_block>(bytes);
+  sb.s_feature_incompat |= 0x4;
+  store(bytes, 0, sb);
+  seal_superblock(bytes);
+  image.put_superblock(bytes);
+  std::vector<std::byte> journal(image.options().block_size);
+  store(journal, 0, htobe32(0xC03B3998));
+  store(journal, 4, htobe32(4));
+  store(journal, 0x1C, htobe32(1));  // s_start: there is something to replay
+  image.put_block(32, journal);
+  auto after = journal;
+  store(after, 0x1C, 0);
+  image.stage({3, 9});
+  image.stage(32, after);
+  image.stage(40);
+  auto request = image.request();
+  request.journal_superblock = BlockNo(32);
+  Log log;
+  const auto journal_error = [&] { return be32toh(load<uint32_t>(image.now(), image.extent_of(32).at + 0x20)); };
+  const auto journal_start = [&] { return be32toh(load<uint32_t>(image.now(), image.extent_of(32).at + 0x1C)); };
+
+  SECTION("nothing fails: what is staged is there, without an error") {
+    REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::committed);
+    CHECK(image.now() == image.repaired());
+    size_t first_block = SIZE_MAX, armed_journal = SIZE_MAX, last_block = 0, empty_journal = 0;
+    for (size_t i = 0; i < log.events().size(); ++i) {
+      const Event& e = log.events()[i];
+      if (e.operation != Operation::write) continue;
+      CHECK_FALSE((e.queued && e.touches(image.extent_of(32))));
+      if (e.queued) first_block = std::min(first_block, i), last_block = i;
+      if (!e.queued && e.touches(image.extent_of(32))) armed_journal = std::min(armed_journal, i), empty_journal = i;
+    }
+    CHECK(armed_journal < first_block);
+    CHECK(empty_journal > last_block);
+  }
+  SECTION("a block fails: the journal keeps its transactions and has the error") {
+    log.rule = fail_writes_to(image.extent_of(9));
+    REQUIRE(commit_with_faults(request, log).marked);
+    CHECK(journal_error() == 0xFFFFFFFB);
+    CHECK(journal_start() == 1);
+  }
+  SECTION("cancelled: the same") {
+    StopAfter progress([&] { return log.count(Operation::write) >= 3; });
+    request.progress = &progress;
+    REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::cancelled);
+    CHECK(journal_error() == 0xFFFFFFFB);
+    CHECK(journal_start() == 1);
+  }
+  SECTION("no journal is staged: it is as before in the end") {
+    std::erase_if(request.blocks, [](const StagedBlock& s) { return s.block == BlockNo(32); });
+    REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::committed);
+    CHECK(journal_error() == 0);
+    CHECK(journal_start() == 1);
+  }
+}
+
+TEST_CASE("no RECOVER: a journal that is not staged is not touched") {
+  TestImage image;
+  image.stage({3, 9});
+  auto request = image.request();
+  request.journal_superblock = BlockNo(32);
+  Log log;
+  REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::committed);
+  for (const Event& e : log.events())
+    CHECK((e.operation == Operation::flush || !e.touches(image.extent_of(32)) || e.operation == Operation::read));
+  CHECK(image.now() == image.repaired());
+}
+
+TEST_CASE("sparse image on a full file system: ENOSPC is found, named and marked") {
+  if (::geteuid() != 0) {
+    WARN("not root: no file system to fill, skipped");
+    return;
+  }
+  TempDir dir;
+  if (::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=2m") != 0) {
+    WARN("cannot mount a tmpfs here: skipped");
+    return;
+  }
+  const AtEnd unmount([&] { ::umount(dir.path().c_str()); });
+  {
+    TestImage image({.block_size = 4096, .blocks = 64}, dir.path());
+    // Block 32 becomes a hole, and then the file system is full.
+    std::vector<std::byte> zeros(4096);
+    image.put_block(32, zeros);
+    const int fd = ::open(image.path().c_str(), O_RDWR);
+    REQUIRE(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 32 * 4096, 4096) == 0);
+    ::close(fd);
+    {
+      std::ofstream filler(image.path().parent_path() / "filler", std::ios::binary);
+      const std::vector<char> page(4096);
+      while (filler.write(page.data(), 4096).flush()) {
+      }
+    }
+    image.stage({3, 32});
+    const auto kind = generate_queue_kind(image.path());
+    const auto lock = ImageLock::acquire(image.path());
+    REQUIRE(lock);
+    const auto report = commit(image.request(kind), *lock);
+    CHECK(report.outcome == CommitOutcome::errored);
+    CHECK(report.error == ENOSPC);
+    CHECK(report.error_block == BlockNo(32));
+    CHECK(report.marked);
+    CHECK(image.superblock_now().s_first_error_errcode == 6);
+    CHECK(image.superblock_now().s_state == (2 | 4));
+  }
+}
+
+TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is due") {
+  TempDir dir;
+  const auto path = dir.path() / "image";
+  const std::string csum = GENERATE("metadata_csum", "^metadata_csum");
+  if (run_tool("mke2fs -q -F -t ext4 -O " + csum + " " + path.string() + " 8M") != 0) {
+    WARN("no mke2fs: skipped");
+    return;
+  }
+  const auto bytes = read_file(path);
+  std::vector<std::byte> before(1024), after(1024, std::byte{0x55});
+  CommitRequest request;
+  request.path = path;
+  request.block_size = 1024;
+  std::memcpy(before.data(), bytes.data() + 7000 * 1024, 1024);
+  request.blocks = {{BlockNo(7000), before, after}};  // a free block
+  request.final_superblock = load<Superblock>(bytes, kSuperblockOffset);
+  Log log;
+  SECTION("marked") {
+    log.rule = fail_writes_to({7000 * 1024, 1024});
+    REQUIRE(commit_with_faults(request, log).marked);
+    const auto dump = dir.path() / "dump";
+    if (run_tool("dumpe2fs -h " + path.string()) == 0) {
+      REQUIRE(
+          std::system(("PATH=\"$PATH:/usr/sbin:/sbin\"; dumpe2fs -h " + path.string() + " > " + dump.string() + " 2>&1")
+                          .c_str()) == 0);
+      const auto text = read_file(dump);
+      const std::string out(reinterpret_cast<const char*>(text.data()), text.size());
+      CHECK_THAT(out, Catch::Contains("not clean with errors"));
+      CHECK_THAT(out, Catch::Contains("First error function:     extscrub_write"));
+      CHECK_THAT(out, Catch::Contains("First error block #:      7000"));
+      CHECK_THAT(out, Catch::Contains("First error err:          EIO"));
+      CHECK_THAT(out, !Catch::Contains("does not match"));
+    }
+    if (const auto status = run_tool("e2fsck -p " + path.string())) CHECK(*status == 1);  // checked whole, corrected
+    if (const auto status = run_tool("e2fsck -fn " + path.string())) CHECK(*status == 0);
+  }
+  SECTION("committed") {
+    REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::committed);
+    if (const auto status = run_tool("e2fsck -n " + path.string())) CHECK(*status == 0);
+    if (const auto status = run_tool("e2fsck -fn " + path.string())) CHECK(*status == 0);
+  }
+}
+
+}  // namespace extscrub::test
