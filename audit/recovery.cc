@@ -1,0 +1,88 @@
+#include "audit/recovery.h"
+
+#include "scan/checksum.h"
+
+namespace extscrub {
+
+namespace {
+
+// The primary superblock in the overlay, changed by `change` and sealed.
+template <class Change>
+Result<void> edit_primary(Overlay& overlay, Change&& change) {
+  const uint32_t size = overlay.block_size();
+  auto block = overlay.edit(BlockNo(kSuperblockOffset / size));
+  if (!block) return std::unexpected(block.error());
+  const size_t at = kSuperblockOffset % size;
+  auto super = load<ext2_super_block>(*block, at);
+  change(super);
+  if (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) super.s_checksum = superblock_checksum(super);
+  store(*block, at, super);
+  return {};
+}
+
+// The log may hold an older superblock: what it does not know of errors is kept, as a mount keeps it.
+void keep_errors(const ext2_super_block& stored, ext2_super_block& replayed) {
+  std::memcpy(reinterpret_cast<std::byte*>(&replayed) + EXT4_S_ERR_START,
+              reinterpret_cast<const std::byte*>(&stored) + EXT4_S_ERR_START, EXT4_S_ERR_LEN);
+  replayed.s_state |= stored.s_state & EXT2_ERROR_FS;
+}
+
+// The file system as the overlay shows it now.
+Result<FileSystem> reload(const FileSystem& stored, const Overlay& overlay) {
+  LoadOptions options;
+  if (!stored.primary_problem.empty()) options = {stored.super_block.value, stored.geometry.block_size};
+  auto fs = load_superblock(*stored.image, &overlay, options);
+  if (fs) load_descriptors(*fs);
+  return fs;
+}
+
+// A mount counts the descriptors; the superblock's totals of a file system in use are whatever they last were.
+Result<void> count_anew(const FileSystem& fs, Overlay& overlay) {
+  uint64_t clusters = 0, inodes = 0;
+  for (const GroupDesc& group : fs.groups) {
+    clusters += group.free_clusters;
+    inodes += group.free_inodes;
+  }
+  return edit_primary(overlay, [&](ext2_super_block& s) {
+    const uint64_t blocks = clusters << fs.geometry.cluster_bits;
+    s.s_free_blocks_count = static_cast<uint32_t>(blocks);
+    if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) s.s_free_blocks_hi = static_cast<uint32_t>(blocks >> 32);
+    s.s_free_inodes_count = static_cast<uint32_t>(inodes);
+  });
+}
+
+}  // namespace
+
+Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image* device) {
+  Recovery recovery;
+  Journal journal = open_journal(stored, device);
+  if (auto r = replay_journal(journal, overlay); !r) return std::unexpected(r.error());
+  recovery.journal = journal.facts;
+  const JournalFacts& facts = recovery.journal;
+  const bool primary = stored.primary_problem.empty();
+  recovery.replayed = facts.usable && (facts.needs_recovery || facts.flagged);
+  if (facts.flagged && !recovery.replayed) return recovery;  // the orphans are those of before the log
+
+  if (facts.usable && facts.error != 0 && !facts.needs_recovery)
+    if (auto r = empty_journal(journal, overlay, journal.super.sequence); !r) return std::unexpected(r.error());
+  if (primary && (recovery.replayed || (facts.usable && facts.error != 0))) {
+    auto r = edit_primary(overlay, [&](ext2_super_block& s) {
+      if (s.s_magic != EXT2_SUPER_MAGIC) return;
+      keep_errors(stored.super, s);
+      s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
+      if (facts.error != 0) s.s_state |= EXT2_ERROR_FS;
+    });
+    if (!r) return std::unexpected(r.error());
+  }
+  auto fs = reload(stored, overlay);
+  if (!fs) return recovery;  // what the log left is no file system; the audit will say so
+  auto orphans = release_orphans(*fs, overlay);
+  if (!orphans) return std::unexpected(orphans.error());
+  recovery.orphans = std::move(*orphans);
+  if (!primary || !(recovery.replayed || recovery.orphans.processed)) return recovery;
+  load_descriptors(*fs);
+  if (auto r = count_anew(*fs, overlay); !r) return std::unexpected(r.error());
+  return recovery;
+}
+
+}  // namespace extscrub
