@@ -1,24 +1,12 @@
 #include "audit/recovery.h"
 
-#include "scan/checksum.h"
+#include <algorithm>
+
+#include "audit/primary_superblock.h"
 
 namespace extscrub {
 
 namespace {
-
-// The primary superblock in the overlay, changed by `change` and sealed.
-template <class Change>
-Result<void> edit_primary(Overlay& overlay, Change&& change) {
-  const uint32_t size = overlay.block_size();
-  auto block = overlay.edit(BlockNo(kSuperblockOffset / size));
-  if (!block) return std::unexpected(block.error());
-  const size_t at = kSuperblockOffset % size;
-  auto super = load<ext2_super_block>(*block, at);
-  change(super);
-  if (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) super.s_checksum = superblock_checksum(super);
-  store(*block, at, super);
-  return {};
-}
 
 // The log may hold an older superblock: what it does not know of errors is kept, as a mount keeps it.
 void keep_errors(const ext2_super_block& stored, ext2_super_block& replayed) {
@@ -36,6 +24,19 @@ Result<FileSystem> reload(const FileSystem& stored, const Overlay& overlay) {
   return fs;
 }
 
+bool of_inode(JournalDefectKind kind) {
+  return kind == JournalDefectKind::inode_invalid || kind == JournalDefectKind::inode_map ||
+         kind == JournalDefectKind::backup_map_used;
+}
+
+// The log may hold the journal inode itself: only one that is bad behind the replay is damage.
+void judge_inode_again(const FileSystem& replayed, const Image* device, JournalFacts& facts) {
+  if (std::ranges::none_of(facts.defects, of_inode, &JournalDefect::kind)) return;
+  std::erase_if(facts.defects, [](const JournalDefect& d) { return of_inode(d.kind); });
+  const Journal again = open_journal(replayed, device);
+  std::ranges::copy_if(again.facts.defects, std::back_inserter(facts.defects), of_inode, &JournalDefect::kind);
+}
+
 // A mount counts the descriptors; the superblock's totals of a file system in use are whatever they last were.
 Result<void> count_anew(const FileSystem& fs, Overlay& overlay) {
   uint64_t clusters = 0, inodes = 0;
@@ -43,7 +44,7 @@ Result<void> count_anew(const FileSystem& fs, Overlay& overlay) {
     clusters += group.free_clusters;
     inodes += group.free_inodes;
   }
-  return edit_primary(overlay, [&](ext2_super_block& s) {
+  return edit_primary_superblock(overlay, [&](ext2_super_block& s) {
     const uint64_t blocks = clusters << fs.geometry.cluster_bits;
     s.s_free_blocks_count = static_cast<uint32_t>(blocks);
     if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) s.s_free_blocks_hi = static_cast<uint32_t>(blocks >> 32);
@@ -66,8 +67,7 @@ Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image
   if (facts.usable && facts.error != 0 && !facts.needs_recovery)
     if (auto r = empty_journal(journal, overlay, journal.super.sequence); !r) return std::unexpected(r.error());
   if (primary && (recovery.replayed || (facts.usable && facts.error != 0))) {
-    auto r = edit_primary(overlay, [&](ext2_super_block& s) {
-      if (s.s_magic != EXT2_SUPER_MAGIC) return;
+    auto r = edit_primary_superblock(overlay, [&](ext2_super_block& s) {
       keep_errors(stored.super, s);
       s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
       if (facts.error != 0) s.s_state |= EXT2_ERROR_FS;
@@ -76,6 +76,7 @@ Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image
   }
   auto fs = reload(stored, overlay);
   if (!fs) return recovery;  // what the log left is no file system; the audit will say so
+  judge_inode_again(*fs, device, recovery.journal);
   auto orphans = release_orphans(*fs, overlay);
   if (!orphans) return std::unexpected(orphans.error());
   recovery.orphans = std::move(*orphans);
