@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audit/fast_commit_replay.h"
 #include "audit/primary_superblock.h"
 
 namespace extscrub {
@@ -76,6 +77,12 @@ Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image
   }
   auto fs = reload(stored, overlay);
   if (!fs) return recovery;  // what the log left is no file system; the audit will say so
+  if (!journal.fast_commits.empty()) {
+    if (auto r = replay_fast_commits(*fs, journal, overlay); !r) return std::unexpected(r.error());
+    recovery.journal = journal.facts;
+    fs = reload(stored, overlay);
+    if (!fs) return recovery;
+  }
   judge_inode_again(*fs, device, recovery.journal);
   auto orphans = release_orphans(*fs, overlay);
   if (!orphans) return std::unexpected(orphans.error());
