@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "audit/auditor.h"
 #include "audit/recovery.h"
 #include "tests/support/journal_log.h"
 
@@ -228,6 +229,22 @@ TEST_CASE("error in the journal moves to the superblock", "[journal]") {
   REQUIRE(fs);
   CHECK(fs->super.s_state & EXT2_ERROR_FS);
   CHECK(be32(r.block(log.offset_of(0) / image.block_size()), kErrno) == 0);
+}
+
+TEST_CASE("external journal of another file system", "[journal]") {
+  const TestImage image("ext4-plain");
+  const TestImage device({"-b", "1024", "-O", "journal_dev"}, "8M");
+  image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_uuid), 16, std::byte{0x11});
+  const Result<Image> journal = Image::open(device.path()), opened = Image::open(image.path());
+  REQUIRE(journal);
+  REQUIRE(opened);
+  AuditOptions options;
+  options.jobs = 2;
+  options.journal = &*journal;
+  const Result<Audit> audited = audit(*opened, nullptr, options);
+  REQUIRE(audited);
+  CHECK(std::ranges::count(audited->findings, Problem::journal_device, &Finding::problem) == 1);
+  CHECK(audited->verdict == Verdict::damaged);
 }
 
 TEST_CASE("journal superblock with an impossible field", "[journal]") {
