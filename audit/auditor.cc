@@ -85,10 +85,24 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   return totals;
 }
 
+// Replays and releases in run.plain, and loads again what may have changed.
+Result<void> recover_first(AuditRun& run, const AuditOptions& options) {
+  auto recovery = recover(run.fs, *run.plain, options.journal);
+  if (!recovery) return std::unexpected(recovery.error());
+  run.audit.recovery = std::move(*recovery);
+  if (run.plain->empty()) return {};
+  auto fs = load_superblock(*run.fs.image, run.plain.get(), {options.superblock, options.block_size});
+  if (!fs) return std::unexpected(fs.error());
+  run.fs = std::move(*fs);
+  load_descriptors(run.fs);
+  return {};
+}
+
 Result<void> run_rules(AuditRun& run, Progress* progress) {
   FileSystem& fs = run.fs;
   Findings& findings = run.audit.findings;
   check_superblock(fs, findings);
+  check_recovery(fs, run.audit.recovery, findings);
   check_backups(fs, read_backups(fs), findings);
   check_resize_inode(read_resize_inode(fs), findings);
   check_metadata_overlaps(fs.metadata, findings);
@@ -153,6 +167,8 @@ Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const Aud
     run.fs.blocks = run.plain.get();
   }
   load_descriptors(run.fs);
+  if (!overlay && options.replay)
+    if (auto r = recover_first(run, options); !r) return std::unexpected(r.error());
   run.audit.info = describe(run.fs);
 
   const unsigned jobs = options.jobs ? options.jobs : std::max(1u, std::thread::hardware_concurrency());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audit/finding.h"
+#include "audit/recovery.h"
 #include "scan/overlay.h"
 #include "scan/progress.h"
 
@@ -31,6 +32,8 @@ struct AuditOptions {
   std::optional<uint64_t> superblock;     // --superblock: the block number of the superblock to go by
   std::optional<uint32_t> block_size;     // --block-size, bytes
   Progress* progress = nullptr;           // may be null
+  bool replay = true;                     // look at the image as the next mount will find it (not: --no-replay)
+  const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
 };
 
 // What the image says of itself.
@@ -58,10 +61,12 @@ struct Audit {
   ImageInfo info;
   std::vector<Finding> findings;  // sorted
   Verdict verdict = Verdict::unreadable;  // clean, recoverable or damaged
+  Recovery recovery;                      // what was replayed and released before the image was looked at
   AuditStatistics statistics;
 };
 
-// Audits image + staged blocks. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
+// Audits image + staged blocks. Without an overlay the image is looked at as the next mount will find it: behind the
+// replay of its journal and the release of its orphans, both in memory. With one it is taken as it is. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
 // its superblock says, cancelled (code ECANCELED). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, const Overlay* overlay, const AuditOptions& options);
 

@@ -84,6 +84,11 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   const auto now = static_cast<uint32_t>(std::time(nullptr));
   plan.overlay.emplace(image, block_size);
   plan.proven_clean = plan.before.verdict == Verdict::clean;
+  const bool released = policy != RepairPolicy::none && !must_not_touch(plan.before) && run->plain && !run->plain->empty();
+  if (released) {  // the repairs build on what the recovery staged
+    plan.overlay = std::move(*run->plain);
+    run->fs.blocks = &*plan.overlay;
+  }
 
   const bool marked = has(plan.before.findings, Problem::superblock_not_clean) ||
                       has(plan.before.findings, Problem::superblock_error_mark);
@@ -93,7 +98,8 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
       const size_t before_round = plan.overlay->staged().size();
       auto answered = run_round(round);
       if (!answered) return std::unexpected(answered.error());
-      if (*answered == 0 && !(marked && plan.rounds == 0 && plan.after.verdict == Verdict::clean)) break;
+      const bool sound = plan.after.verdict == Verdict::clean || plan.after.verdict == Verdict::recoverable;
+      if (*answered == 0 && !((marked || released) && plan.rounds == 0 && sound)) break;
       if (auto r = stage_state(run->fs, *plan.overlay, true, now); !r) return std::unexpected(r.error());
       ++plan.rounds;
       run = run_audit(image, &*plan.overlay, options);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "audit/finding.h"
+#include "audit/recovery.h"
 #include "scan/backups.h"
 #include "scan/bitmaps.h"
 #include "scan/file_system.h"
@@ -19,6 +20,8 @@ using Findings = std::vector<Finding>;
 // The superblock's fields, each by itself and against each other; its state and its checksum.
 void check_superblock(const FileSystem& fs, Findings& findings);
 void check_backups(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
+// The journal's superblock and log, the orphans, and what there was to recover.
+void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& findings);
 void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings);
 
 // One descriptor: checksum, locations, flags, unused inodes. `tally`: what the scan counted in the group.

@@ -15,7 +15,15 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (const auto user = environment.engine.in_use(report.path))
     report.warnings.push_back(*user + "; what is found may only be a change that was under way");
 
-  auto audit = environment.engine.audit(*image, nullptr, audit_options(options, progress));
+  AuditOptions settings = audit_options(options, progress);
+  settings.replay = !options.no_replay;
+  std::optional<Image> journal;
+  if (!options.journal.empty()) {
+    journal = open_journal_image(report, options);
+    if (!journal) return;
+    settings.journal = &*journal;
+  }
+  auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);

@@ -175,6 +175,9 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   add_image_options(*audit, options);
   audit->add_flag("--strict", options.strict, "Exit 4 for an image that only needs its journal replayed");
 
+  audit->add_flag("--no-replay", options.no_replay, "Look at the image as it is stored, before any recovery");
+  audit->add_option("--journal", options.journal, "Device or image that holds the external journal")->type_name("FILE");
+
   const auto scrub =
       app.add_subcommand("scrub", "Audit, and write the repairs that are proven to help")->group("Commands");
   add_image_options(*scrub, options);

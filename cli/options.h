@@ -34,6 +34,8 @@ struct Options {
   uint64_t offset = 0;  // bytes
 
   bool strict = false;  // of audit
+  bool no_replay = false;  // of audit
+  std::string journal;  // of audit: the image of an external journal
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
   bool force = false;

@@ -192,6 +192,13 @@ std::optional<Image> open_image(ImageReport& report, const Options& options) {
   return std::move(*image);
 }
 
+std::optional<Image> open_journal_image(ImageReport& report, const Options& options) {
+  auto image = Image::open(options.journal);
+  if (image) return std::move(*image);
+  fail(report, "the journal: " + image.error().message);
+  return std::nullopt;
+}
+
 void report_failure(ImageReport& report, const Image& image, const Error& error) {
   if (error.code == ECANCELED) {
     report.exit_status = kExitCancelled;
@@ -211,7 +218,12 @@ std::optional<std::string> find_error_sidecar(const std::string& image) {
 }
 
 AuditOptions audit_options(const Options& options, Progress& progress) {
-  return {options.jobs, options.superblock, options.block_size, &progress};
+  AuditOptions settings;
+  settings.jobs = options.jobs;
+  settings.superblock = options.superblock;
+  settings.block_size = options.block_size;
+  settings.progress = &progress;
+  return settings;
 }
 
 }  // namespace extscrub

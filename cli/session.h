@@ -23,6 +23,9 @@ using ImageWork = std::function<void(ImageReport&, const Options&, const Environ
 // Opens the image; when that fails, or it holds something else than ext2/3/4, the report says so.
 [[nodiscard]] std::optional<Image> open_image(ImageReport& report, const Options& options);
 
+// Opens what --journal names; when that fails, the report says so.
+[[nodiscard]] std::optional<Image> open_journal_image(ImageReport& report, const Options& options);
+
 // The report of an image that could not be audited, or whose audit was cancelled.
 void report_failure(ImageReport& report, const Image& image, const Error& error);
 

@@ -33,4 +33,9 @@ uint16_t crc16(uint16_t seed, Bytes bytes) {
   return seed;
 }
 
+uint32_t crc32_be(uint32_t seed, Bytes bytes) {
+  auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(bytes.data()));
+  return ~crc32_ieee(~seed, data, bytes.size());  // ISA-L inverts before and after
+}
+
 }  // namespace extscrub

@@ -11,7 +11,8 @@ namespace {
 
 // Codes that no image can have, with the test that stands for it.
 constexpr Problem kNotByDamage[] = {
-    Problem::read_error,  // "image that ends while it is being audited"
+    Problem::read_error,      // "image that ends while it is being audited"
+    Problem::journal_device,  // "external journal of another file system"
 };
 
 void check_damage(const Scenario& scenario) {
@@ -84,6 +85,10 @@ TEST_CASE("damaged inode is reported with its code and place", "[audit][damage]"
 
 TEST_CASE("damaged block map is reported with its code and place", "[audit][damage]") {
   for (const Scenario& scenario : map_damage()) check_damage(scenario);
+}
+
+TEST_CASE("damaged journal or orphan list is reported with its code and place", "[audit][damage]") {
+  for (const Scenario& scenario : journal_damage()) check_damage(scenario);
 }
 
 TEST_CASE("every code of the catalogue has a damaged image that yields it", "[audit][damage]") {

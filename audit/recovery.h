@@ -1,0 +1,23 @@
+// What the next mount does before anything else, done in memory: the journal is replayed into an overlay, then the
+// orphans are released there. The audit looks at the image behind it.
+// For one thread.
+#pragma once
+
+#include "audit/orphans.h"
+#include "scan/journal.h"
+
+namespace extscrub {
+
+struct Recovery {
+  JournalFacts journal;
+  OrphanFacts orphans;
+
+  bool replayed = false;  // the log, if only an empty one, is behind us: the overlay shows what follows
+};
+
+// Stages into `overlay` what the next mount would do to `stored`: the file system as it lies there, read through the
+// overlay, descriptors loaded. `device` is the image of an external journal, or null. Afterwards the file system has to
+// be loaded again. Errors: the overlay cannot be staged. Damage stands in the facts.
+[[nodiscard]] Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image* device);
+
+}  // namespace extscrub

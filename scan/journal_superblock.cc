@@ -1,0 +1,303 @@
+// Where the log lies, and what its superblock says.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "scan/crc.h"
+#include "scan/jbd2_format.h"
+#include "scan/journal.h"
+#include "scan/xattr.h"
+
+namespace extscrub {
+
+using namespace jbd2;
+
+namespace {
+
+void defect(JournalFacts& facts, JournalDefectKind kind, uint64_t expected = 0, uint64_t found = 0) {
+  facts.defects.push_back({kind, 0, 0, expected, found});
+}
+
+// The data of a log must follow each other without a hole, and lie where data can.
+class LogRuns : public RunSink {
+ public:
+  void data(const Run& run, bool) override {
+    if (run.logical != next) whole = false;
+    if (!whole) return;
+    runs.push_back(run);
+    next = run.logical + run.count;
+  }
+  void node(BlockNo) override {}
+
+  std::vector<Run> runs;
+  uint64_t next = 0;
+  bool whole = true;
+};
+
+bool has_uuid(const uint8_t (&uuid)[16]) {
+  return std::ranges::any_of(uuid, [](uint8_t b) { return b != 0; });
+}
+
+}  // namespace
+
+// Fills the log and the facts of a Journal, by whichever way leads to one.
+class JournalFinder {
+ public:
+  JournalFinder(const FileSystem& fs, Journal& journal) : fs_(fs), journal_(journal) {
+    journal.log.image_ = fs.blocks;
+    journal.log.block_size_ = fs.geometry.block_size;
+  }
+
+  [[nodiscard]] bool find_inside() {
+    JournalFacts& facts = journal_.facts;
+    facts.inode = InodeNo(fs_.super.s_journal_inum);
+    std::vector<std::byte> raw(fs_.geometry.inode_size);
+    const auto kept = facts.defects.size();
+    if (!fs_.geometry.valid_inode(facts.inode) || !read_inode(fs_, facts.inode, raw))
+      defect(facts, JournalDefectKind::inode_invalid, fs_.geometry.inodes, facts.inode.value);
+    else if (try_inode(raw))
+      return true;
+    if (fs_.super.s_jnl_backup_type != EXT3_JNL_BACKUP_BLOCKS) return false;
+    make_backup_inode(raw);
+    const std::vector<JournalDefect> of_inode(facts.defects.begin() + static_cast<ptrdiff_t>(kept), facts.defects.end());
+    if (!try_inode(raw)) {
+      facts.defects.resize(kept);
+      facts.defects.insert(facts.defects.end(), of_inode.begin(), of_inode.end());
+      return false;
+    }
+    defect(facts, JournalDefectKind::backup_map_used);
+    return true;
+  }
+
+  [[nodiscard]] bool find_outside(const Image* device) {
+    JournalFacts& facts = journal_.facts;
+    facts.external = true;
+    if (!device) {
+      defect(facts, JournalDefectKind::device_missing, 0, fs_.super.s_journal_dev);
+      return false;
+    }
+    ext2_super_block super;
+    if (!device->read(kSuperblockOffset, mutable_bytes_of(super)) || super.s_magic != EXT2_SUPER_MAGIC ||
+        !(super.s_feature_incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV) ||
+        super.s_log_block_size != fs_.super.s_log_block_size) {
+      defect(facts, JournalDefectKind::device_invalid);
+      return false;
+    }
+    if (!std::ranges::equal(super.s_uuid, fs_.super.s_journal_uuid)) {
+      defect(facts, JournalDefectKind::device_uuid);
+      return false;
+    }
+    const uint32_t size = fs_.geometry.block_size;
+    journal_.log.device_ = device;
+    journal_.log.super_ = kSuperblockOffset / size + 1;  // the block behind the ext2 superblock
+    journal_.log.blocks_ = std::min<uint64_t>(super.s_blocks_count, device->size() / size);
+    return true;
+  }
+
+ private:
+  bool try_inode(Bytes raw) {
+    JournalFacts& facts = journal_.facts;
+    const Inode inode(fs_.geometry, facts.inode, raw);
+    if (inode.type() != FileType::regular || inode.base().i_links_count == 0 || !inode.has_block_map() ||
+        inode.is(EXT4_ENCRYPT_FL)) {
+      defect(facts, JournalDefectKind::inode_invalid, 0100600, inode.base().i_mode);
+      return false;
+    }
+    LogRuns runs;
+    MapWalker walker(fs_);
+    const BlockMap& map = walker.walk(inode, runs);
+    const uint64_t blocks = inode.size() / fs_.geometry.block_size;
+    if (blocks < kMinBlocks || !map.whole || !runs.whole || runs.next < blocks || blocks > UINT32_MAX) {
+      defect(facts, JournalDefectKind::inode_map, std::max<uint64_t>(blocks, kMinBlocks), runs.next);
+      return false;
+    }
+    journal_.log.runs_ = std::move(runs.runs);
+    journal_.log.blocks_ = blocks;
+    return true;
+  }
+
+  // The superblock keeps i_block, i_size_high and i_size of the journal inode.
+  void make_backup_inode(MutableBytes raw) {
+    std::ranges::fill(raw, std::byte{0});
+    ext2_inode inode{};
+    inode.i_mode = 0100600;
+    inode.i_links_count = 1;
+    static_assert(sizeof inode.i_block == 15 * sizeof(uint32_t));
+    std::memcpy(inode.i_block, fs_.super.s_jnl_blocks, sizeof inode.i_block);
+    inode.i_size_high = fs_.super.s_jnl_blocks[15];
+    inode.i_size = fs_.super.s_jnl_blocks[16];
+    const auto first = load<uint16_t>(bytes_of(inode.i_block));
+    if (fs_.geometry.extents() && first == EXT3_EXT_MAGIC) inode.i_flags = EXT4_EXTENTS_FL;
+    store(raw, 0, inode);
+  }
+
+  const FileSystem& fs_;
+  Journal& journal_;
+};
+
+Result<void> JournalLog::read(uint64_t log_block, MutableBytes out) const {
+  if (log_block >= blocks_) return std::unexpected(Error{fmt::format("the journal has no block {}", log_block), EINVAL});
+  if (device_) return device_->read(log_block * block_size_, out);
+  const auto at = place(log_block);
+  if (!at) return std::unexpected(Error{fmt::format("block {} of the journal is a hole", log_block), EINVAL});
+  return image_->read(*at, out);
+}
+
+std::optional<BlockNo> JournalLog::place(uint64_t log_block) const {
+  auto it = std::ranges::upper_bound(runs_, log_block, {}, &Run::logical);
+  if (it == runs_.begin()) return std::nullopt;
+  --it;
+  if (log_block - it->logical >= it->count) return std::nullopt;
+  return it->physical + (log_block - it->logical);
+}
+
+bool JournalSuper::csum_v2_or_v3() const { return incompat & (kIncompatCsumV2 | kIncompatCsumV3); }
+
+size_t JournalSuper::tag_bytes() const {
+  if (has_incompat(kIncompatCsumV3)) return 16;
+  return 8 + (has_incompat(kIncompatCsumV2) ? 2 : 0) + (has_incompat(kIncompat64Bit) ? 4 : 0);
+}
+
+size_t JournalSuper::tail_bytes() const { return csum_v2_or_v3() ? sizeof(uint32_t) : 0; }
+
+uint32_t jbd2::super_checksum(Bytes super) {
+  const uint32_t crc = crc32c_of(crc32c(~0u, super.first(kChecksum)), uint32_t{0});
+  return crc32c(crc, super.subspan(kChecksum + sizeof(uint32_t), kSuperSize - kChecksum - sizeof(uint32_t)));
+}
+
+namespace {
+
+// The features first: what is not known is not to be interpreted.
+bool read_features(Bytes block, Journal& journal) {
+  JournalSuper& s = journal.super;
+  JournalFacts& facts = journal.facts;
+  s.compat = be32(block, kCompat);
+  s.incompat = be32(block, kIncompat);
+  s.ro_compat = be32(block, kRoCompat);
+  const uint32_t users = be32(block, kUsers);
+  if (s.version == 1) {
+    if (s.compat || s.incompat || s.ro_compat || users) defect(facts, JournalDefectKind::fields_of_version_2);
+    s.compat = s.incompat = s.ro_compat = 0;
+    return true;
+  }
+  if (users > 1) defect(facts, JournalDefectKind::users, 1, users);
+  if (s.incompat & ~uint32_t{kIncompatKnown} || s.ro_compat != 0) {
+    defect(facts, JournalDefectKind::unknown_features, kIncompatKnown, s.incompat);
+    return false;
+  }
+  if ((s.has_incompat(kIncompatCsumV2) && s.has_incompat(kIncompatCsumV3)) ||
+      (s.csum_v2_or_v3() && s.compat & kCompatChecksum)) {
+    defect(facts, JournalDefectKind::checksum_features);
+    return false;
+  }
+  if (s.csum_v2_or_v3()) {
+    if (const auto type = std::to_integer<uint8_t>(block[kChecksumType]); type != kCrc32c) {
+      defect(facts, JournalDefectKind::checksum_type, kCrc32c, type);
+      return false;
+    }
+    if (const uint32_t crc = super_checksum(block), found = be32(block, kChecksum); crc != found) {
+      defect(facts, JournalDefectKind::checksum, crc, found);
+      return false;
+    }
+    s.csum_seed = crc32c(~0u, block.subspan(kUuid, 16));
+  }
+  std::memcpy(facts.uuid.data(), block.data() + kUuid, facts.uuid.size());
+  return true;
+}
+
+// The log's bounds, each against the blocks that there are.
+bool read_bounds(Bytes block, Journal& journal) {
+  JournalSuper& s = journal.super;
+  JournalFacts& facts = journal.facts;
+  const uint32_t length = be32(block, kMaxLen);
+  const uint64_t most = journal.log.blocks();
+  if (length > most || length < kMinBlocks) {
+    defect(facts, JournalDefectKind::length, most, length);
+    return false;
+  }
+  s.end = s.fc_first = s.fc_end = length;
+  facts.blocks = s.end;
+  if (s.has_incompat(kIncompatFastCommit)) {
+    const uint32_t asked = be32(block, kFastCommitBlocks);
+    const uint32_t reserved = asked ? asked : kDefaultFastCommitBlocks;
+    if (reserved >= s.end || s.end - reserved < kMinBlocks) {
+      defect(facts, JournalDefectKind::fast_commit_area, s.end - kMinBlocks, reserved);
+      return false;
+    }
+    s.end -= reserved;
+    s.fc_first = s.end + 1;
+  }
+  s.first = be32(block, kFirst);
+  if (s.first <= journal.log.super_block() || s.first >= s.end) {
+    defect(facts, JournalDefectKind::first, journal.log.super_block() + 1, s.first);
+    return false;
+  }
+  s.start = be32(block, kStart);
+  if (s.start != 0 && (s.start < s.first || s.start >= s.end)) {
+    defect(facts, JournalDefectKind::start, s.end - 1, s.start);
+    return false;
+  }
+  return true;
+}
+
+bool read_super(const FileSystem& fs, Journal& journal) {
+  JournalFacts& facts = journal.facts;
+  std::vector<std::byte> block(fs.geometry.block_size);
+  if (!journal.log.read(journal.log.super_block(), block)) {
+    defect(facts, JournalDefectKind::unreadable);
+    return false;
+  }
+  if (const uint32_t magic = be32(block, kHeaderMagic); magic != kMagic) {
+    defect(facts, JournalDefectKind::magic, kMagic, magic);
+    return false;
+  }
+  const uint32_t type = be32(block, kHeaderType);
+  if (type != kSuperV1 && type != kSuperV2) {
+    defect(facts, JournalDefectKind::block_type, kSuperV2, type);
+    return false;
+  }
+  journal.super.version = type == kSuperV1 ? 1 : 2;
+  if (const uint32_t size = be32(block, kBlockSize); size != fs.geometry.block_size) {
+    defect(facts, JournalDefectKind::block_size, fs.geometry.block_size, size);
+    return false;
+  }
+  if (!read_features(block, journal) || !read_bounds(block, journal)) return false;
+  journal.super.sequence = be32(block, kSequence);
+  const auto error = static_cast<int32_t>(be32(block, kErrno));
+  facts.error = error < 0 ? 0u - static_cast<uint32_t>(error) : static_cast<uint32_t>(error);
+  return true;
+}
+
+}  // namespace
+
+Journal open_journal(const FileSystem& fs, const Image* device) {
+  Journal journal;
+  JournalFacts& facts = journal.facts;
+  facts.flagged = fs.geometry.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER);
+  facts.present = fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
+  if (!facts.present) return journal;
+  JournalFinder finder(fs, journal);
+  const bool found = has_uuid(fs.super.s_journal_uuid) ? finder.find_outside(device) : finder.find_inside();
+  facts.usable = found && read_super(fs, journal);
+  if (!facts.usable) return journal;
+  // A backup of the superblock does not tell whether the log is needed.
+  const bool empty = journal.super.start == 0;
+  facts.needs_recovery = !empty && (facts.flagged || !fs.primary_problem.empty());
+  if (!empty && !facts.needs_recovery) defect(facts, JournalDefectKind::not_empty, 0, journal.super.start);
+  return journal;
+}
+
+Result<void> empty_journal(const Journal& journal, Overlay& overlay, uint32_t next_sequence) {
+  const auto at = journal.log.place(0);
+  if (!at) return {};
+  auto block = overlay.edit(*at);
+  if (!block) return std::unexpected(block.error());
+  put_be32(*block, kSequence, next_sequence);
+  put_be32(*block, kStart, 0);
+  put_be32(*block, kErrno, 0);
+  if (journal.super.csum_v2_or_v3()) put_be32(*block, kChecksum, super_checksum(*block));
+  return {};
+}
+
+}  // namespace extscrub
