@@ -1,7 +1,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/async_writer.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -216,4 +216,4 @@ TEST_CASE("queue that cannot be submitted to, or breaks, fails all it has") {
   }
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

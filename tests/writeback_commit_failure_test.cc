@@ -4,7 +4,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -494,4 +494,4 @@ TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is
   }
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

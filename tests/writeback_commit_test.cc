@@ -2,7 +2,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 TEST_CASE("commit writes every staged block and the final superblock, and nothing else") {
   TestImage image;
@@ -223,4 +223,4 @@ TEST_CASE("no memory for the writer: refused, the image untouched") {
   CHECK(image.now() == image.original());
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

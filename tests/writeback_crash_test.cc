@@ -3,7 +3,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -137,4 +137,4 @@ TEST_CASE("power cut after every operation, with any part of what was not flushe
   }
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

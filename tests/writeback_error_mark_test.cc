@@ -2,7 +2,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/error_mark.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -169,4 +169,4 @@ TEST_CASE("journal superblock gets s_errno -5, and its checksum where it has one
   CHECK(load<uint32_t>(bytes, 0x20) == htobe32(0xFFFFFFFB));
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

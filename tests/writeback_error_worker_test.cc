@@ -3,7 +3,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/error_worker.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 TEST_CASE("whoever is woken by a failure finds the latch set") {
   for (int round = 0; round < 200; ++round) {
@@ -100,4 +100,4 @@ TEST_CASE("failure without a block, and one at the highest block, come out as th
   CHECK(s.last.error == ENOTSUP);
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

@@ -3,7 +3,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/image_lock.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -97,4 +97,4 @@ TEST_CASE("image behind a loop device, then mounted: in use, and refused") {
   CHECK_FALSE(image_in_use(path));
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

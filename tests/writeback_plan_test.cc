@@ -1,7 +1,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/write_plan.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -95,4 +95,4 @@ TEST_CASE("any staging: every block is covered, waves are disjoint") {
   }
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

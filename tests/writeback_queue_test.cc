@@ -10,7 +10,7 @@
 #include "tests/writeback_support.h"
 #include "writeback/write_queue.h"
 
-namespace extscrub::test {
+namespace extscrub::test::wb {
 
 namespace {
 
@@ -148,4 +148,4 @@ TEST_CASE("without O_DIRECT the automatic queue is threads") {
   CHECK(image.now() == image.repaired());
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb

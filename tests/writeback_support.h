@@ -18,7 +18,8 @@
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
 
-namespace extscrub::test {
+// A namespace of its own: other tests have a TestImage and a TempDir too.
+namespace extscrub::test::wb {
 
 class TempDir {
  public:
@@ -369,4 +370,4 @@ inline std::optional<int> run_tool(const std::string& command) {
   return WEXITSTATUS(status);
 }
 
-}  // namespace extscrub::test
+}  // namespace extscrub::test::wb
