@@ -179,6 +179,16 @@ void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings) {
   f.found = facts.found.empty() ? facts.problem : fmt::format("{} ({})", facts.found, facts.problem);
 }
 
+void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
+  const Geometry& g = fs.geometry;
+  if (scan.large_files == 0 || g.has_ro_compat(EXT2_FEATURE_RO_COMPAT_LARGE_FILE)) return;
+  Finding& f = findings.emplace_back();
+  f.problem = Problem::feature_large_file;
+  f.block = fs.super_block;
+  f.field = "s_feature_ro_compat";
+  f.found = fmt::format("{} files of 2 GiB and more", scan.large_files);
+}
+
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings) {
   const ext2_super_block& s = fs.super;
   const Geometry& g = fs.geometry;
