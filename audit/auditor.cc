@@ -7,6 +7,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <ctime>
 #include <thread>
 
 #include "audit/audit_run.h"
@@ -105,6 +106,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   FileSystem& fs = run.fs;
   Findings& findings = run.audit.findings;
   check_superblock(fs, findings);
+  check_clock(fs, static_cast<uint64_t>(std::time(nullptr)), findings);
   check_backups(fs, read_backups(fs), findings);
   check_resize_inode(read_resize_inode(fs), findings);
   check_metadata_overlaps(fs.metadata, findings);
@@ -118,7 +120,8 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   rules.move_to(findings);
   check_read_failures(run.scan->failures, findings);
   if (auto r = check_shared(run, progress); !r) return r;
-  if (run.scan->any_claimed_again) {
+  // With shared_blocks files may share data; such an image is mounted read-only.
+  if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
     const auto owners = find_owners(fs, *run.scan, progress);
     if (!owners) return std::unexpected(owners.error());
     check_owners(fs, *owners, findings);

@@ -35,16 +35,18 @@ void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const Q
   if (!facts.readable) return;
 
   const auto& usage = counted.of(facts.type);
-  const auto mismatch = [&](uint32_t id, const Usage& expected, std::string found) {
-    report.wrong(Problem::quota_usage, "", std::move(found), fmt::format("{} {}: {}", name(facts.type), id, describe(expected)));
+  const auto compare = [&](uint32_t id, const Usage& expected, const Usage& stored, const std::string& found) {
+    if (stored == expected) return;
+    const bool by_e2fsck = stored == expected - counted.inline_symlinks(facts.type, id);
+    report.wrong(by_e2fsck ? Problem::inline_symlink_uncounted : Problem::quota_usage, "", found,
+                 fmt::format("{} {}: {}", name(facts.type), id, describe(expected)));
   };
   for (const QuotaEntry& e : facts.entries) {
     const auto it = usage.find(e.id);
-    const Usage expected = it == usage.end() ? Usage() : it->second;
-    if (e.usage != expected) mismatch(e.id, expected, describe(e.usage));
+    compare(e.id, it == usage.end() ? Usage() : it->second, e.usage, describe(e.usage));
   }
   for (const auto& [id, expected] : usage)
-    if (!std::ranges::binary_search(facts.entries, id, {}, &QuotaEntry::id)) mismatch(id, expected, "no entry");
+    if (!std::ranges::binary_search(facts.entries, id, {}, &QuotaEntry::id)) compare(id, expected, Usage(), "no entry");
 }
 
 }  // namespace extscrub

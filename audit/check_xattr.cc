@@ -75,7 +75,7 @@ void check_ea_block(const FileSystem& fs, const EaBlockFacts& facts, Findings& f
   if (h.h_blocks != 1) return wrong(Problem::ea_block_header, "h_blocks", std::string("1"), fmt::to_string(h.h_blocks));
   if (!facts.checksum_ok) wrong(Problem::ea_block_checksum, "h_checksum", hex(facts.checksum_expected), hex(h.h_checksum));
   if (h.h_refcount != facts.references)
-    wrong(Problem::ea_block_refcount, "h_refcount", fmt::to_string(facts.references), fmt::to_string(h.h_refcount));
+    wrong(h.h_refcount == facts.references - facts.inline_symlinks ? Problem::inline_symlink_uncounted : Problem::ea_block_refcount, "h_refcount", fmt::to_string(facts.references), fmt::to_string(h.h_refcount));
   report_defects(facts.attributes, facts.block, report);
   // Zero keeps the block from being shared.
   if (facts.attributes.defects.empty() && h.h_hash != 0 && h.h_hash != facts.hash_expected)

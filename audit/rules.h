@@ -22,6 +22,8 @@ using Findings = std::vector<Finding>;
 
 // The superblock's fields, each by itself and against each other; its state and its checksum.
 void check_superblock(const FileSystem& fs, Findings& findings);
+// Times of the superblock that lie behind `now`, in seconds since 1970.
+void check_clock(const FileSystem& fs, uint64_t now, Findings& findings);
 void check_backups(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
 void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings);
 

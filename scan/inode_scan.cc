@@ -219,7 +219,7 @@ EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, Worker& wor
   const BlockNo block = inode.ea_block();
   if (!block || !g.contains(block) || !g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) return charge;
   ++charge.clusters;
-  worker.ea_references.push_back({block, inode.number()});
+  worker.ea_references.push_back({block, inode.number(), is_inline_symlink(inode)});
   const bool in_search = inode.is(EXT4_ENCRYPT_FL) && worker.encryption.empty();
   if (!values_outside && !in_search) return charge;
   std::vector<std::byte> bytes(g.block_size);

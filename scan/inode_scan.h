@@ -50,6 +50,7 @@ struct ReadFailure {
 struct EaReference {
   BlockNo block;
   InodeNo inode;
+  bool inline_symlink = false;  // which e2fsck leaves out of its counts
   auto operator<=>(const EaReference&) const = default;
 };
 

@@ -1,5 +1,7 @@
 #include "scan/quota_usage.h"
 
+#include "scan/symlink.h"
+
 namespace extscrub {
 
 namespace {
@@ -52,19 +54,24 @@ void QuotaUsage::add(const Inode& inode, uint64_t space, uint64_t ea_inodes) {
   if (fs_->geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) && ino.value == fs_->super.s_orphan_file_inum) return;
   for (const QuotaType type : kQuotaTypes) {
     if (!kept_[static_cast<size_t>(type)]) continue;
-    Usage& u = usage_[static_cast<size_t>(type)][owner_id(inode, type)];
-    u.space += space;
-    u.inodes += 1 + ea_inodes;
+    const uint32_t id = owner_id(inode, type);
+    const Usage usage{space, 1 + ea_inodes};
+    usage_[static_cast<size_t>(type)][id] += usage;
+    if (is_inline_symlink(inode)) inline_symlinks_[static_cast<size_t>(type)][id] += usage;
   }
 }
 
 void QuotaUsage::add(const QuotaUsage& other) {
-  for (size_t type = 0; type < usage_.size(); ++type)
-    for (const auto& [id, u] : other.usage_[type]) {
-      Usage& sum = usage_[type][id];
-      sum.space += u.space;
-      sum.inodes += u.inodes;
-    }
+  for (size_t type = 0; type < usage_.size(); ++type) {
+    for (const auto& [id, u] : other.usage_[type]) usage_[type][id] += u;
+    for (const auto& [id, u] : other.inline_symlinks_[type]) inline_symlinks_[type][id] += u;
+  }
+}
+
+Usage QuotaUsage::inline_symlinks(QuotaType type, uint32_t id) const {
+  const auto& map = inline_symlinks_[static_cast<size_t>(type)];
+  const auto it = map.find(id);
+  return it == map.end() ? Usage() : it->second;
 }
 
 }  // namespace extscrub

@@ -24,6 +24,8 @@ inline constexpr std::array kQuotaTypes = {QuotaType::user, QuotaType::group, Qu
 struct Usage {
   uint64_t space = 0;   // bytes
   uint64_t inodes = 0;
+  Usage operator-(const Usage& other) const { return {space - other.space, inodes - other.inodes}; }
+  void operator+=(const Usage& other) { space += other.space, inodes += other.inodes; }
   bool operator==(const Usage&) const = default;
 };
 
@@ -43,12 +45,14 @@ class QuotaUsage {
   [[nodiscard]] const std::unordered_map<uint32_t, Usage>& of(QuotaType type) const {
     return usage_[static_cast<size_t>(type)];
   }
+  // The part of it that inline symbolic links have: e2fsck leaves it out.
+  [[nodiscard]] Usage inline_symlinks(QuotaType type, uint32_t id) const;
 
  private:
   const FileSystem* fs_;
   bool wanted_ = false;
   std::array<bool, 3> kept_{};
-  std::array<std::unordered_map<uint32_t, Usage>, 3> usage_;
+  std::array<std::unordered_map<uint32_t, Usage>, 3> usage_, inline_symlinks_;
 };
 
 }  // namespace extscrub

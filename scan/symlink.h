@@ -19,6 +19,10 @@ struct SymlinkFacts {
 // `block`: the physical block at logical 0, when it is the only one mapped; 0 else. `attributes`: those in the inode.
 [[nodiscard]] SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo block, const EaFacts* attributes);
 
+[[nodiscard]] inline bool is_inline_symlink(const Inode& inode) {
+  return inode.type() == FileType::symlink && inode.is(EXT4_INLINE_DATA_FL);
+}
+
 // The bytes of inline data: those in i_block and those of the attribute system.data; 0 without that attribute.
 [[nodiscard]] uint64_t inline_data_size(const Inode& inode, const EaFacts* attributes);
 

@@ -15,14 +15,17 @@ namespace {
 // The references to one block.
 struct Shared {
   size_t first;  // in scan.ea_references
-  uint32_t count;
+  uint32_t count = 0;
+  uint32_t inline_symlinks = 0;
 };
 
 std::vector<Shared> group_by_block(const std::vector<EaReference>& references) {
   std::vector<Shared> blocks;
-  for (size_t i = 0; i < references.size(); ++i)
-    if (i > 0 && references[i].block == references[i - 1].block) ++blocks.back().count;
-    else blocks.push_back({i, 1});
+  for (size_t i = 0; i < references.size(); ++i) {
+    if (i == 0 || references[i].block != references[i - 1].block) blocks.push_back({i});
+    ++blocks.back().count;
+    blocks.back().inline_symlinks += references[i].inline_symlink;
+  }
   return blocks;
 }
 
@@ -32,12 +35,13 @@ struct Worker {
   std::vector<EaValueReference> values;
 };
 
-void read_facts(const FileSystem& fs, const EaReference& reference, uint32_t count, Worker& worker) {
+void read_facts(const FileSystem& fs, const EaReference& reference, const Shared& shared, Worker& worker) {
   const Geometry& g = fs.geometry;
   EaBlockFacts& facts = worker.facts;
   facts.block = reference.block;
   facts.owner = reference.inode;
-  facts.references = count;
+  facts.references = shared.count;
+  facts.inline_symlinks = shared.inline_symlinks;
   facts.unreadable.clear();
   facts.header = {};
   facts.checksum_ok = true;
@@ -77,7 +81,7 @@ Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* pro
     for (size_t i = range.begin(); i != range.end(); ++i)
       fs.image->prefetch(scan.ea_references[blocks[i].first].block.value * size, size);
     for (size_t i = range.begin(); i != range.end(); ++i) {
-      read_facts(fs, scan.ea_references[blocks[i].first], blocks[i].count, worker);
+      read_facts(fs, scan.ea_references[blocks[i].first], blocks[i], worker);
       const auto& values = worker.facts.attributes.values;
       worker.values.insert(worker.values.end(), values.begin(), values.end());
       take(worker.facts);

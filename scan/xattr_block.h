@@ -13,6 +13,7 @@ struct EaBlockFacts {
   BlockNo block;
   InodeNo owner;                // the first of those that refer to it
   uint32_t references = 0;      // how many do
+  uint32_t inline_symlinks = 0; // of those
   std::string unreadable;       // why it could not be read; empty when it was
   ext2_ext_attr_header header{};
   bool checksum_ok = true;      // or no checksum is kept
