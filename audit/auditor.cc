@@ -7,6 +7,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <ctime>
 #include <thread>
 
 #include "audit/audit_run.h"
@@ -30,6 +31,22 @@ class InodeRules : public InodeSink {
   const FileSystem& fs_;
   tbb::enumerable_thread_specific<Findings> findings_;
 };
+
+// Attribute blocks, the inodes with attribute values, quota files: what can be judged once all inodes are known.
+Result<void> check_shared(AuditRun& run, Progress* progress) {
+  const FileSystem& fs = run.fs;
+  InodeScan& scan = *run.scan;
+  Findings& findings = run.audit.findings;
+  tbb::enumerable_thread_specific<Findings> parts;
+  const auto take = [&](const EaBlockFacts& facts) { check_ea_block(fs, facts, parts.local()); };
+  if (auto r = scan_ea_blocks(fs, scan, progress, take); !r) return r;
+  for (Findings& part : parts) std::ranges::move(part, std::back_inserter(findings));
+  for (const EaInodeFacts& facts : read_ea_inodes(fs, scan)) check_ea_inode(fs, facts, findings);
+  for (const QuotaType type : kQuotaTypes)
+    if (quota_inode(fs, type)) check_quota_file(fs, read_quota_file(fs, type), scan.usage, findings);
+  check_needed_features(fs, scan, findings);
+  return {};
+}
 
 ImageInfo describe(const FileSystem& fs) {
   const ext2_super_block& s = fs.super;
@@ -103,9 +120,12 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   Findings& findings = run.audit.findings;
   check_superblock(fs, findings);
   check_recovery(fs, run.audit.recovery, findings);
+  check_clock(fs, static_cast<uint64_t>(std::time(nullptr)), findings);
   check_backups(fs, read_backups(fs), findings);
   check_resize_inode(read_resize_inode(fs), findings);
   check_metadata_overlaps(fs.metadata, findings);
+  check_quota_inodes(fs, findings);
+  if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_MMP)) check_mmp(fs, read_mmp(fs), findings);
 
   InodeRules rules(fs);
   auto scan = scan_inodes(fs, rules, progress);
@@ -113,7 +133,9 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   run.scan = std::make_unique<InodeScan>(std::move(*scan));
   rules.move_to(findings);
   check_read_failures(run.scan->failures, findings);
-  if (run.scan->any_claimed_again) {
+  if (auto r = check_shared(run, progress); !r) return r;
+  // With shared_blocks files may share data; such an image is mounted read-only.
+  if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
     const auto owners = find_owners(fs, *run.scan, progress);
     if (!owners) return std::unexpected(owners.error());
     check_owners(fs, *owners, findings);

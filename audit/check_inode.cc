@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "audit/rules.h"
+#include "audit/inode_report.h"
 #include "scan/checksum.h"
 
 namespace extscrub {
@@ -15,26 +15,6 @@ constexpr std::array kZeroFields = {
     ZeroField{"i_blocks_high", offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), 2},
     ZeroField{"i_file_acl_high", offsetof(ext2_inode, osd2.linux2.l_i_file_acl_high), 2},
     ZeroField{"i_size_high", offsetof(ext2_inode, i_size_high), 4},
-};
-
-// Collects findings about one inode.
-class InodeReport {
- public:
-  InodeReport(const InodeFacts& facts, Findings& findings) : facts_(facts), findings_(findings) {}
-
-  Finding& add(Problem problem, const char* field = "") {
-    Finding& f = findings_.emplace_back();
-    f.problem = problem;
-    f.group = facts_.group;
-    f.inode = facts_.inode.number();
-    f.field = field;
-    return f;
-  }
-  void flag(std::string what) { add(Problem::inode_flags, "i_flags").found = std::move(what); }
-
- private:
-  const InodeFacts& facts_;
-  Findings& findings_;
 };
 
 bool is_special(FileType type) {
@@ -146,24 +126,7 @@ void check_special(const Inode& inode, InodeReport& report) {
   }
 }
 
-void check_symlink(const Geometry& g, const InodeFacts& facts, InodeReport& report) {
-  const Inode& inode = facts.inode;
-  const auto wrong = [&](std::string what) { report.add(Problem::inode_symlink, "i_size").found = std::move(what); };
-  if (inode.size() == 0) return wrong("the target is empty");
-  if (inode.is(EXT4_INLINE_DATA_FL)) return;
-  if (!inode.is_fast_symlink()) {
-    // The terminating zero needs a place too; an encrypted target has none.
-    if (inode.size() > g.block_size - !inode.is(EXT4_ENCRYPT_FL)) wrong(fmt::format("the target has {} bytes, more than a block", inode.size()));
-    else if (facts.map && facts.map->data_blocks != 1) wrong(fmt::format("the target has {} bytes and {} blocks", inode.size(), facts.map->data_blocks));
-    return;
-  }
-  if (inode.is(EXT4_ENCRYPT_FL)) return;
-  const Bytes area = inode.block_area();
-  const auto length = static_cast<size_t>(std::ranges::find(area, std::byte{0}) - area.begin());
-  if (length != inode.size()) wrong(fmt::format("the target has {} bytes, i_size is {}", length, inode.size()));
-}
-
-void check_ea_block(const Geometry& g, const Inode& inode, InodeReport& report) {
+void check_ea_location(const Geometry& g, const Inode& inode, InodeReport& report) {
   const BlockNo block = inode.ea_block();
   if (!block || (g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR))) return;
   Finding& f = report.add(Problem::ea_block_location, "i_file_acl");
@@ -223,6 +186,7 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
       report.add(Problem::bad_blocks_inode).found = fmt::format("mode {:o}, {} links", base.i_mode, base.i_links_count);
   } else if (ino == EXT2_JOURNAL_INO && fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && s.s_journal_inum == ino) {
     if (type != FileType::regular) report.add(Problem::journal_inode_missing, "i_mode").found = name(type);
+    if (inode.is(EXT4_ENCRYPT_FL)) report.wrong(Problem::journal_inode_missing, "i_flags", "encrypted");
   } else if (ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO) {
     const bool named = fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino);
     if (named && type != FileType::regular) report.add(Problem::quota_inode, "i_mode").found = name(type);
@@ -257,7 +221,6 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   if (inode.base().i_dtime != 0 && !orphan) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
   if (type == FileType::none || type == FileType::unknown) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
   if (is_special(type)) check_special(inode, report);
-  if (type == FileType::symlink) check_symlink(g, facts, report);
   if (type == FileType::directory && facts.map && facts.map->data_blocks == 0) report.add(Problem::directory_without_blocks);
 }
 
@@ -277,7 +240,7 @@ uint64_t counted_inode_blocks(const Geometry& g, const InodeFacts& facts) {
 void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findings) {
   const Geometry& g = fs.geometry;
   const Inode& inode = facts.inode;
-  InodeReport report(facts, findings);
+  InodeReport report(facts.group, inode.number(), findings);
   if (!facts.checksum_ok && (facts.in_use || inode.base().i_mode != 0)) {
     Finding& f = report.add(Problem::inode_checksum, "i_checksum");
     f.expected = fmt::format("{:#010x}", facts.checksum_expected);
@@ -295,8 +258,10 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     }
   } else if (inode.base().i_links_count > 0) {
     check_file(fs, facts, report);
+    check_attributes(fs, facts, findings);
+    check_symlink(fs, facts, findings);
   }
-  check_ea_block(g, inode, report);
+  check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
   check_blocks(g, facts, report);

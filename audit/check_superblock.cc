@@ -51,6 +51,8 @@ void check_counts(const FileSystem& fs, SuperblockReport& report) {
   const uint64_t reserved = s.s_r_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_r_blocks_count_hi, 0) : 0);
   report.at_most("s_r_blocks_count", g.blocks / 2, reserved);
   report.at_most("s_log_groups_per_flex", 31, s.s_log_groups_per_flex);
+  // Once the fragments of a group; the kernel refuses to mount when they differ.
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_clusters_per_group", s.s_blocks_per_group, s.s_clusters_per_group);
   if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
   if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
   if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))
@@ -80,6 +82,8 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED) && !g.metadata_csum())
     report.contradiction("metadata_csum_seed is set without metadata_csum");
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && !g.extents()) report.contradiction("64bit is set without extent");
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && !g.extents()) report.contradiction("bigalloc is set without extent");
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)) report.equal("s_encoding", EXT4_ENC_UTF8_12_1, s.s_encoding);
   if (resize_inode && g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG))
     report.contradiction("resize_inode and meta_bg are both set");
   if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) && !journal)
@@ -177,6 +181,38 @@ void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings) {
   if (facts.block) f.block = facts.block;
   f.expected = facts.expected;
   f.found = facts.found.empty() ? facts.problem : fmt::format("{} ({})", facts.found, facts.problem);
+}
+
+void check_clock(const FileSystem& fs, uint64_t now, Findings& findings) {
+  const ext2_super_block& s = fs.super;
+  const auto check = [&](const char* field, uint64_t seconds) {
+    if (seconds <= now) return;
+    Finding& f = findings.emplace_back();
+    f.problem = Problem::superblock_time_future;
+    f.block = fs.super_block;
+    f.field = field;
+    f.found = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
+  };
+  check("s_mtime", join(s.s_mtime_hi, s.s_mtime));
+  check("s_wtime", join(s.s_wtime_hi, s.s_wtime));
+}
+
+void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
+  const Geometry& g = fs.geometry;
+  // Quota files of a feature that is off: turned on again, it would take over somebody's file.
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA))
+    for (const uint32_t ino : {fs.super.s_usr_quota_inum, fs.super.s_grp_quota_inum, fs.super.s_prj_quota_inum})
+      if (ino >= g.first_inode && ino <= g.inodes) {
+        const GroupNo group = g.group_of(InodeNo(ino));
+        if (scan.used.test(group, InodeNo(ino) - g.group_first_inode(group)))
+          SuperblockReport(fs, findings).invalid("s_quota_inum", "0 without the feature quota", ino);
+      }
+  if (scan.large_files == 0 || g.has_ro_compat(EXT2_FEATURE_RO_COMPAT_LARGE_FILE)) return;
+  Finding& f = findings.emplace_back();
+  f.problem = Problem::feature_large_file;
+  f.block = fs.super_block;
+  f.field = "s_feature_ro_compat";
+  f.found = fmt::format("{} files of 2 GiB and more", scan.large_files);
 }
 
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings) {

@@ -8,10 +8,14 @@
 #include "audit/recovery.h"
 #include "scan/backups.h"
 #include "scan/bitmaps.h"
+#include "scan/ea_inode.h"
 #include "scan/file_system.h"
 #include "scan/inode_scan.h"
+#include "scan/mmp.h"
 #include "scan/owners.h"
+#include "scan/quota_file.h"
 #include "scan/resize_inode.h"
+#include "scan/xattr_block.h"
 
 namespace extscrub {
 
@@ -19,6 +23,8 @@ using Findings = std::vector<Finding>;
 
 // The superblock's fields, each by itself and against each other; its state and its checksum.
 void check_superblock(const FileSystem& fs, Findings& findings);
+// Times of the superblock that lie behind `now`, in seconds since 1970.
+void check_clock(const FileSystem& fs, uint64_t now, Findings& findings);
 void check_backups(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
 // The journal's superblock and log, the orphans, and what there was to recover.
 void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& findings);
@@ -35,6 +41,21 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
 bool check_block_map(const FileSystem& fs, const InodeFacts& facts, Findings& findings);
 // i_blocks in its own unit, as counted.
 [[nodiscard]] uint64_t counted_inode_blocks(const Geometry& geometry, const InodeFacts& facts);
+
+// The target of a symbolic link.
+void check_symlink(const FileSystem& fs, const InodeFacts& facts, Findings& findings);
+
+// The attributes in the inode, and what depends on them: the encryption policy, inline data.
+void check_attributes(const FileSystem& fs, const InodeFacts& facts, Findings& findings);
+void check_ea_block(const FileSystem& fs, const EaBlockFacts& facts, Findings& findings);
+void check_ea_inode(const FileSystem& fs, const EaInodeFacts& facts, Findings& findings);
+
+// The inodes that the superblock names as quota files; the files against what was counted.
+void check_quota_inodes(const FileSystem& fs, Findings& findings);
+void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const QuotaUsage& counted, Findings& findings);
+void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings);
+// Features that the inodes need.
+void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings);
 
 // Bitmaps and counts of one group.
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);

@@ -121,6 +121,7 @@ class Claimer : public RunSink {
 
   void data(const Run& run, bool shares_first_cluster) override {
     // The resize inode lists the blocks reserved for group descriptors, which the metadata map has claimed.
+    last_run = run;
     if (own == EXT2_RESIZE_INO) return;
     // A bad block may well lie in the file system's own metadata, which has claimed it.
     if (own == EXT2_BAD_INO)
@@ -152,6 +153,7 @@ class Claimer : public RunSink {
   }
 
   uint32_t own = 0;  // the number of the inode at work, where it is a special one
+  Run last_run;      // of the inode at work
   bool claimed_again = false;
   const MetadataMap* metadata = nullptr;
 
@@ -162,7 +164,7 @@ class Claimer : public RunSink {
 
 struct Worker {
   Worker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan) {
+      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan), usage(fs) {
     claimer.metadata = &fs.metadata;
   }
   std::vector<std::byte> buffer;
@@ -171,6 +173,14 @@ struct Worker {
   Claimer claimer;
   std::vector<EaReference> ea_references;
   std::vector<InodeNo> broken_maps;
+  EaFacts attributes;  // of the inode at work, as are the next three
+  EaFacts block_attributes;
+  SymlinkFacts symlink;
+  std::vector<std::byte> encryption;
+  std::vector<EaValueReference> ea_values;
+  std::vector<InodeNo> ea_inodes;
+  QuotaUsage usage;
+  uint64_t large_files = 0;
 };
 
 bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
@@ -188,20 +198,61 @@ bool has_map_to_walk(const Geometry& g, const Inode& inode) {
   return std::ranges::any_of(inode.block_area(), [](std::byte b) { return b != std::byte{0}; });
 }
 
-uint64_t ea_clusters(const FileSystem& fs, const Inode& inode, Worker& worker) {
-  const Geometry& g = fs.geometry;
+void take_encryption(const EaFacts& attributes, std::vector<std::byte>& out) {
+  constexpr uint8_t kEncryptionIndex = 9;  // EXT4_XATTR_INDEX_ENCRYPTION
+  if (const EaEntry* policy = attributes.find(kEncryptionIndex, "c")) out.assign(policy->value.begin(), policy->value.end());
+}
+
+// What the inode is charged for its attributes.
+struct EaCharge {
   uint64_t clusters = 0;
+  uint64_t inodes = 0;  // with values
+};
+
+// The attributes in the inode are in worker.attributes already; those in a block are read only where a charge or the
+// encryption policy may depend on them. The block itself is verified later, once for all that share it.
+EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, Worker& worker) {
+  const Geometry& g = fs.geometry;
   const bool values_outside = g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
-  if (values_outside) clusters += charged_ea_clusters(fs, inode, inode_ea_entries(g, inode));
-  if (const BlockNo block = inode.ea_block(); block && g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) {
-    ++clusters;
-    worker.ea_references.push_back({block, inode.number()});
-    if (values_outside) {
-      std::vector<std::byte> bytes(g.block_size);
-      if (fs.blocks->read(block, bytes)) clusters += charged_ea_clusters(fs, inode, block_ea_entries(bytes));
-    }
+  EaCharge charge{worker.attributes.charged_clusters, worker.attributes.values.size()};
+  if (!values_outside) charge = {};
+  worker.block_attributes.entries.clear();
+  const BlockNo block = inode.ea_block();
+  if (!block || !g.contains(block) || !g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) return charge;
+  ++charge.clusters;
+  worker.ea_references.push_back({block, inode.number(), is_inline_symlink(inode)});
+  const bool in_search = inode.is(EXT4_ENCRYPT_FL) && worker.encryption.empty();
+  if (!values_outside && !in_search) return charge;
+  std::vector<std::byte> bytes(g.block_size);
+  if (!fs.blocks->read(block, bytes) || load<uint32_t>(bytes) != EXT2_EXT_ATTR_MAGIC) return charge;
+  check_block_attributes(fs, inode, block, bytes, worker.block_attributes);
+  if (values_outside) charge.clusters += worker.block_attributes.charged_clusters;
+  if (values_outside) charge.inodes += worker.block_attributes.values.size();
+  if (in_search) take_encryption(worker.block_attributes, worker.encryption);
+  return charge;
+}
+
+void scan_attributes(const FileSystem& fs, const Inode& inode, InodeFacts& facts, Worker& worker) {
+  if (has_inode_attributes(fs.geometry, inode)) {
+    check_inode_attributes(fs, inode, worker.attributes);
+    facts.attributes = &worker.attributes;
+    const auto& values = worker.attributes.values;
+    worker.ea_values.insert(worker.ea_values.end(), values.begin(), values.end());
   }
-  return clusters;
+  if (inode.is(EXT4_ENCRYPT_FL)) {
+    worker.encryption.clear();
+    if (facts.attributes) take_encryption(worker.attributes, worker.encryption);
+    facts.encryption = &worker.encryption;
+  }
+  if (inode.is(EXT4_EA_INODE_FL) && fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE))
+    worker.ea_inodes.push_back(inode.number());
+}
+
+void scan_symlink(const FileSystem& fs, const Inode& inode, InodeFacts& facts, Worker& worker) {
+  const Run& run = worker.claimer.last_run;
+  const bool one_block = facts.map && facts.map->data_blocks == 1 && facts.map->depth == 0 && run.logical == 0;
+  worker.symlink = read_symlink(fs, inode, one_block ? run.physical : BlockNo(), facts.attributes);
+  facts.symlink = &worker.symlink;
 }
 
 void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
@@ -229,7 +280,16 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
-    facts.ea_clusters = ea_clusters(fs, inode, worker);
+    if (inode.base().i_links_count > 0) scan_attributes(fs, inode, facts, worker);
+    if (!facts.attributes) worker.attributes.charged_clusters = 0, worker.attributes.values.clear();
+    const EaCharge charge = charge_attributes(fs, inode, worker);
+    facts.ea_clusters = charge.clusters;
+    if (inode.type() == FileType::symlink && inode.base().i_links_count > 0) scan_symlink(fs, inode, facts, worker);
+    if (inode.type() == FileType::regular && inode.size() >> 31) ++worker.large_files;
+    if (worker.usage.wanted()) {
+      const uint64_t clusters = charge.clusters + (facts.map ? facts.map->clusters : 0);
+      worker.usage.add(inode, clusters << (g.cluster_bits + g.block_bits), charge.inodes);
+    }
   }
   sink.inode(facts);
 }
@@ -310,7 +370,7 @@ uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
 }
 
 Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* progress) {
-  InodeScan scan(fs.geometry);
+  InodeScan scan(fs);
   claim_metadata(fs, scan);
   const std::vector<uint32_t> to_scan = load_inode_bitmaps(fs, scan.inode_bitmaps);
   for (uint32_t i = 0; i < fs.geometry.groups; ++i) scan.tallies[i].scanned = to_scan[i];
@@ -341,9 +401,15 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     append(scan.ea_references, w.ea_references);
     append(scan.failures, w.failures);
     append(scan.broken_maps, w.broken_maps);
+    append(scan.ea_values, w.ea_values);
+    append(scan.ea_inodes, w.ea_inodes);
+    scan.usage.add(w.usage);
+    scan.large_files += w.large_files;
   }
   std::ranges::sort(scan.failures, {}, &ReadFailure::block);
   std::ranges::sort(scan.broken_maps);
+  std::ranges::sort(scan.ea_values);
+  std::ranges::sort(scan.ea_inodes);
   claim_ea_blocks(fs, scan);
   return scan;
 }

@@ -11,6 +11,9 @@
 #include "scan/block_map.h"
 #include "scan/group_bits.h"
 #include "scan/progress.h"
+#include "scan/quota_usage.h"
+#include "scan/symlink.h"
+#include "scan/xattr_check.h"
 
 namespace extscrub {
 
@@ -23,6 +26,10 @@ struct InodeFacts {
   uint32_t checksum_expected = 0, checksum_found = 0;
   const BlockMap* map = nullptr;  // none when the inode has no block map
   uint64_t ea_clusters = 0;       // charged to the inode for its attribute block and for attribute values in ea_inodes
+  const EaFacts* attributes = nullptr;      // those in the inode; none when it has no links or no attributes there
+  const SymlinkFacts* symlink = nullptr;    // of symbolic links with links
+  // Of inodes with EXT4_ENCRYPT_FL and links: the attribute with the policy, empty when there is none.
+  const std::vector<std::byte>* encryption = nullptr;
 };
 
 // Takes inodes from many threads at once, in no order.
@@ -43,6 +50,7 @@ struct ReadFailure {
 struct EaReference {
   BlockNo block;
   InodeNo inode;
+  bool inline_symlink = false;  // which e2fsck leaves out of its counts
   auto operator<=>(const EaReference&) const = default;
 };
 
@@ -54,9 +62,10 @@ struct GroupTally {
 };
 
 struct InodeScan {
-  explicit InodeScan(const Geometry& geometry)
-      : claims(geometry.groups, geometry.clusters_per_group), claimed_again(geometry.groups, geometry.clusters_per_group),
-        used(geometry.groups, geometry.inodes_per_group), tallies(geometry.groups) {}
+  explicit InodeScan(const FileSystem& fs)
+      : claims(fs.geometry.groups, fs.geometry.clusters_per_group),
+        claimed_again(fs.geometry.groups, fs.geometry.clusters_per_group),
+        used(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs) {}
 
   GroupBits claims;         // clusters that something uses
   GroupBits claimed_again;  // clusters that something more uses
@@ -64,9 +73,13 @@ struct InodeScan {
   std::vector<GroupTally> tallies;           // by group
   std::vector<InodeBitmap> inode_bitmaps;    // by group
   std::vector<EaReference> ea_references;    // sorted
+  std::vector<EaValueReference> ea_values;   // sorted; those in attribute blocks only after scan_ea_blocks()
+  std::vector<InodeNo> ea_inodes;            // in use and with EA_INODE_FL; sorted
+  QuotaUsage usage;
   std::vector<ReadFailure> failures;         // sorted by block
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
   bool any_claimed_again = false;
+  uint64_t large_files = 0;                  // regular files of 2 GiB and more
   uint64_t bytes_read = 0;
 };
 

@@ -13,7 +13,7 @@ std::vector<EaEntry> entries_from(Bytes region, size_t at) {
     const auto e = load<ext2_ext_attr_entry>(region, at);
     const size_t name_at = at + sizeof e;
     if (name_at + e.e_name_len > region.size()) break;
-    out.push_back({e.e_name_index, region.subspan(name_at, e.e_name_len), InodeNo(e.e_value_inum), e.e_value_size, e.e_hash});
+    out.push_back({e.e_name_index, region.subspan(name_at, e.e_name_len), {}, InodeNo(e.e_value_inum), e.e_value_size, e.e_hash});
     at += EXT2_EXT_ATTR_LEN(e.e_name_len);
   }
   return out;

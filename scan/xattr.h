@@ -12,6 +12,7 @@ namespace extscrub {
 struct EaEntry {
   uint8_t name_index = 0;
   Bytes name;
+  Bytes value;              // where it lies beside the entry, inside its space
   InodeNo value_inode;      // 0: the value lies beside the entry
   uint32_t value_size = 0;  // bytes
   uint32_t hash = 0;        // e_hash

@@ -37,6 +37,7 @@ struct Scenario {
 [[nodiscard]] std::span<const Scenario> inode_damage();
 [[nodiscard]] std::span<const Scenario> map_damage();
 [[nodiscard]] std::span<const Scenario> journal_damage();
+[[nodiscard]] std::span<const Scenario> attribute_damage();
 
 // All of the above.
 [[nodiscard]] std::vector<const Scenario*> all_damage();

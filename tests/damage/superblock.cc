@@ -49,6 +49,23 @@ const Scenario kScenarios[] = {
        image.debugfs("ssv r_blocks_count 40000000");
        return Place{.field = "s_r_blocks_count"};
      }},
+    {superblock_field, "fragments of a group are not its blocks", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("ssv clusters_per_group 4096");
+       return Place{.field = "s_clusters_per_group"};
+     },
+     {superblock_backup_bad}},
+    {superblock_field, "encoding of file names that does not exist", "ext4-casefold",
+     [](const TestImage& image) {
+       image.debugfs("ssv encoding 7");
+       return Place{.field = "s_encoding"};
+     },
+     {superblock_backup_bad}},
+    {superblock_time_future, "mounted in the year 2106", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("ssv mtime @0xfffffff0");
+       return Place{.field = "s_mtime"};
+     }},
     {superblock_reserved_gdt,
      "reserved group descriptor blocks without resize_inode",
      "ext4-super2",
