@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "audit/audit_run.h"
+#include "audit/paths.h"
+#include "scan/directory_scan.h"
 
 namespace extscrub {
 
@@ -21,6 +23,23 @@ class InodeRules : public InodeSink {
   explicit InodeRules(const FileSystem& fs) : fs_(fs) {}
 
   void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings_.local()); }
+
+  void move_to(Findings& out) {
+    for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
+  }
+
+ private:
+  const FileSystem& fs_;
+  tbb::enumerable_thread_specific<Findings> findings_;
+};
+
+// The same for defects of directories.
+class DirectoryRules : public DirectorySink {
+ public:
+  explicit DirectoryRules(const FileSystem& fs) : fs_(fs) {}
+
+  void entry(const EntryDefect& defect) override { check_entry(fs_, defect, findings_.local()); }
+  void index(InodeNo directory, const HtreeDefect& defect) override { check_htree(fs_, directory, defect, findings_.local()); }
 
   void move_to(Findings& out) {
     for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
@@ -85,6 +104,18 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   return totals;
 }
 
+// The directories, and what only all of them together show.
+Result<void> check_directories(AuditRun& run, Progress* progress) {
+  DirectoryRules rules(run.fs);
+  const auto facts = scan_directories(run.fs, *run.scan, rules, progress);
+  if (!facts) return std::unexpected(facts.error());
+  rules.move_to(run.audit.findings);
+  check_connectivity(run.fs, *run.scan, *facts, run.audit.findings);
+  check_links(run.fs, *run.scan, *facts, run.audit.findings);
+  run.scan->bytes_read += facts->bytes_read;
+  return {};
+}
+
 Result<void> run_rules(AuditRun& run, Progress* progress) {
   FileSystem& fs = run.fs;
   Findings& findings = run.audit.findings;
@@ -104,6 +135,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
     if (!owners) return std::unexpected(owners.error());
     check_owners(fs, *owners, findings);
   }
+  if (auto r = check_directories(run, progress); !r) return r;
   const Totals totals = check_groups(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
 
@@ -116,7 +148,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   }
   stats.blocks_in_use = (clusters - totals.free_clusters) << fs.geometry.cluster_bits;
   stats.bytes_read = run.scan->bytes_read;
-  return {};
+  return add_paths(run, progress);
 }
 
 }  // namespace

@@ -284,6 +284,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   }
   if (!facts.in_use) return check_deleted(fs, inode, report);
 
+  if (facts.looks_like_directory) report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
   const bool root = inode.number().value == EXT2_ROOT_INO;
   if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());
   if (inode.number().value < g.first_inode && !root) {

@@ -7,6 +7,7 @@
 #include "audit/finding.h"
 #include "scan/backups.h"
 #include "scan/bitmaps.h"
+#include "scan/directory_facts.h"
 #include "scan/file_system.h"
 #include "scan/inode_scan.h"
 #include "scan/owners.h"
@@ -32,6 +33,14 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
 bool check_block_map(const FileSystem& fs, const InodeFacts& facts, Findings& findings);
 // i_blocks in its own unit, as counted.
 [[nodiscard]] uint64_t counted_inode_blocks(const Geometry& geometry, const InodeFacts& facts);
+
+// A defect of a directory's block or entry, or of its index, as a finding.
+void check_entry(const FileSystem& fs, const EntryDefect& defect, Findings& findings);
+void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& defect, Findings& findings);
+// The tree of all directories, and lost+found.
+void check_connectivity(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings);
+// i_links_count of all inodes, and those without a name.
+void check_links(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings);
 
 // Bitmaps and counts of one group.
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);

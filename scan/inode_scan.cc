@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "scan/checksum.h"
+#include "scan/misplaced_directory.h"
 #include "scan/xattr.h"
 
 namespace extscrub {
@@ -122,6 +123,7 @@ class Claimer : public RunSink {
   void data(const Run& run, bool shares_first_cluster) override {
     // The resize inode lists the blocks reserved for group descriptors, which the metadata map has claimed.
     if (own == EXT2_RESIZE_INO) return;
+    if (directory) directory->add_run(InodeNo(own), run);
     // A bad block may well lie in the file system's own metadata, which has claimed it.
     if (own == EXT2_BAD_INO)
       for (uint32_t i = 0; i < run.count; ++i)
@@ -151,7 +153,8 @@ class Claimer : public RunSink {
     }
   }
 
-  uint32_t own = 0;  // the number of the inode at work, where it is a special one
+  uint32_t own = 0;  // the number of the inode at work
+  DirectoryCollector* directory = nullptr;  // takes the runs, where the inode at work is a directory
   bool claimed_again = false;
   const MetadataMap* metadata = nullptr;
 
@@ -162,7 +165,8 @@ class Claimer : public RunSink {
 
 struct Worker {
   Worker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan) {
+      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan),
+        directories(fs) {
     claimer.metadata = &fs.metadata;
   }
   std::vector<std::byte> buffer;
@@ -171,6 +175,8 @@ struct Worker {
   Claimer claimer;
   std::vector<EaReference> ea_references;
   std::vector<InodeNo> broken_maps;
+  DirectoryCollector directories;
+  std::vector<InodeNo> ea_inodes;
 };
 
 bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
@@ -191,13 +197,18 @@ uint64_t ea_clusters(const FileSystem& fs, const Inode& inode, Worker& worker) {
   const Geometry& g = fs.geometry;
   uint64_t clusters = 0;
   const bool values_outside = g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
-  if (values_outside) clusters += charged_ea_clusters(fs, inode, inode_ea_entries(g, inode));
+  const auto charge = [&](const std::vector<EaEntry>& entries) {
+    for (const EaEntry& e : entries)
+      if (e.value_inode) worker.ea_inodes.push_back(e.value_inode);
+    clusters += charged_ea_clusters(fs, inode, entries);
+  };
+  if (values_outside) charge(inode_ea_entries(g, inode));
   if (const BlockNo block = inode.ea_block(); block && g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) {
     ++clusters;
     worker.ea_references.push_back({block, inode.number()});
     if (values_outside) {
       std::vector<std::byte> bytes(g.block_size);
-      if (fs.blocks->read(block, bytes)) clusters += charged_ea_clusters(fs, inode, block_ea_entries(bytes));
+      if (fs.blocks->read(block, bytes)) charge(block_ea_entries(bytes));
     }
   }
   return clusters;
@@ -222,12 +233,17 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     scan.used.set(group, index);
     ++tally.inodes_used;
     tally.last_used = std::max(tally.last_used, index + 1);
-    if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
+    const bool directory = inode.type() == FileType::directory && inode.base().i_links_count > 0;
+    if (directory) ++tally.directories;
+    if (inode.base().i_links_count > 0) worker.directories.add_inode(inode, group, scan.links);
     if (has_map_to_walk(g, inode)) {
       worker.claimer.own = inode.number().value;
+      worker.claimer.directory = directory ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
+    if (directory) worker.directories.end_directory(facts.map);
+    facts.looks_like_directory = is_misplaced_directory(fs, inode);
     facts.ea_clusters = ea_clusters(fs, inode, worker);
   }
   sink.inode(facts);
@@ -334,13 +350,21 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   if (auto r = run_pipeline(fs, pieces, progress, workers, work, done); !r) return std::unexpected(r.error());
 
   scan.bytes_read = bytes;
+  std::vector<LinkTable::Counted> counted;
   for (Worker& w : workers) {
     scan.any_claimed_again |= w.claimer.claimed_again;
     scan.bytes_read += w.walker.bytes_read();
     append(scan.ea_references, w.ea_references);
     append(scan.failures, w.failures);
     append(scan.broken_maps, w.broken_maps);
+    append(scan.ea_inodes, w.ea_inodes);
+    append(counted, w.directories.counted);
+    scan.directories.take(w.directories);
   }
+  scan.links.finish(std::move(counted));
+  scan.directories.finish(fs.geometry);
+  std::ranges::sort(scan.ea_inodes);
+  scan.ea_inodes.erase(std::unique(scan.ea_inodes.begin(), scan.ea_inodes.end()), scan.ea_inodes.end());
   std::ranges::sort(scan.failures, {}, &ReadFailure::block);
   std::ranges::sort(scan.broken_maps);
   claim_ea_blocks(fs, scan);

@@ -9,6 +9,7 @@
 
 #include "scan/bitmaps.h"
 #include "scan/block_map.h"
+#include "scan/directory_table.h"
 #include "scan/group_bits.h"
 #include "scan/progress.h"
 
@@ -22,6 +23,7 @@ struct InodeFacts {
   bool checksum_ok = true;        // or no checksum is kept
   uint32_t checksum_expected = 0, checksum_found = 0;
   const BlockMap* map = nullptr;  // none when the inode has no block map
+  bool looks_like_directory = false;  // its kind has no blocks, but its first block is a directory's
   uint64_t ea_clusters = 0;       // charged to the inode for its attribute block and for attribute values in ea_inodes
 };
 
@@ -56,7 +58,8 @@ struct GroupTally {
 struct InodeScan {
   explicit InodeScan(const Geometry& geometry)
       : claims(geometry.groups, geometry.clusters_per_group), claimed_again(geometry.groups, geometry.clusters_per_group),
-        used(geometry.groups, geometry.inodes_per_group), tallies(geometry.groups) {}
+        used(geometry.groups, geometry.inodes_per_group), tallies(geometry.groups),
+        links(geometry.groups, geometry.inodes_per_group) {}
 
   GroupBits claims;         // clusters that something uses
   GroupBits claimed_again;  // clusters that something more uses
@@ -65,6 +68,9 @@ struct InodeScan {
   std::vector<InodeBitmap> inode_bitmaps;    // by group
   std::vector<EaReference> ea_references;    // sorted
   std::vector<ReadFailure> failures;         // sorted by block
+  LinkTable links;                           // of inodes in use
+  DirectoryTable directories;
+  std::vector<InodeNo> ea_inodes;            // that attributes name for their values; sorted, each once
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
   bool any_claimed_again = false;
   uint64_t bytes_read = 0;
