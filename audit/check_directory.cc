@@ -23,6 +23,7 @@ Problem problem_of(EntryDefectKind kind) {
     case EntryDefectKind::inode_on_bad_block: return Problem::entry_inode_bad_block;
     case EntryDefectKind::inode_unused: return Problem::entry_inode_unused;
     case EntryDefectKind::inode_uninit: return Problem::entry_inode_uninit;
+    case EntryDefectKind::value_inode: return Problem::entry_value_inode;
     case EntryDefectKind::type: return Problem::entry_type;
     case EntryDefectKind::duplicate: return Problem::entry_duplicate;
     case EntryDefectKind::unencrypted: return Problem::entry_unencrypted;

@@ -154,7 +154,13 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
   if (e.name == "." || e.name == "..") return wrong(EntryDefectKind::dot_again);
   if (ino == EXT2_ROOT_INO) return wrong(EntryDefectKind::root);
   if (e.name.empty()) return wrong(EntryDefectKind::name_empty);
-  if (scan_.links.in_use(e.inode)) return true;
+  if (scan_.links.in_use(e.inode)) {
+    const auto& values = scan_.directories.value_inodes;
+    if (values.empty() || !std::ranges::binary_search(values, e.inode)) return true;
+    // Without an attribute that uses it the flag is wrong rather than the name.
+    defect(EntryDefectKind::value_inode, e);
+    return !std::ranges::binary_search(scan_.ea_inodes, e.inode);
+  }
   return wrong(index >= scan_.tallies[group.value].scanned ? EntryDefectKind::inode_uninit : EntryDefectKind::inode_unused);
 }
 

@@ -27,6 +27,7 @@ enum class EntryDefectKind : uint8_t {
   inode_on_bad_block,
   inode_unused,
   inode_uninit,      // in the part of the inode table that was never used
+  value_inode,       // belongs to extended attributes
   type,              // file type is not the inode's; expected, found: EXT2_FT_*
   duplicate,         // the name is there already
   unencrypted,       // an unencrypted file in an encrypted directory

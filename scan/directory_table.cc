@@ -36,6 +36,7 @@ void DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
   const bool encrypted_file = g.has_incompat(EXT4_FEATURE_INCOMPAT_ENCRYPT) && inode.is(EXT4_ENCRYPT_FL);
   if (encrypted_file) encrypted.push_back({inode.number(), policy_number(*fs_, inode)});
   if (g.has_compat(EXT2_FEATURE_COMPAT_IMAGIC_INODES) && inode.is(EXT2_IMAGIC_FL)) exempt.push_back(inode.number());
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE) && inode.is(EXT4_EA_INODE_FL)) value_inodes.push_back(inode.number());
   if (type != FileType::directory) return;
 
   Directory& d = directories.emplace_back();
@@ -90,6 +91,7 @@ void DirectoryTable::take(DirectoryCollector& c) {
   append(holes, c.holes);
   append(encrypted, c.encrypted);
   append(exempt, c.exempt);
+  append(value_inodes, c.value_inodes);
 }
 
 void DirectoryTable::finish(const Geometry& g) {
@@ -101,6 +103,7 @@ void DirectoryTable::finish(const Geometry& g) {
   std::ranges::sort(holes, {}, [](const DirectoryHole& h) { return std::pair(h.directory, h.logical); });
   std::ranges::sort(encrypted, {}, &EncryptedInode::inode);
   std::ranges::sort(exempt);
+  std::ranges::sort(value_inodes);
 
   const uint64_t most = 2 * g.blocks + 1024;
   size_t keep = 0;

@@ -36,6 +36,7 @@ struct Scenario {
 [[nodiscard]] std::span<const Scenario> bitmap_damage();
 [[nodiscard]] std::span<const Scenario> inode_damage();
 [[nodiscard]] std::span<const Scenario> map_damage();
+[[nodiscard]] std::span<const Scenario> directory_damage();
 
 // All of the above.
 [[nodiscard]] std::vector<const Scenario*> all_damage();
