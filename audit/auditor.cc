@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "audit/audit_run.h"
+#include "audit/paths.h"
+#include "scan/directory_scan.h"
 
 namespace extscrub {
 
@@ -47,6 +49,23 @@ Result<void> check_shared(AuditRun& run, Progress* progress) {
   check_needed_features(fs, scan, findings);
   return {};
 }
+
+// Gives each defect of a directory to the rules; every thread has findings of its own.
+class DirectoryRules : public DirectorySink {
+ public:
+  explicit DirectoryRules(const FileSystem& fs) : fs_(fs) {}
+
+  void entry(const EntryDefect& defect) override { check_entry(fs_, defect, findings_.local()); }
+  void index(InodeNo directory, const HtreeDefect& defect) override { check_htree(fs_, directory, defect, findings_.local()); }
+
+  void move_to(Findings& out) {
+    for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
+  }
+
+ private:
+  const FileSystem& fs_;
+  tbb::enumerable_thread_specific<Findings> findings_;
+};
 
 ImageInfo describe(const FileSystem& fs) {
   const ext2_super_block& s = fs.super;
@@ -115,6 +134,18 @@ Result<void> recover_first(AuditRun& run, const AuditOptions& options) {
   return {};
 }
 
+// The directories, and what only all of them together show.
+Result<void> check_directories(AuditRun& run, Progress* progress) {
+  DirectoryRules rules(run.fs);
+  const auto facts = scan_directories(run.fs, *run.scan, rules, progress);
+  if (!facts) return std::unexpected(facts.error());
+  rules.move_to(run.audit.findings);
+  check_connectivity(run.fs, *run.scan, *facts, run.audit.findings);
+  check_links(run.fs, *run.scan, *facts, run.audit.findings);
+  run.scan->bytes_read += facts->bytes_read;
+  return {};
+}
+
 Result<void> run_rules(AuditRun& run, Progress* progress) {
   FileSystem& fs = run.fs;
   Findings& findings = run.audit.findings;
@@ -140,6 +171,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
     if (!owners) return std::unexpected(owners.error());
     check_owners(fs, *owners, findings);
   }
+  if (auto r = check_directories(run, progress); !r) return r;
   const Totals totals = check_groups(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
 
@@ -152,7 +184,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   }
   stats.blocks_in_use = (clusters - totals.free_clusters) << fs.geometry.cluster_bits;
   stats.bytes_read = run.scan->bytes_read;
-  return {};
+  return add_paths(run, progress);
 }
 
 }  // namespace

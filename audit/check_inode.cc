@@ -63,6 +63,7 @@ void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
   for (const FlagRule& rule : kFlagRules)
     if (inode.is(rule.flag) && !has_feature(g, rule)) report.flag(fmt::format("{} without its feature", rule.name));
   if (inode.is(EXT2_INDEX_FL) && type != FileType::directory) report.flag("INDEX_FL on what is no directory");
+  if (inode.is(EXT4_EA_INODE_FL) && type != FileType::regular) report.flag("EA_INODE_FL on what is no regular file");
   if (inode.is(EXT4_CASEFOLD_FL) && type != FileType::directory) report.flag("CASEFOLD_FL on what is no directory");
   if (inode.is(EXT4_EXTENTS_FL) && inode.is(EXT4_INLINE_DATA_FL)) report.flag("EXTENTS_FL and INLINE_DATA_FL");
   if (is_special(type) && inode.is(EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL))
@@ -248,6 +249,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   }
   if (!facts.in_use) return check_deleted(inode, report);
 
+  if (facts.looks_like_directory) report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
   const bool root = inode.number().value == EXT2_ROOT_INO;
   if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());
   if (inode.number().value < g.first_inode && !root) {

@@ -9,6 +9,7 @@
 #include "scan/backups.h"
 #include "scan/bitmaps.h"
 #include "scan/ea_inode.h"
+#include "scan/directory_facts.h"
 #include "scan/file_system.h"
 #include "scan/inode_scan.h"
 #include "scan/mmp.h"
@@ -56,6 +57,13 @@ void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const Q
 void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings);
 // Features that the inodes need.
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings);
+// A defect of a directory's block or entry, or of its index, as a finding.
+void check_entry(const FileSystem& fs, const EntryDefect& defect, Findings& findings);
+void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& defect, Findings& findings);
+// The tree of all directories, and lost+found.
+void check_connectivity(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings);
+// i_links_count of all inodes, and those without a name.
+void check_links(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings);
 
 // Bitmaps and counts of one group.
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);

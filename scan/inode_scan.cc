@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "scan/checksum.h"
+#include "scan/misplaced_directory.h"
 #include "scan/xattr.h"
 
 namespace extscrub {
@@ -123,6 +124,7 @@ class Claimer : public RunSink {
     // The resize inode lists the blocks reserved for group descriptors, which the metadata map has claimed.
     last_run = run;
     if (own == EXT2_RESIZE_INO) return;
+    if (directory) directory->add_run(InodeNo(own), run);
     // A bad block may well lie in the file system's own metadata, which has claimed it.
     if (own == EXT2_BAD_INO)
       for (uint32_t i = 0; i < run.count; ++i)
@@ -152,8 +154,9 @@ class Claimer : public RunSink {
     }
   }
 
-  uint32_t own = 0;  // the number of the inode at work, where it is a special one
+  uint32_t own = 0;  // the number of the inode at work
   Run last_run;      // of the inode at work
+  DirectoryCollector* directory = nullptr;  // takes the runs, where the inode at work is a directory
   bool claimed_again = false;
   const MetadataMap* metadata = nullptr;
 
@@ -164,7 +167,8 @@ class Claimer : public RunSink {
 
 struct Worker {
   Worker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan), usage(fs) {
+      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan), usage(fs),
+        directories(fs) {
     claimer.metadata = &fs.metadata;
   }
   std::vector<std::byte> buffer;
@@ -181,6 +185,7 @@ struct Worker {
   std::vector<InodeNo> ea_inodes;
   QuotaUsage usage;
   uint64_t large_files = 0;
+  DirectoryCollector directories;
 };
 
 bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
@@ -274,9 +279,12 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     scan.used.set(group, index);
     ++tally.inodes_used;
     tally.last_used = std::max(tally.last_used, index + 1);
-    if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
+    const bool directory = inode.type() == FileType::directory && inode.base().i_links_count > 0;
+    if (directory) ++tally.directories;
+    if (inode.base().i_links_count > 0) worker.directories.add_inode(inode, group, scan.links);
     if (has_map_to_walk(g, inode)) {
       worker.claimer.own = inode.number().value;
+      worker.claimer.directory = directory ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
@@ -290,6 +298,8 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       const uint64_t clusters = charge.clusters + (facts.map ? facts.map->clusters : 0);
       worker.usage.add(inode, clusters << (g.cluster_bits + g.block_bits), charge.inodes);
     }
+    if (directory) worker.directories.end_directory(facts.map);
+    facts.looks_like_directory = is_misplaced_directory(fs, inode);
   }
   sink.inode(facts);
 }
@@ -395,6 +405,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   if (auto r = run_pipeline(fs, pieces, progress, workers, work, done); !r) return std::unexpected(r.error());
 
   scan.bytes_read = bytes;
+  std::vector<LinkTable::Counted> counted;
   for (Worker& w : workers) {
     scan.any_claimed_again |= w.claimer.claimed_again;
     scan.bytes_read += w.walker.bytes_read();
@@ -405,7 +416,11 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     append(scan.ea_inodes, w.ea_inodes);
     scan.usage.add(w.usage);
     scan.large_files += w.large_files;
+    append(counted, w.directories.counted);
+    scan.directories.take(w.directories);
   }
+  scan.links.finish(std::move(counted));
+  scan.directories.finish(fs.geometry);
   std::ranges::sort(scan.failures, {}, &ReadFailure::block);
   std::ranges::sort(scan.broken_maps);
   std::ranges::sort(scan.ea_values);

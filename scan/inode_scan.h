@@ -3,12 +3,14 @@
 // What it finds goes to an InodeSink while it is hot; what later stages need of all inodes together is kept in InodeScan.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "scan/bitmaps.h"
 #include "scan/block_map.h"
+#include "scan/directory_table.h"
 #include "scan/group_bits.h"
 #include "scan/progress.h"
 #include "scan/quota_usage.h"
@@ -25,6 +27,7 @@ struct InodeFacts {
   bool checksum_ok = true;        // or no checksum is kept
   uint32_t checksum_expected = 0, checksum_found = 0;
   const BlockMap* map = nullptr;  // none when the inode has no block map
+  bool looks_like_directory = false;  // its kind has no blocks, but its first block is a directory's
   uint64_t ea_clusters = 0;       // charged to the inode for its attribute block and for attribute values in ea_inodes
   const EaFacts* attributes = nullptr;      // those in the inode; none when it has no links or no attributes there
   const SymlinkFacts* symlink = nullptr;    // of symbolic links with links
@@ -65,7 +68,13 @@ struct InodeScan {
   explicit InodeScan(const FileSystem& fs)
       : claims(fs.geometry.groups, fs.geometry.clusters_per_group),
         claimed_again(fs.geometry.groups, fs.geometry.clusters_per_group),
-        used(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs) {}
+        used(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs),
+        links(fs.geometry.groups, fs.geometry.inodes_per_group) {}
+
+  // An attribute names the inode for its value. Complete after scan_ea_blocks().
+  [[nodiscard]] bool holds_ea_value(InodeNo ino) const {
+    return std::ranges::binary_search(ea_values, ino, {}, &EaValueReference::value);
+  }
 
   GroupBits claims;         // clusters that something uses
   GroupBits claimed_again;  // clusters that something more uses
@@ -77,6 +86,8 @@ struct InodeScan {
   std::vector<InodeNo> ea_inodes;            // in use and with EA_INODE_FL; sorted
   QuotaUsage usage;
   std::vector<ReadFailure> failures;         // sorted by block
+  LinkTable links;                           // of inodes in use
+  DirectoryTable directories;
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
   bool any_claimed_again = false;
   uint64_t large_files = 0;                  // regular files of 2 GiB and more

@@ -95,6 +95,10 @@ TEST_CASE("damaged attribute, quota file or MMP block is reported with its code 
   for (const Scenario& scenario : attribute_damage()) check_damage(scenario);
 }
 
+TEST_CASE("damaged directory is reported with its code and place", "[audit][damage]") {
+  for (const Scenario& scenario : directory_damage()) check_damage(scenario);
+}
+
 TEST_CASE("every code of the catalogue has a damaged image that yields it", "[audit][damage]") {
   const auto scenarios = all_damage();
   for (const ProblemInfo& entry : problem_catalogue()) {

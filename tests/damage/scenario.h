@@ -38,6 +38,7 @@ struct Scenario {
 [[nodiscard]] std::span<const Scenario> map_damage();
 [[nodiscard]] std::span<const Scenario> journal_damage();
 [[nodiscard]] std::span<const Scenario> attribute_damage();
+[[nodiscard]] std::span<const Scenario> directory_damage();
 
 // All of the above.
 [[nodiscard]] std::vector<const Scenario*> all_damage();

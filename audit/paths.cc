@@ -1,0 +1,124 @@
+#include "audit/paths.h"
+
+#include <tbb/enumerable_thread_specific.h>
+
+#include <algorithm>
+#include <ranges>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "scan/directory_scan.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr size_t kMostPaths = 10'000;  // inodes; with more findings than that, names help nobody
+constexpr size_t kDeepest = 1024;      // directories above one another
+
+struct Name {
+  InodeNo inode, parent;
+  std::string name;
+};
+
+// One name each of the inodes in `wanted` (sorted): the first by parent and name, whatever the order of reading.
+std::vector<Name> choose(std::vector<Name>&& names) {
+  std::ranges::sort(names, {}, [](const Name& n) { return std::tie(n.inode, n.parent, n.name); });
+  const auto rest = std::ranges::unique(names, {}, &Name::inode);
+  names.erase(rest.begin(), rest.end());
+  return std::move(names);
+}
+
+// The inodes of the findings, and of all directories above them.
+std::vector<InodeNo> inodes_to_name(const AuditRun& run) {
+  std::vector<InodeNo> wanted;
+  for (const Finding& f : run.audit.findings)
+    if (f.inode && f.inode->value >= run.fs.geometry.first_inode) wanted.push_back(*f.inode);
+  std::ranges::sort(wanted);
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  if (wanted.size() > kMostPaths) wanted.resize(kMostPaths);
+  return wanted;
+}
+
+class Paths {
+ public:
+  explicit Paths(const AuditRun& run) : run_(run) {}
+
+  // Two passes: the first finds in which directories the files lie, the second names those that were not known before.
+  Result<void> read(std::vector<InodeNo> wanted, Progress* progress) {
+    for (int pass = 0; pass < 2 && !wanted.empty(); ++pass) {
+      add_ancestors(wanted);
+      auto found = read_names(wanted, progress);
+      if (!found) return std::unexpected(found.error());
+      wanted.clear();
+      for (Name& n : *found) {
+        if (n.parent.value != EXT2_ROOT_INO) wanted.push_back(n.parent);
+        names_.emplace(n.inode, std::move(n));
+      }
+      std::erase_if(wanted, [&](InodeNo ino) { return names_.contains(ino); });
+    }
+    return {};
+  }
+
+  // Empty when no way leads up to the root.
+  [[nodiscard]] std::string path(InodeNo ino) const {
+    if (ino.value == EXT2_ROOT_INO) return "/";
+    std::vector<const std::string*> parts;
+    for (; ino.value != EXT2_ROOT_INO; ino = names_.at(ino).parent) {
+      if (!names_.contains(ino) || parts.size() > kDeepest) return {};
+      parts.push_back(&names_.at(ino).name);
+    }
+    std::string path;
+    for (const std::string* part : std::views::reverse(parts)) path.append("/").append(*part);
+    return path;
+  }
+
+ private:
+  // The directories above those in the list, which are known; sorted, each once.
+  void add_ancestors(std::vector<InodeNo>& wanted) const {
+    const DirectoryTable& table = run_.scan->directories;
+    std::unordered_set<InodeNo> all(wanted.begin(), wanted.end());
+    for (const InodeNo from : wanted) {
+      uint32_t at = table.find(from);
+      while (at < table.directories.size()) {
+        at = table.find(InodeNo(table.directories[at].parent));
+        if (at < table.directories.size() && !all.insert(table.directories[at].inode).second) break;
+      }
+    }
+    all.erase(InodeNo(EXT2_ROOT_INO));
+    wanted.assign(all.begin(), all.end());
+    std::ranges::sort(wanted);
+  }
+
+  Result<std::vector<Name>> read_names(const std::vector<InodeNo>& wanted, Progress* progress) const {
+    const DirectoryTable& table = run_.scan->directories;
+    tbb::enumerable_thread_specific<std::vector<Name>> parts;
+    const auto take = [&](InodeNo directory, const DirEntry& e) {
+      if (!std::ranges::binary_search(wanted, e.inode)) return;
+      // Of a directory only the name in its own parent counts.
+      const uint32_t index = table.find(e.inode);
+      if (index < table.directories.size() && table.directories[index].parent != directory.value) return;
+      parts.local().push_back({e.inode, directory, std::string(e.name)});
+    };
+    if (auto r = for_each_entry(run_.fs, table, progress, take); !r) return std::unexpected(r.error());
+    std::vector<Name> found;
+    for (auto& part : parts) std::ranges::move(part, std::back_inserter(found));
+    return choose(std::move(found));
+  }
+
+  const AuditRun& run_;
+  std::unordered_map<InodeNo, Name> names_;
+};
+
+}  // namespace
+
+Result<void> add_paths(AuditRun& run, Progress* progress) {
+  Paths paths(run);
+  if (auto r = paths.read(inodes_to_name(run), progress); !r) return r;
+  for (Finding& f : run.audit.findings)
+    if (f.inode && f.path.empty()) f.path = paths.path(*f.inode);
+  return {};
+}
+
+}  // namespace extscrub

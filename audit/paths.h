@@ -1,0 +1,11 @@
+// The paths of the inodes that findings are about. Made only when there are findings: the directories are read again.
+#pragma once
+
+#include "audit/audit_run.h"
+
+namespace extscrub {
+
+// Fills Finding::path where a name is known; "/" for the root. Errors: cancelled.
+[[nodiscard]] Result<void> add_paths(AuditRun& run, Progress* progress);
+
+}  // namespace extscrub

@@ -1,0 +1,135 @@
+#include "scan/directory_table.h"
+
+#include <tbb/parallel_sort.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "scan/crc.h"
+#include "scan/ea_value.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr uint32_t kLongestRun = UINT16_MAX;
+constexpr uint32_t kMostIndexedBlocks = 1u << 24;  // larger htrees do not exist, and their ranges would take too much memory
+
+// fscrypt_context: its version says where the key's name ends; the nonce behind it is each file's own.
+uint32_t policy_number(const FileSystem& fs, const Inode& inode) {
+  const std::vector<std::byte> context = ea_value(fs, inode, kEncryptionIndex, "c");
+  if (context.empty()) return 0;
+  const auto version = std::to_integer<unsigned>(context[0]);
+  constexpr size_t kNonce = 16;
+  const size_t size = version == 1 ? 28 : version == 2 ? 40 : 0;
+  if (size == 0 || context.size() != size) return 0;
+  return crc32c(~0u, Bytes(context).first(size - kNonce)) | 1;
+}
+
+}  // namespace
+
+void DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable& links) {
+  const Geometry& g = fs_->geometry;
+  const ext2_inode& base = inode.base();
+  const FileType type = inode.type();
+  links.add(group, inode.number() - g.group_first_inode(group), type, base.i_links_count, counted);
+  const bool encrypted_file = g.has_incompat(EXT4_FEATURE_INCOMPAT_ENCRYPT) && inode.is(EXT4_ENCRYPT_FL);
+  if (encrypted_file) encrypted.push_back({inode.number(), policy_number(*fs_, inode)});
+  if (g.has_compat(EXT2_FEATURE_COMPAT_IMAGIC_INODES) && inode.is(EXT2_IMAGIC_FL)) exempt.push_back(inode.number());
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE) && inode.is(EXT4_EA_INODE_FL)) value_inodes.push_back(inode.number());
+  if (type != FileType::directory) return;
+
+  Directory& d = directories.emplace_back();
+  d.inode = inode.number();
+  d.generation = base.i_generation;
+  d.links = base.i_links_count;
+  const bool in_inode = g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA) && inode.is(EXT4_INLINE_DATA_FL);
+  if (in_inode) d.flags |= Directory::in_inode;
+  if (encrypted_file) d.flags |= Directory::encrypted;
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD) && inode.is(EXT4_CASEFOLD_FL)) d.flags |= Directory::casefold;
+  if (!in_inode && g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX) && inode.is(EXT2_INDEX_FL)) d.flags |= Directory::indexed;
+  next_logical_ = 0;
+  if (in_inode) {
+    const uint64_t offset = uint64_t{inode.number() - g.group_first_inode(group)} * g.inode_size;
+    const BlockNo block = fs_->groups[group.value].inode_table + offset / g.block_size;
+    runs.push_back({block.value, 0, 0, d.inode.value});
+  }
+}
+
+void DirectoryCollector::add_run(InodeNo directory, const Run& run) {
+  if (run.logical > UINT32_MAX - run.count) return;  // a defect of the map
+  if (run.logical > next_logical_)
+    holes.push_back({directory, static_cast<uint32_t>(next_logical_), static_cast<uint32_t>(run.logical - next_logical_)});
+  next_logical_ = std::max<uint64_t>(next_logical_, run.logical + run.count);
+  if (run.unwritten) return;  // another defect of the map: there is nothing to read
+  for (uint32_t at = 0; at < run.count; at += kLongestRun) {
+    const uint32_t count = std::min(kLongestRun, run.count - at);
+    runs.push_back({run.physical.value + at, count, static_cast<uint32_t>(run.logical + at), directory.value});
+  }
+}
+
+void DirectoryCollector::end_directory(const BlockMap* map) {
+  Directory& d = directories.back();
+  d.blocks = static_cast<uint32_t>(next_logical_);
+  if (d.is(Directory::in_inode)) return;
+  if (!map || !map->whole || d.blocks == 0) d.flags |= Directory::incomplete;
+  if (d.blocks == 0 || d.blocks > kMostIndexedBlocks) d.flags &= static_cast<uint8_t>(~Directory::indexed);
+  // What a damaged map leaves out is no hole, and with large_dir blocks may be punched out.
+  const Geometry& g = fs_->geometry;
+  const bool may = g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR) && !g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA);
+  if (may || d.is(Directory::incomplete))
+    while (!holes.empty() && holes.back().directory == d.inode) holes.pop_back();
+}
+
+void DirectoryTable::take(DirectoryCollector& c) {
+  const auto append = [](auto& to, auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+    std::exchange(from, {});
+  };
+  append(directories, c.directories);
+  append(runs, c.runs);
+  append(holes, c.holes);
+  append(encrypted, c.encrypted);
+  append(exempt, c.exempt);
+  append(value_inodes, c.value_inodes);
+}
+
+void DirectoryTable::finish(const Geometry& g) {
+  tbb::parallel_sort(directories.begin(), directories.end(),
+                     [](const Directory& a, const Directory& b) { return a.inode < b.inode; });
+  tbb::parallel_sort(runs.begin(), runs.end(), [](const DirectoryRun& a, const DirectoryRun& b) {
+    return std::tuple(a.physical, a.directory, a.logical, a.count) < std::tuple(b.physical, b.directory, b.logical, b.count);
+  });
+  std::ranges::sort(holes, {}, [](const DirectoryHole& h) { return std::pair(h.directory, h.logical); });
+  std::ranges::sort(encrypted, {}, &EncryptedInode::inode);
+  std::ranges::sort(exempt);
+  std::ranges::sort(value_inodes);
+
+  const uint64_t most = 2 * g.blocks + 1024;
+  size_t keep = 0;
+  for (; keep < runs.size() && blocks + runs[keep].count <= most; ++keep) {
+    DirectoryRun& run = runs[keep];
+    run.directory = find(InodeNo(run.directory));
+    blocks += run.count;
+  }
+  for (size_t i = keep; i < runs.size(); ++i) directories[find(InodeNo(runs[i].directory))].flags |= Directory::incomplete;
+  runs.resize(keep);
+
+  for (Directory& d : directories) {
+    if (!d.is(Directory::indexed)) continue;
+    if (indexed_blocks + d.blocks > std::min<uint64_t>(most, UINT32_MAX)) {
+      d.flags = static_cast<uint8_t>((d.flags & ~Directory::indexed) | Directory::incomplete);
+      continue;
+    }
+    d.first_range = static_cast<uint32_t>(indexed_blocks);
+    indexed_blocks += d.blocks;
+  }
+}
+
+uint32_t DirectoryTable::find(InodeNo ino) const {
+  const auto it = std::ranges::lower_bound(directories, ino, {}, &Directory::inode);
+  const bool found = it != directories.end() && it->inode == ino;
+  return static_cast<uint32_t>(found ? it - directories.begin() : directories.size());
+}
+
+}  // namespace extscrub
