@@ -233,16 +233,15 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     scan.used.set(group, index);
     ++tally.inodes_used;
     tally.last_used = std::max(tally.last_used, index + 1);
-    const bool directory = inode.type() == FileType::directory && inode.base().i_links_count > 0;
-    if (directory) ++tally.directories;
-    if (inode.base().i_links_count > 0) worker.directories.add_inode(inode, group, scan.links);
+    if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
+    const bool collected = inode.base().i_links_count > 0 && worker.directories.add_inode(inode, group, scan.links);
     if (has_map_to_walk(g, inode)) {
       worker.claimer.own = inode.number().value;
-      worker.claimer.directory = directory ? &worker.directories : nullptr;
+      worker.claimer.directory = collected ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
-    if (directory) worker.directories.end_directory(facts.map);
+    if (collected) worker.directories.end_directory(facts.map);
     facts.looks_like_directory = is_misplaced_directory(fs, inode);
     facts.ea_clusters = ea_clusters(fs, inode, worker);
   }
