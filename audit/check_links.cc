@@ -39,8 +39,10 @@ void check_directory_links(const FileSystem& fs, const Directory& d, Findings& f
 void check_links(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings) {
   for (const Directory& d : scan.directories.directories)
     if (d.inode.value >= fs.geometry.first_inode || d.inode.value == EXT2_ROOT_INO) check_directory_links(fs, d, findings);
+  // Without a root nothing has a name, and that is a finding already.
+  const bool root = scan.directories.find(InodeNo(EXT2_ROOT_INO)) < scan.directories.directories.size();
   for (const LinkFacts& f : facts.links)
-    add(fs, f.found == 0 ? Problem::inode_unattached : Problem::inode_links, f.inode, f.found, f.links, findings);
+    if (root || f.found > 0) add(fs, f.found == 0 ? Problem::inode_unattached : Problem::inode_links, f.inode, f.found, f.links, findings);
 }
 
 }  // namespace extscrub

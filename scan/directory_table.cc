@@ -28,7 +28,7 @@ uint32_t policy_number(const FileSystem& fs, const Inode& inode) {
 
 }  // namespace
 
-void DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable& links) {
+bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable& links) {
   const Geometry& g = fs_->geometry;
   const ext2_inode& base = inode.base();
   const FileType type = inode.type();
@@ -37,7 +37,9 @@ void DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
   if (encrypted_file) encrypted.push_back({inode.number(), policy_number(*fs_, inode)});
   if (g.has_compat(EXT2_FEATURE_COMPAT_IMAGIC_INODES) && inode.is(EXT2_IMAGIC_FL)) exempt.push_back(inode.number());
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE) && inode.is(EXT4_EA_INODE_FL)) value_inodes.push_back(inode.number());
-  if (type != FileType::directory) return;
+  // A reserved inode that calls itself a directory is a finding of its own.
+  const uint32_t n = inode.number().value;
+  if (type != FileType::directory || (n < g.first_inode && n != EXT2_ROOT_INO)) return false;
 
   Directory& d = directories.emplace_back();
   d.inode = inode.number();
@@ -54,6 +56,7 @@ void DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
     const BlockNo block = fs_->groups[group.value].inode_table + offset / g.block_size;
     runs.push_back({block.value, 0, 0, d.inode.value});
   }
+  return true;
 }
 
 void DirectoryCollector::add_run(InodeNo directory, const Run& run) {
@@ -61,7 +64,6 @@ void DirectoryCollector::add_run(InodeNo directory, const Run& run) {
   if (run.logical > next_logical_)
     holes.push_back({directory, static_cast<uint32_t>(next_logical_), static_cast<uint32_t>(run.logical - next_logical_)});
   next_logical_ = std::max<uint64_t>(next_logical_, run.logical + run.count);
-  if (run.unwritten) return;  // another defect of the map: there is nothing to read
   for (uint32_t at = 0; at < run.count; at += kLongestRun) {
     const uint32_t count = std::min(kLongestRun, run.count - at);
     runs.push_back({run.physical.value + at, count, static_cast<uint32_t>(run.logical + at), directory.value});

@@ -64,9 +64,9 @@ class DirectoryCollector {
  public:
   explicit DirectoryCollector(const FileSystem& fs) : fs_(&fs) {}
 
-  // An inode in use: its kind and links, and what directories need to know of it.
-  void add_inode(const Inode& inode, GroupNo group, LinkTable& links);
-  // The parts of a directory's map, in between, and how they ended; `map` null when it has none.
+  // An inode in use: its kind and links, and what directories need to know of it. True when it is a directory of the tree.
+  bool add_inode(const Inode& inode, GroupNo group, LinkTable& links);
+  // The parts of that directory's map, and how they ended; `map` null when it has none.
   void add_run(InodeNo directory, const Run& run);
   void end_directory(const BlockMap* map);
 

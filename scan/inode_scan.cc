@@ -279,12 +279,11 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     scan.used.set(group, index);
     ++tally.inodes_used;
     tally.last_used = std::max(tally.last_used, index + 1);
-    const bool directory = inode.type() == FileType::directory && inode.base().i_links_count > 0;
-    if (directory) ++tally.directories;
-    if (inode.base().i_links_count > 0) worker.directories.add_inode(inode, group, scan.links);
+    if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
+    const bool collected = inode.base().i_links_count > 0 && worker.directories.add_inode(inode, group, scan.links);
     if (has_map_to_walk(g, inode)) {
       worker.claimer.own = inode.number().value;
-      worker.claimer.directory = directory ? &worker.directories : nullptr;
+      worker.claimer.directory = collected ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
       if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
     }
@@ -298,7 +297,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       const uint64_t clusters = charge.clusters + (facts.map ? facts.map->clusters : 0);
       worker.usage.add(inode, clusters << (g.cluster_bits + g.block_bits), charge.inodes);
     }
-    if (directory) worker.directories.end_directory(facts.map);
+    if (collected) worker.directories.end_directory(facts.map);
     facts.looks_like_directory = is_misplaced_directory(fs, inode);
   }
   sink.inode(facts);

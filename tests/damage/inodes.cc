@@ -14,7 +14,7 @@ const std::vector<Problem> kMapGone = {inode_blocks, inode_size, block_bitmap_mi
                                        superblock_free_blocks};
 const std::vector<Problem> kInodeGone = {block_bitmap_mismatch, group_free_blocks, superblock_free_blocks,
                                          inode_bitmap_mismatch, group_free_inodes, superblock_free_inodes,
-                                         group_used_dirs,       inode_dtime_zero};
+                                         group_used_dirs,       inode_dtime_zero,      entry_inode_unused};
 
 // Sets a field with debugfs, which seals the inode.
 Place set_field(const TestImage& image, const std::string& file, std::string_view field, std::string_view value) {
