@@ -44,7 +44,9 @@ bool all_was_seen(const RepairRound& round) {
     return f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
            f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
            f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
-           f.problem == Problem::inode_dtime_zero;
+           f.problem == Problem::inode_dtime_zero ||
+           // A name leads to an inode that looks free: its link count may be what is damaged.
+           f.problem == Problem::entry_inode_unused || f.problem == Problem::entry_inode_uninit;
   });
 }
 

@@ -125,7 +125,7 @@ const Scenario kScenarios[] = {
        image.debugfs("sif /dir/sub/deeper flags 0x280000");
        return Place{.inode = image.inode_of("/dir/sub/deeper")};
      },
-     {}, true},
+     {entry_value_inode, inode_flags}, true},
     {ea_inode_refcount, "attribute value with seven references counted", "ext4-eainode",
      [](const TestImage& image) { return set_value_inode(image, "version", "7"); }},
     {ea_inode_invalid,

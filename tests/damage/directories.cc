@@ -132,7 +132,7 @@ const Scenario kScenarios[] = {
        image.debugfs(fmt::format("sif <{}> flags 0x280000", image.inode_of("/three")));
        return Place{.inode = EXT2_ROOT_INO};
      },
-     {},
+     {ea_inode_unreferenced},
      true},  // later versions of e2fsck see it
     {entry_type, "file that its entry calls a directory", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kType, uint8_t{EXT2_FT_DIR}); }},
@@ -180,7 +180,7 @@ const Scenario kScenarios[] = {
        image.debugfs(fmt::format("sif <{}> version 1", inode), true);
        return Place{.inode = inode};
      },
-     {directory_record}},
+     {directory_record, inline_data}},
     {htree_root, "index with a hash that does not exist", "ext4-plain",
      [](const TestImage& image) {
        image.poke(index_root(image) + kRootInfo + 4, uint8_t{9});

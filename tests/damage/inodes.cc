@@ -104,7 +104,7 @@ const Scenario kScenarios[] = {
      "root inode is a regular file",
      "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/", "mode", "0100755"); },
-     {group_used_dirs, inode_size}},
+     {group_used_dirs, inode_size, inode_unattached}},
     {bad_blocks_inode, "bad-blocks inode with a mode", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("sif <1> mode 0100644");
@@ -126,7 +126,7 @@ const Scenario kScenarios[] = {
        image.debugfs("sif <3> mode 040600");
        return Place{.inode = 3};
      },
-     {group_used_dirs, inode_size, reserved_inode}},
+     {group_used_dirs, inode_size, reserved_inode, quota_file, directory_tail_missing, directory_record}},
     {ea_block_location,
      "attribute block behind the last block",
      "ext4-1k",

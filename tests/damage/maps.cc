@@ -150,7 +150,8 @@ const Scenario kScenarios[] = {
     {extent_unwritten_dir, "directory whose extent is unwritten", "ext4-plain",
      [](const TestImage& image) {
        return change_root<Extent>(image, "/dir", 0, [](Extent& extent) { extent.ee_len += EXT_INIT_MAX_LEN; });
-     }},
+     },
+     {directory_unconnected, inode_unattached}},
     {indirect_out_of_range, "direct block behind the last block", "ext2-1k",
      [](const TestImage& image) { return set_block(image, "/three", "1", 99999999); }, kBlocksMoved},
     {indirect_out_of_range, "entry of an indirect block behind the last block", "ext2-1k",
