@@ -302,7 +302,7 @@ class Release {
   const FileSystem& fs_;
   Overlay& overlay_;
   GroupEditor groups_;
-  QuotaUsage quota_;
+  QuotaRelease quota_;
   MapWalker walker_;
   OrphanFacts facts_;
   std::unordered_set<uint32_t> seen_;

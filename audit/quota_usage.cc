@@ -44,7 +44,7 @@ class QuotaFile {
            load<uint32_t>(bytes(*at), 4) == 1;
   }
 
-  Result<void> subtract(uint32_t id, const QuotaUsage::Change& change) {
+  Result<void> subtract(uint32_t id, const QuotaRelease::Change& change) {
     uint32_t node = kRoot;
     for (int level = 3; level >= 0; --level) {
       const auto at = place(node);
@@ -97,7 +97,7 @@ class QuotaFile {
 
 }  // namespace
 
-void QuotaUsage::subtract(const Inode& inode, uint64_t bytes, uint64_t inodes) {
+void QuotaRelease::subtract(const Inode& inode, uint64_t bytes, uint64_t inodes) {
   if (!geometry_.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA)) return;
   const ext2_inode& base = inode.base();
   const auto charge = [&](int type, uint32_t id) {
@@ -112,7 +112,7 @@ void QuotaUsage::subtract(const Inode& inode, uint64_t bytes, uint64_t inodes) {
   charge(2, has_project ? inode.large().i_projid : 0);
 }
 
-Result<void> QuotaUsage::stage(const FileSystem& fs, Overlay& overlay) const {
+Result<void> QuotaRelease::stage(const FileSystem& fs, Overlay& overlay) const {
   const std::array<uint32_t, 3> inodes = {fs.super.s_usr_quota_inum, fs.super.s_grp_quota_inum, fs.super.s_prj_quota_inum};
   for (int type = 0; type < 3; ++type) {
     const uint32_t ino = inodes[static_cast<size_t>(type)];

@@ -10,14 +10,14 @@
 
 namespace extscrub {
 
-class QuotaUsage {
+class QuotaRelease {
  public:
   struct Change {
     uint64_t bytes = 0;
     uint64_t inodes = 0;
   };
 
-  explicit QuotaUsage(const Geometry& geometry) : geometry_(geometry) {}
+  explicit QuotaRelease(const Geometry& geometry) : geometry_(geometry) {}
 
   // What is no longer charged to the owners (user, group, project) of `inode`.
   void subtract(const Inode& inode, uint64_t bytes, uint64_t inodes);
