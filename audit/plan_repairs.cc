@@ -58,9 +58,9 @@ void settle(RepairPlan& plan, RepairPolicy policy) {
 }
 
 // What the final superblock will say goes into the overlay before the proof, so that the proof covers it.
-Result<void> finish(RepairPlan& plan, const FileSystem& fs, uint32_t now) {
+Result<void> finish(RepairPlan& plan, uint32_t now) {
   if (plan.after.verdict != Verdict::clean && !plan.overlay->staged().empty())
-    if (auto r = stage_state(fs, *plan.overlay, false, now); !r) return r;
+    if (auto r = stage_state(*plan.overlay, false, now); !r) return r;
   return {};
 }
 
@@ -100,7 +100,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
       if (!answered) return std::unexpected(answered.error());
       const bool sound = plan.after.verdict == Verdict::clean || plan.after.verdict == Verdict::recoverable;
       if (*answered == 0 && !((marked || released) && plan.rounds == 0 && sound)) break;
-      if (auto r = stage_state(run->fs, *plan.overlay, true, now); !r) return std::unexpected(r.error());
+      if (auto r = stage_state(*plan.overlay, true, now); !r) return std::unexpected(r.error());
       ++plan.rounds;
       run = run_audit(image, &*plan.overlay, options);
       if (!run) return std::unexpected(run.error());
@@ -113,7 +113,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
       plan.after = plan.before;
       plan.proven_clean = false;
     }
-    if (auto r = finish(plan, run->fs, now); !r) return std::unexpected(r.error());
+    if (auto r = finish(plan, now); !r) return std::unexpected(r.error());
   }
   settle(plan, policy);
   if (auto r = take_final_superblock(plan); !r) return std::unexpected(r.error());

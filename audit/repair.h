@@ -25,6 +25,6 @@ struct RepairRound {
 [[nodiscard]] Result<size_t> repair_superblock(RepairRound& round);
 
 // Sets the primary superblock's state in the overlay: valid and without an error mark, or not valid; sealed.
-[[nodiscard]] Result<void> stage_state(const FileSystem& fs, Overlay& overlay, bool clean, uint32_t now);
+[[nodiscard]] Result<void> stage_state(Overlay& overlay, bool clean, uint32_t now);
 
 }  // namespace extscrub

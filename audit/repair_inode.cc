@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "audit/group_editor.h"
 #include "audit/repair.h"
 #include "scan/checksum.h"
 
@@ -18,17 +19,6 @@ bool is_inode_repair(Problem p) {
     case Problem::extent_checksum: return true;
     default: return false;
   }
-}
-
-
-Result<MutableBytes> edit_inode(RepairRound& round, InodeNo ino) {
-  const FileSystem& fs = round.run.fs;
-  const Geometry& g = fs.geometry;
-  const GroupNo group = g.group_of(ino);
-  const uint64_t at = uint64_t{ino - g.group_first_inode(group)} * g.inode_size;
-  auto block = round.overlay.edit(fs.groups[group.value].inode_table + at / g.block_size);
-  if (!block) return std::unexpected(block.error());
-  return block->subspan(at % g.block_size, g.inode_size);
 }
 
 void repair_field(const RepairRound& round, MutableBytes raw, const Finding& f) {
@@ -67,7 +57,7 @@ Result<size_t> repair_inodes(RepairRound& round) {
   for (auto& [ino, findings] : by_inode) {
     // An inode with other damage keeps its bad checksum: it says that the fields cannot be trusted.
     if (!std::ranges::all_of(findings, [](const Finding* f) { return is_inode_repair(f->problem); })) continue;
-    auto raw = edit_inode(round, ino);
+    auto raw = edit_inode(round.run.fs, round.overlay, ino);
     if (!raw) return std::unexpected(raw.error());
     for (Finding* f : findings) {
       repair_field(round, *raw, *f);

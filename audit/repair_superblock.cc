@@ -1,25 +1,7 @@
+#include "audit/primary_superblock.h"
 #include "audit/repair.h"
-#include "scan/checksum.h"
 
 namespace extscrub {
-
-namespace {
-
-// The primary superblock in the overlay, changed by `change` and sealed.
-template <class Change>
-Result<void> edit_superblock(const FileSystem& fs, Overlay& overlay, Change&& change) {
-  const uint32_t size = fs.geometry.block_size;
-  auto block = overlay.edit(BlockNo(kSuperblockOffset / size));
-  if (!block) return std::unexpected(block.error());
-  const size_t at = kSuperblockOffset % size;
-  auto super = load<ext2_super_block>(*block, at);
-  change(super);
-  if (fs.geometry.metadata_csum()) super.s_checksum = superblock_checksum(super);
-  store(*block, at, super);
-  return {};
-}
-
-}  // namespace
 
 Result<size_t> repair_superblock(RepairRound& round) {
   size_t answered = 0;
@@ -27,7 +9,7 @@ Result<size_t> repair_superblock(RepairRound& round) {
   for (const Finding& f : round.findings)
     other_damage = other_damage || f.problem == Problem::superblock_field || f.problem == Problem::superblock_features;
   const auto apply = [&](Finding& f) {
-    return edit_superblock(round.run.fs, round.overlay, [&](ext2_super_block& s) {
+    return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
       if (f.problem == Problem::superblock_free_inodes) s.s_free_inodes_count = static_cast<uint32_t>(f.repair_value);
       if (f.problem != Problem::superblock_free_blocks) return;
       s.s_free_blocks_count = static_cast<uint32_t>(f.repair_value);
@@ -46,8 +28,8 @@ Result<size_t> repair_superblock(RepairRound& round) {
   return answered;
 }
 
-Result<void> stage_state(const FileSystem& fs, Overlay& overlay, bool clean, uint32_t now) {
-  return edit_superblock(fs, overlay, [&](ext2_super_block& s) {
+Result<void> stage_state(Overlay& overlay, bool clean, uint32_t now) {
+  return edit_primary_superblock(overlay, [&](ext2_super_block& s) {
     if (!clean) {
       s.s_state &= static_cast<uint16_t>(~EXT2_VALID_FS);
       return;
