@@ -21,10 +21,6 @@ bool is_special(FileType type) {
   return type == FileType::fifo || type == FileType::character || type == FileType::block || type == FileType::socket;
 }
 
-bool any_block(const Inode& inode) {
-  return std::ranges::any_of(inode.block_area(), [](std::byte b) { return b != std::byte{0}; });
-}
-
 // A flag, the feature it needs, and the types of files that may have it.
 struct FlagRule {
   uint32_t flag;
@@ -180,7 +176,7 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   const uint32_t ino = inode.number().value;
   const FileType type = inode.type();
   const auto reserved = [&](std::string what) { report.add(Problem::reserved_inode).found = std::move(what); };
-  const bool has_contents = base.i_links_count || base.i_blocks || any_block(inode);
+  const bool has_contents = base.i_links_count || base.i_blocks || !inode.block_area_is_blank();
 
   if (ino == EXT2_BAD_INO) {
     if (base.i_mode || base.i_uid || base.i_gid || base.i_links_count || base.i_file_acl || inode.is(EXT4_INLINE_DATA_FL))

@@ -16,7 +16,6 @@ namespace extscrub {
 namespace {
 
 constexpr size_t kBlockArea = offsetof(ext2_inode, i_block), kBehindArea = offsetof(ext2_inode, i_generation);
-constexpr uint32_t kMaxWritten = 1u << 15;
 
 struct Range {
   uint32_t inode = 0;
@@ -27,18 +26,10 @@ struct Range {
 };
 
 Range read_range(Bytes value) {
-  const auto e = load<ext3_extent>(value, 4);
-  Range r{load<uint32_t>(value), e.ee_block, BlockNo(uint64_t{e.ee_start_hi} << 32 | e.ee_start), e.ee_len, e.ee_len > kMaxWritten};
-  if (r.unwritten) r.count -= kMaxWritten;
-  return r;
+  const auto extent = load<ext3_extent>(value, sizeof(uint32_t));
+  const Run run = run_of(extent);
+  return {load<uint32_t>(value), extent.ee_block, run.physical, run.count, run.unwritten};
 }
-
-class Everything : public RunSink {
- public:
-  void data(const Run& run, bool) override { runs.push_back(run); }
-  void node(BlockNo block) override { runs.push_back({0, block, 1, false}); }
-  std::vector<Run> runs;
-};
 
 // libext2fs asks through a C function; the set lies behind priv_data.
 struct Allocator {
@@ -101,8 +92,9 @@ class FastCommitReplay {
     std::vector<std::byte> raw(stored_.geometry.inode_size);
     if (!read_inode(stored_, InodeNo(ino), raw)) return {};
     const Inode inode(stored_.geometry, InodeNo(ino), raw);
-    Everything all;
+    RunList all;
     if (inode.type() != FileType::none && inode.has_block_map()) walker_.walk(inode, all);
+    for (const BlockNo node : all.nodes) all.runs.push_back({0, node, 1, false});
     return std::move(all.runs);
   }
 
@@ -317,7 +309,7 @@ class FastCommitReplay {
     if (!read_inode(stored_, InodeNo(ino), raw)) return 0;
     const Inode view(stored_.geometry, InodeNo(ino), raw);
     if (!view.has_block_map()) return 0;
-    Everything all;
+    RunList all;
     const uint64_t clusters = walker_.walk(view, all).clusters + (view.ea_block() ? 1 : 0);
     const uint64_t blocks = clusters << stored_.geometry.cluster_bits;
     inode.i_blocks = 0;

@@ -8,8 +8,6 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kMaxWritten = 1u << 15;  // a longer ee_len means unwritten, by what is over
-
 class Cutter {
  public:
   Cutter(const FileSystem& fs, Overlay& overlay, InodeNo ino, uint32_t generation, uint64_t keep)
@@ -66,24 +64,22 @@ class Cutter {
  private:
   bool cut_leaf_entry(MutableBytes node, size_t at) {
     auto e = load<ext3_extent>(node, at);
-    const bool unwritten = e.ee_len > kMaxWritten;
-    const uint32_t length = unwritten ? e.ee_len - kMaxWritten : e.ee_len;
-    const BlockNo start(uint64_t{e.ee_start_hi} << 32 | e.ee_start);
-    if (uint64_t{e.ee_block} + length <= keep_) {
-      last_kept_ = (start.value + length - 1) >> fs_.geometry.cluster_bits;
+    const Run run = run_of(e);
+    if (run.logical + run.count <= keep_) {
+      last_kept_ = (run.physical.value + run.count - 1) >> fs_.geometry.cluster_bits;
       return true;
     }
-    const auto left = static_cast<uint32_t>(e.ee_block < keep_ ? keep_ - e.ee_block : 0);
-    if (left > 0) last_kept_ = (start.value + left - 1) >> fs_.geometry.cluster_bits;
-    free_data({e.ee_block + left, start + left, length - left, unwritten});
-    e.ee_len = static_cast<uint16_t>(left + (unwritten ? kMaxWritten : 0));
+    const auto left = static_cast<uint32_t>(run.logical < keep_ ? keep_ - run.logical : 0);
+    if (left > 0) last_kept_ = (run.physical.value + left - 1) >> fs_.geometry.cluster_bits;
+    free_data({run.logical + left, run.physical + left, run.count - left, run.unwritten});
+    e.ee_len = static_cast<uint16_t>(left + (run.unwritten ? EXT_INIT_MAX_LEN : 0));
     store(node, at, e);
     return left > 0;
   }
 
   Result<bool> cut_index_entry(MutableBytes node, size_t at) {
     const auto e = load<ext3_extent_idx>(node, at);
-    const BlockNo child(uint64_t{e.ei_leaf_hi} << 32 | e.ei_leaf);
+    const BlockNo child = child_of(e);
     auto block = overlay_.edit(child);
     if (!block) return std::unexpected(block.error());
     auto empty = cut_extents(*block);

@@ -7,29 +7,19 @@
 
 namespace extscrub {
 
-namespace {
-
-class BlockList : public RunSink {
- public:
-  void data(const Run& run, bool) override {
-    for (uint32_t i = 0; i < run.count; ++i) blocks.push_back(run.physical + i);
-  }
-  void node(BlockNo) override {}
-  std::vector<BlockNo> blocks;
-};
-
-}  // namespace
-
 std::vector<BlockNo> read_bad_blocks(const FileSystem& fs) {
   std::vector<std::byte> raw(fs.geometry.inode_size);
   const InodeNo ino(EXT2_BAD_INO);
   if (!read_inode(fs, ino, raw)) return {};
   const Inode inode(fs.geometry, ino, raw);
-  if (std::ranges::all_of(inode.block_area(), [](std::byte b) { return b == std::byte{0}; })) return {};
-  BlockList list;
+  if (inode.block_area_is_blank()) return {};
+  RunList list;
   MapWalker(fs).walk(inode, list);
-  std::ranges::sort(list.blocks);
-  return std::move(list.blocks);
+  std::vector<BlockNo> blocks;
+  for (const Run& run : list.runs)
+    for (uint32_t i = 0; i < run.count; ++i) blocks.push_back(run.physical + i);
+  std::ranges::sort(blocks);
+  return blocks;
 }
 
 }  // namespace extscrub

@@ -7,18 +7,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "scan/extent.h"
 #include "scan/file_system.h"
 #include "scan/inode.h"
 
 namespace extscrub {
-
-// Blocks that follow each other in the file and in the image.
-struct Run {
-  uint64_t logical = 0;  // logical block of the first
-  BlockNo physical;
-  uint32_t count = 0;      // blocks
-  bool unwritten = false;  // allocated, reads as zeros
-};
 
 enum class MapDefectKind : uint8_t {
   header,            // eh_magic, eh_entries, eh_max or eh_depth
@@ -62,6 +55,16 @@ class RunSink {
   // `shares_first_cluster`: the inode's run before ended in the same cluster (bigalloc), which it has claimed.
   virtual void data(const Run& run, bool shares_first_cluster) = 0;
   virtual void node(BlockNo block) = 0;  // a block of the tree itself
+};
+
+// Keeps what a walk finds, in the order of the walk.
+class RunList : public RunSink {
+ public:
+  void data(const Run& run, bool) override { runs.push_back(run); }
+  void node(BlockNo block) override { nodes.push_back(block); }
+
+  std::vector<Run> runs;
+  std::vector<BlockNo> nodes;
 };
 
 class MapWalker {

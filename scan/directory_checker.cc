@@ -155,7 +155,7 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
   if (ino == EXT2_ROOT_INO) return wrong(EntryDefectKind::root);
   if (e.name.empty()) return wrong(EntryDefectKind::name_empty);
   if (scan_.links.in_use(e.inode)) {
-    const auto& values = scan_.directories.value_inodes;
+    const auto& values = scan_.ea_inodes;
     if (values.empty() || !std::ranges::binary_search(values, e.inode)) return true;
     // Without an attribute that uses it the flag is wrong rather than the name.
     defect(EntryDefectKind::value_inode, e);

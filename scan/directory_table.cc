@@ -36,7 +36,6 @@ bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
   const bool encrypted_file = g.has_incompat(EXT4_FEATURE_INCOMPAT_ENCRYPT) && inode.is(EXT4_ENCRYPT_FL);
   if (encrypted_file) encrypted.push_back({inode.number(), policy_number(*fs_, inode)});
   if (g.has_compat(EXT2_FEATURE_COMPAT_IMAGIC_INODES) && inode.is(EXT2_IMAGIC_FL)) exempt.push_back(inode.number());
-  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE) && inode.is(EXT4_EA_INODE_FL)) value_inodes.push_back(inode.number());
   // A reserved inode that calls itself a directory is a finding of its own.
   const uint32_t n = inode.number().value;
   if (type != FileType::directory || (n < g.first_inode && n != EXT2_ROOT_INO)) return false;
@@ -93,7 +92,6 @@ void DirectoryTable::take(DirectoryCollector& c) {
   append(holes, c.holes);
   append(encrypted, c.encrypted);
   append(exempt, c.exempt);
-  append(value_inodes, c.value_inodes);
 }
 
 void DirectoryTable::finish(const Geometry& g) {
@@ -105,7 +103,6 @@ void DirectoryTable::finish(const Geometry& g) {
   std::ranges::sort(holes, {}, [](const DirectoryHole& h) { return std::pair(h.directory, h.logical); });
   std::ranges::sort(encrypted, {}, &EncryptedInode::inode);
   std::ranges::sort(exempt);
-  std::ranges::sort(value_inodes);
 
   const uint64_t most = 2 * g.blocks + 1024;
   size_t keep = 0;

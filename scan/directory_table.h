@@ -75,8 +75,7 @@ class DirectoryCollector {
   std::vector<DirectoryHole> holes;
   std::vector<LinkTable::Counted> counted;
   std::vector<EncryptedInode> encrypted;
-  std::vector<InodeNo> exempt;        // AFS inodes, which have no names
-  std::vector<InodeNo> value_inodes;  // with EA_INODE_FL
+  std::vector<InodeNo> exempt;  // AFS inodes, which have no names
 
  private:
   const FileSystem* fs_;
@@ -88,7 +87,7 @@ struct DirectoryTable {
   std::vector<DirectoryRun> runs;      // by physical block
   std::vector<DirectoryHole> holes;    // by directory and logical block
   std::vector<EncryptedInode> encrypted;  // by inode
-  std::vector<InodeNo> exempt, value_inodes;  // sorted
+  std::vector<InodeNo> exempt;            // sorted
   uint64_t blocks = 0;                    // of all runs
   uint64_t indexed_blocks = 0;            // of all indexed directories
 

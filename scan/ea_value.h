@@ -8,11 +8,9 @@
 
 #include "scan/file_system.h"
 #include "scan/inode.h"
+#include "scan/xattr.h"  // the index numbers
 
 namespace extscrub {
-
-inline constexpr uint8_t kSystemIndex = 7;      // e_name_index of "system."; inline data is "system.data"
-inline constexpr uint8_t kEncryptionIndex = 9;  // the encryption context is "c"
 
 // The value stored in the inode itself; nothing when there is no such attribute there, or it does not fit.
 [[nodiscard]] std::optional<Bytes> inode_ea_value(const Geometry& geometry, const Inode& inode, uint8_t index,

@@ -7,10 +7,6 @@ namespace extscrub {
 namespace {
 
 constexpr unsigned kMaxDepth = 5;           // enough for 2^32 blocks at any block size
-constexpr uint32_t kMaxWritten = 1u << 15;  // a longer ee_len means unwritten, by what is over
-
-BlockNo leaf_start(const ext3_extent& e) { return BlockNo(uint64_t{e.ee_start_hi} << 32 | e.ee_start); }
-BlockNo index_leaf(const ext3_extent_idx& e) { return BlockNo(uint64_t{e.ei_leaf_hi} << 32 | e.ei_leaf); }
 
 template <class Entry>
 Entry entry_at(Bytes node, unsigned i) {
@@ -63,33 +59,32 @@ void MapWalker::walk_extent_node(Bytes node, BlockNo at, unsigned depth, Bound& 
 }
 
 void MapWalker::check_leaf_entry(const ext3_extent& e, BlockNo at, Bound& bound) {
-  const bool unwritten = e.ee_len > kMaxWritten;
-  const uint32_t length = unwritten ? e.ee_len - kMaxWritten : e.ee_len;
-  const BlockNo start = leaf_start(e);
-  const uint64_t end = uint64_t{e.ee_block} + length;
+  const Run run = run_of(e);
+  const BlockNo start = run.physical;
+  const uint64_t end = run.logical + run.count;
   const FileType type = inode_->type();
 
-  if (length == 0) return defect(MapDefectKind::length_zero, at, e.ee_block, start);
-  if (!start || !fs_.geometry.contains(start, length))
-    return defect(MapDefectKind::out_of_range, at, e.ee_block, start, fs_.geometry.blocks, start.value + length);
+  if (run.count == 0) return defect(MapDefectKind::length_zero, at, e.ee_block, start);
+  if (!start || !fs_.geometry.contains(start, run.count))
+    return defect(MapDefectKind::out_of_range, at, e.ee_block, start, fs_.geometry.blocks, start.value + run.count);
   if (e.ee_block < bound.first)
     defect(end > bound.first ? MapDefectKind::overlap : MapDefectKind::order, at, e.ee_block, start, bound.first, e.ee_block);
   else if (end > logical_limit())
     defect(MapDefectKind::too_far, at, e.ee_block, start, logical_limit(), end);
   else if (end > bound.end)
     defect(MapDefectKind::overlap, at, e.ee_block, start, bound.end, end);
-  if (unwritten && (type == FileType::directory || type == FileType::symlink))
+  if (run.unwritten && (type == FileType::directory || type == FileType::symlink))
     defect(MapDefectKind::unwritten, at, e.ee_block, start);
   const uint64_t mask = (uint64_t{1} << fs_.geometry.cluster_bits) - 1;
   if ((start.value ^ e.ee_block) & mask)
     defect(MapDefectKind::cluster, at, e.ee_block, start, e.ee_block & mask, start.value & mask);
 
   bound.first = std::max(bound.first, end);
-  take_run({e.ee_block, start, length, unwritten});
+  take_run(run);
 }
 
 void MapWalker::walk_index_entry(const ext3_extent_idx& e, BlockNo at, unsigned depth, Bound& bound, uint64_t end) {
-  const BlockNo child = index_leaf(e);
+  const BlockNo child = child_of(e);
   if (e.ei_block < bound.first) defect(MapDefectKind::order, at, e.ei_block, child, bound.first, e.ei_block);
   const std::byte* data = enter_node(child, at, e.ei_block, depth - 1);
   if (!data) return;

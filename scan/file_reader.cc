@@ -4,24 +4,11 @@
 
 namespace extscrub {
 
-namespace {
-
-class RunCollector : public RunSink {
- public:
-  explicit RunCollector(std::vector<Run>& runs) : runs_(runs) {}
-  void data(const Run& run, bool) override { runs_.push_back(run); }
-  void node(BlockNo) override {}
-
- private:
-  std::vector<Run>& runs_;
-};
-
-}  // namespace
-
 FileReader::FileReader(const FileSystem& fs, const Inode& inode) : fs_(fs), block_(fs.geometry.block_size) {
-  RunCollector collector(runs_);
+  RunList list;
   MapWalker walker(fs);
-  sound_ = walker.walk(inode, collector).defects.empty();
+  sound_ = walker.walk(inode, list).defects.empty();
+  runs_ = std::move(list.runs);
   std::ranges::stable_sort(runs_, {}, &Run::logical);
 }
 

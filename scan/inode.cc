@@ -7,6 +7,14 @@
 
 namespace extscrub {
 
+namespace {
+
+bool all_zero(Bytes bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
 FileType file_type(uint16_t mode) {
   switch (mode & S_IFMT) {
     case 0: return FileType::none;
@@ -75,8 +83,8 @@ bool Inode::has_block_map() const {
   }
 }
 
-bool Inode::is_blank() const {
-  return std::ranges::all_of(raw_, [](std::byte b) { return b == std::byte{0}; });
-}
+bool Inode::block_area_is_blank() const { return all_zero(block_area()); }
+
+bool Inode::is_blank() const { return all_zero(raw_); }
 
 }  // namespace extscrub

@@ -33,6 +33,8 @@ class Inode {
   [[nodiscard]] bool counts_in_blocks() const;
   [[nodiscard]] BlockNo ea_block() const;    // i_file_acl; 0 when there is none
   [[nodiscard]] Bytes block_area() const { return raw_.subspan(offsetof(ext2_inode, i_block), sizeof base().i_block); }
+  // i_block is all zero.
+  [[nodiscard]] bool block_area_is_blank() const;
   // The target is stored in i_block.
   [[nodiscard]] bool is_fast_symlink() const;
   // i_block is a block map or an extent tree (and not a device number, a symlink's target or inline data).

@@ -200,11 +200,10 @@ bool in_use(const FileSystem& fs, const Inode& inode) {
 bool has_map_to_walk(const Geometry& g, const Inode& inode) {
   if (!inode.has_block_map()) return false;
   if (inode.number().value == EXT2_ROOT_INO || !is_reserved(g, inode.number())) return true;
-  return std::ranges::any_of(inode.block_area(), [](std::byte b) { return b != std::byte{0}; });
+  return !inode.block_area_is_blank();
 }
 
 void take_encryption(const EaFacts& attributes, std::vector<std::byte>& out) {
-  constexpr uint8_t kEncryptionIndex = 9;  // EXT4_XATTR_INDEX_ENCRYPTION
   if (const EaEntry* policy = attributes.find(kEncryptionIndex, "c")) out.assign(policy->value.begin(), policy->value.end());
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "scan/dir_block.h"
+#include "scan/extent.h"
 
 namespace extscrub {
 
@@ -14,7 +15,7 @@ BlockNo first_extent(Bytes area) {
   const auto header = load<ext3_extent_header>(area);
   const auto extent = load<ext3_extent>(area, sizeof header);
   if (header.eh_magic != EXT3_EXT_MAGIC || header.eh_depth != 0 || header.eh_entries == 0 || extent.ee_block != 0) return {};
-  return BlockNo(uint64_t{extent.ee_start_hi} << 32 | extent.ee_start);
+  return run_of(extent).physical;
 }
 
 // `.` naming the inode itself, then `..`.

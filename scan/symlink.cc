@@ -6,8 +6,6 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint8_t kSystemIndex = 7;  // EXT4_XATTR_INDEX_SYSTEM
-
 uint64_t target_length(const Inode& inode, Bytes place) {
   // An encrypted target begins with its length, two bytes.
   if (inode.is(EXT4_ENCRYPT_FL)) return uint64_t{load<uint16_t>(place)} + sizeof(uint16_t);
