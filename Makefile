@@ -56,7 +56,8 @@ asan: deps  ## run the tests built with address and undefined behaviour sanitize
 	cmake --build build-asan -j$(JOBS)
 	cd build-asan && UBSAN_OPTIONS=print_stacktrace=1 $(CTEST) -LE slow
 
-check: build  ## build and run all tests
+check: build  ## build, run all tests, and once more with sanitizers
+	@$(MAKE) --no-print-directory asan
 	cd build && $(CTEST) -LE long
 
 # libtbb is not built with the sanitizer, so what happens inside it looks like races.

@@ -18,20 +18,39 @@ namespace extscrub {
 
 namespace {
 
-// Gives each inode to the rules while it is hot; every thread has findings of its own.
-class InodeRules : public InodeSink {
+// Findings made by many threads, each with a list of its own.
+class FindingShards {
  public:
-  explicit InodeRules(const FileSystem& fs) : fs_(fs) {}
-
-  void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings_.local()); }
-
+  Findings& local() { return shards_.local(); }
   void move_to(Findings& out) {
-    for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
+    for (Findings& shard : shards_) std::ranges::move(shard, std::back_inserter(out));
   }
 
  private:
+  tbb::enumerable_thread_specific<Findings> shards_;
+};
+
+// Gives each inode to the rules while it is hot.
+class InodeRules : public InodeSink {
+ public:
+  explicit InodeRules(const FileSystem& fs) : fs_(fs) {}
+  void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings.local()); }
+  FindingShards findings;
+
+ private:
   const FileSystem& fs_;
-  tbb::enumerable_thread_specific<Findings> findings_;
+};
+
+// The same for defects of directories.
+class DirectoryRules : public DirectorySink {
+ public:
+  explicit DirectoryRules(const FileSystem& fs) : fs_(fs) {}
+  void entry(const EntryDefect& defect) override { check_entry(fs_, defect, findings.local()); }
+  void index(InodeNo directory, const HtreeDefect& defect) override { check_htree(fs_, directory, defect, findings.local()); }
+  FindingShards findings;
+
+ private:
+  const FileSystem& fs_;
 };
 
 // Attribute blocks, the inodes with attribute values, quota files: what can be judged once all inodes are known.
@@ -39,33 +58,16 @@ Result<void> check_shared(AuditRun& run, Progress* progress) {
   const FileSystem& fs = run.fs;
   InodeScan& scan = *run.scan;
   Findings& findings = run.audit.findings;
-  tbb::enumerable_thread_specific<Findings> parts;
-  const auto take = [&](const EaBlockFacts& facts) { check_ea_block(fs, facts, parts.local()); };
+  FindingShards shards;
+  const auto take = [&](const EaBlockFacts& facts) { check_ea_block(fs, facts, shards.local()); };
   if (auto r = scan_ea_blocks(fs, scan, progress, take); !r) return r;
-  for (Findings& part : parts) std::ranges::move(part, std::back_inserter(findings));
+  shards.move_to(findings);
   for (const EaInodeFacts& facts : read_ea_inodes(fs, scan)) check_ea_inode(fs, facts, findings);
   for (const QuotaType type : kQuotaTypes)
     if (quota_inode(fs, type)) check_quota_file(fs, read_quota_file(fs, type), scan.usage, findings);
   check_needed_features(fs, scan, findings);
   return {};
 }
-
-// Gives each defect of a directory to the rules; every thread has findings of its own.
-class DirectoryRules : public DirectorySink {
- public:
-  explicit DirectoryRules(const FileSystem& fs) : fs_(fs) {}
-
-  void entry(const EntryDefect& defect) override { check_entry(fs_, defect, findings_.local()); }
-  void index(InodeNo directory, const HtreeDefect& defect) override { check_htree(fs_, directory, defect, findings_.local()); }
-
-  void move_to(Findings& out) {
-    for (Findings& f : findings_) out.insert(out.end(), std::make_move_iterator(f.begin()), std::make_move_iterator(f.end()));
-  }
-
- private:
-  const FileSystem& fs_;
-  tbb::enumerable_thread_specific<Findings> findings_;
-};
 
 ImageInfo describe(const FileSystem& fs) {
   const ext2_super_block& s = fs.super;
@@ -139,7 +141,7 @@ Result<void> check_directories(AuditRun& run, Progress* progress) {
   DirectoryRules rules(run.fs);
   const auto facts = scan_directories(run.fs, *run.scan, rules, progress);
   if (!facts) return std::unexpected(facts.error());
-  rules.move_to(run.audit.findings);
+  rules.findings.move_to(run.audit.findings);
   check_connectivity(run.fs, *run.scan, *facts, run.audit.findings);
   check_links(run.fs, *run.scan, *facts, run.audit.findings);
   run.scan->bytes_read += facts->bytes_read;
@@ -162,7 +164,7 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   auto scan = scan_inodes(fs, rules, progress);
   if (!scan) return std::unexpected(scan.error());
   run.scan = std::make_unique<InodeScan>(std::move(*scan));
-  rules.move_to(findings);
+  rules.findings.move_to(findings);
   check_read_failures(run.scan->failures, findings);
   if (auto r = check_shared(run, progress); !r) return r;
   // With shared_blocks files may share data; such an image is mounted read-only.

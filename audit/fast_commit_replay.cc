@@ -8,8 +8,8 @@
 #include <set>
 
 #include "audit/overlay_io.h"
+#include "scan/inode_table.h"
 #include "scan/jbd2_format.h"
-#include "scan/xattr.h"
 
 namespace extscrub {
 

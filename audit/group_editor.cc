@@ -107,16 +107,4 @@ Result<void> GroupEditor::finish() {
   return {};
 }
 
-Result<MutableBytes> edit_inode(const FileSystem& fs, Overlay& overlay, InodeNo ino) {
-  const Geometry& g = fs.geometry;
-  const GroupNo group = g.group_of(ino);
-  const BlockNo table = fs.groups[group.value].inode_table;
-  if (!valid_location(g, group, table, g.itable_blocks))
-    return std::unexpected(Error{fmt::format("the inode table of group {} is not where it can be", group)});
-  const uint64_t at = uint64_t{ino - g.group_first_inode(group)} * g.inode_size;
-  auto block = overlay.edit(table + at / g.block_size);
-  if (!block) return std::unexpected(block.error());
-  return block->subspan(at % g.block_size, g.inode_size);
-}
-
 }  // namespace extscrub

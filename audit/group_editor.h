@@ -39,8 +39,4 @@ class GroupEditor {
   std::map<GroupNo, Group> groups_;
 };
 
-// The inode's bytes in the overlay, to be changed in place and sealed by the caller. Errors: its table is not where it
-// can be, or the overlay cannot be staged.
-[[nodiscard]] Result<MutableBytes> edit_inode(const FileSystem& fs, Overlay& overlay, InodeNo ino);
-
 }  // namespace extscrub

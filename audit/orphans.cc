@@ -8,6 +8,7 @@
 #include "audit/primary_superblock.h"
 #include "audit/quota_usage.h"
 #include "scan/crc.h"
+#include "scan/inode_table.h"
 #include "scan/xattr.h"
 
 namespace extscrub {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "scan/block_map.h"
-#include "scan/xattr.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <map>
 
-#include "audit/group_editor.h"
 #include "audit/repair.h"
 #include "scan/checksum.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

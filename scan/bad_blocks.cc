@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "scan/block_map.h"
-#include "scan/xattr.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

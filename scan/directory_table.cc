@@ -7,6 +7,7 @@
 
 #include "scan/crc.h"
 #include "scan/ea_value.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 
@@ -51,9 +52,7 @@ bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
   if (!in_inode && g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX) && inode.is(EXT2_INDEX_FL)) d.flags |= Directory::indexed;
   next_logical_ = 0;
   if (in_inode) {
-    const uint64_t offset = uint64_t{inode.number() - g.group_first_inode(group)} * g.inode_size;
-    const BlockNo block = fs_->groups[group.value].inode_table + offset / g.block_size;
-    runs.push_back({block.value, 0, 0, d.inode.value});
+    runs.push_back({place_of(*fs_, inode.number()).block.value, 0, 0, d.inode.value});
   }
   return true;
 }

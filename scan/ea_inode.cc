@@ -6,6 +6,7 @@
 
 #include "scan/crc.h"
 #include "scan/file_reader.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

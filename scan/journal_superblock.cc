@@ -5,9 +5,9 @@
 #include <cerrno>
 
 #include "scan/crc.h"
+#include "scan/inode_table.h"
 #include "scan/jbd2_format.h"
 #include "scan/journal.h"
-#include "scan/xattr.h"
 
 namespace extscrub {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "scan/xattr.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

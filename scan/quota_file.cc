@@ -6,7 +6,7 @@
 #include <array>
 
 #include "scan/file_reader.h"
-#include "scan/xattr.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "scan/inode.h"
-#include "scan/xattr.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

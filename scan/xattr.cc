@@ -1,7 +1,5 @@
 #include "scan/xattr.h"
 
-#include <fmt/format.h>
-
 namespace extscrub {
 
 namespace {
@@ -35,20 +33,6 @@ std::vector<EaEntry> inode_ea_entries(const Geometry& g, const Inode& inode) {
 std::vector<EaEntry> block_ea_entries(Bytes block) {
   if (load<uint32_t>(block) != EXT2_EXT_ATTR_MAGIC) return {};
   return entries_from(block, sizeof(ext2_ext_attr_header), 0);
-}
-
-Result<void> read_inode(const FileSystem& fs, InodeNo ino, MutableBytes raw) {
-  const Geometry& g = fs.geometry;
-  if (!g.valid_inode(ino)) return std::unexpected(Error{fmt::format("there is no inode {}", ino)});
-  const GroupNo group = g.group_of(ino);
-  const BlockNo table = fs.groups[group.value].inode_table;
-  if (!valid_location(g, group, table, g.itable_blocks))
-    return std::unexpected(Error{fmt::format("the inode table of group {} is not where it can be", group)});
-  const uint64_t at = uint64_t{ino - g.group_first_inode(group)} * g.inode_size;
-  std::vector<std::byte> block(g.block_size);
-  if (auto r = fs.blocks->read(table + at / g.block_size, block); !r) return r;
-  std::memcpy(raw.data(), block.data() + at % g.block_size, g.inode_size);
-  return {};
 }
 
 }  // namespace extscrub

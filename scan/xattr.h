@@ -24,7 +24,4 @@ struct EaEntry {
 [[nodiscard]] std::vector<EaEntry> inode_ea_entries(const Geometry& geometry, const Inode& inode);
 [[nodiscard]] std::vector<EaEntry> block_ea_entries(Bytes block);
 
-// Reads one inode into `raw` (inode_size bytes). Errors: no such inode, its table's location is invalid, or the device.
-[[nodiscard]] Result<void> read_inode(const FileSystem& fs, InodeNo ino, MutableBytes raw);
-
 }  // namespace extscrub

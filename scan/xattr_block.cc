@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "scan/checksum.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 

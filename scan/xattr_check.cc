@@ -1,5 +1,7 @@
 #include "scan/xattr_check.h"
 
+#include "scan/inode_table.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
