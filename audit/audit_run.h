@@ -13,6 +13,8 @@ struct AuditRun {
   FileSystem fs;
   std::unique_ptr<Overlay> plain;  // what fs.blocks points to when the caller gave no overlay
   std::unique_ptr<InodeScan> scan;
+  std::vector<Owner> owners;       // of clusters claimed more than once, when there are any
+  DirectoryScan directories;
   Audit audit;
 };
 

@@ -139,12 +139,14 @@ Result<void> recover_first(AuditRun& run, const AuditOptions& options) {
 // The directories, and what only all of them together show.
 Result<void> check_directories(AuditRun& run, Progress* progress) {
   DirectoryRules rules(run.fs);
-  const auto facts = scan_directories(run.fs, *run.scan, rules, progress);
-  if (!facts) return std::unexpected(facts.error());
+  auto scanned = scan_directories(run.fs, *run.scan, rules, progress);
+  if (!scanned) return std::unexpected(scanned.error());
+  run.directories = std::move(*scanned);
+  const DirectoryScan& facts = run.directories;
   rules.findings.move_to(run.audit.findings);
-  check_connectivity(run.fs, *run.scan, *facts, run.audit.findings);
-  check_links(run.fs, *run.scan, *facts, run.audit.findings);
-  run.scan->bytes_read += facts->bytes_read;
+  check_connectivity(run.fs, *run.scan, facts, run.audit.findings);
+  check_links(run.fs, *run.scan, facts, run.audit.findings);
+  run.scan->bytes_read += facts.bytes_read;
   return {};
 }
 
@@ -169,9 +171,10 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   if (auto r = check_shared(run, progress); !r) return r;
   // With shared_blocks files may share data; such an image is mounted read-only.
   if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
-    const auto owners = find_owners(fs, *run.scan, progress);
+    auto owners = find_owners(fs, *run.scan, progress);
     if (!owners) return std::unexpected(owners.error());
-    check_owners(fs, *owners, findings);
+    run.owners = std::move(*owners);
+    check_owners(fs, run.owners, findings);
   }
   if (auto r = check_directories(run, progress); !r) return r;
   const Totals totals = check_groups(run, findings);

@@ -72,12 +72,28 @@ struct Audit {
 
 enum class RepairPolicy : uint8_t { none, safe, all };
 
+struct ByteRange {
+  uint64_t first = 0, end = 0;  // bytes of the file
+};
+
+// Something of the user's that a repair lets go of, or puts elsewhere.
+struct Loss {
+  Problem problem{};       // because of which
+  InodeNo inode;           // 0: none
+  std::string path;        // of the inode, where one is known
+  std::string what;        // "cleared", "cut", "moved to lost+found/#12" ...
+  std::optional<ByteRange> bytes;
+};
+
 struct RepairPlan {
   Audit before;                      // the image as it is; its findings say what became of their repair
   Audit after;                       // the image under the overlay, as the last round proved it
   std::optional<Overlay> overlay;    // what to write; staged() is empty when there is nothing to do
   bool proven_clean = false;         // `after` is clean, so the final superblock says valid
   int rounds = 0;
+  std::vector<Loss> losses;          // what the repair lets go of
+  // The block with the journal's superblock, where the journal lies in the image.
+  std::optional<BlockNo> journal_superblock;
   // The primary superblock as it is to be when all is written (already in the overlay too): 1024 bytes.
   std::array<std::byte, kSuperblockSize> final_superblock{};
 };

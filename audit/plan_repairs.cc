@@ -4,12 +4,24 @@
 #include <tuple>
 
 #include "audit/repair.h"
+#include "scan/journal.h"
 
 namespace extscrub {
 
 namespace {
 
-constexpr int kMaxRounds = 8;
+constexpr int kMaxRounds = 12;
+
+using Repair = Result<size_t>(RepairRound&);
+
+// From what everything else is found by to what is counted last.
+const std::vector<std::vector<Repair*>>& layers() {
+  static const std::vector<std::vector<Repair*>> all = {
+      {repair_inodes},
+      {repair_groups, repair_superblock},
+  };
+  return all;
+}
 
 bool has(const std::vector<Finding>& findings, Problem problem) {
   return std::ranges::any_of(findings, [=](const Finding& f) { return f.problem == problem; });
@@ -17,19 +29,12 @@ bool has(const std::vector<Finding>& findings, Problem problem) {
 
 bool is_error(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
-// Where nothing may be staged: the replay would write over it, or the superblock itself is not to be believed.
-bool must_not_touch(const Audit& audit) {
-  return has(audit.findings, Problem::journal_needs_recovery) || has(audit.findings, Problem::superblock_primary_bad);
-}
-
-Result<size_t> run_round(RepairRound& round) {
-  size_t answered = 0;
-  for (auto* repair : {repair_inodes, repair_groups, repair_superblock}) {
-    auto n = repair(round);
-    if (!n) return std::unexpected(n.error());
-    answered += *n;
-  }
-  return answered;
+// Where nothing may be staged: part of the log would be lost, or be put over the repair by the next mount.
+bool must_not_touch(const Audit& audit, RepairPolicy policy) {
+  const JournalFacts& journal = audit.recovery.journal;
+  if (journal.external && journal.flagged) return true;
+  if (policy == RepairPolicy::all) return false;
+  return (journal.flagged && !audit.recovery.replayed) || !journal.whole || has(audit.findings, Problem::superblock_primary_bad);
 }
 
 auto place(const Finding& f) { return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field); }
@@ -50,18 +55,11 @@ void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
 void settle(RepairPlan& plan, RepairPolicy policy) {
   for (Finding& f : plan.before.findings) {
     const bool still = std::ranges::any_of(plan.after.findings, [&](const Finding& a) { return place(a) == place(f); });
-    if (is_error(f)) f.repair = still || plan.overlay->empty() ? RepairState::none : RepairState::staged;
+    f.repair = still || plan.overlay->empty() ? RepairState::none : RepairState::staged;
     if (f.problem == Problem::superblock_not_clean || f.problem == Problem::superblock_error_mark)
       f.repair = plan.proven_clean && policy != RepairPolicy::none ? RepairState::staged : RepairState::none;
   }
   mark_left(plan.before.findings, policy);
-}
-
-// What the final superblock will say goes into the overlay before the proof, so that the proof covers it.
-Result<void> finish(RepairPlan& plan, uint32_t now) {
-  if (plan.after.verdict != Verdict::clean && !plan.overlay->staged().empty())
-    if (auto r = stage_state(*plan.overlay, false, now); !r) return r;
-  return {};
 }
 
 Result<void> take_final_superblock(RepairPlan& plan) {
@@ -73,47 +71,112 @@ Result<void> take_final_superblock(RepairPlan& plan) {
   return {};
 }
 
+std::optional<BlockNo> find_journal_superblock(const FileSystem& fs) {
+  const Journal journal = open_journal(fs, nullptr);
+  if (!journal.facts.present || journal.facts.external) return {};
+  return journal.log.place(journal.log.super_block());
+}
+
+bool same_findings(const Audit& a, const Audit& b) {
+  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return place(x) == place(y); });
+}
+
+// The rounds over one overlay.
+class Rounds {
+ public:
+  Rounds(const Image& image, RepairPolicy policy, const AuditOptions& options, RepairPlan& plan, AuditRun& run)
+      : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
+        now_(static_cast<uint32_t>(std::time(nullptr))) {}
+
+  // `marked`: the state of the superblock has to change even when nothing else does.
+  Result<void> go(bool marked) {
+    while (plan_.rounds < kMaxRounds) {
+      auto answered = one_round();
+      if (!answered) return std::unexpected(answered.error());
+      const bool sound = plan_.after.verdict == Verdict::clean || plan_.after.verdict == Verdict::recoverable;
+      if (*answered == 0 && !(marked && plan_.rounds == 0 && sound)) break;
+      if (auto r = stage_state(*plan_.overlay, true, now_); !r) return r;
+      ++plan_.rounds;
+      auto run = run_audit(image_, &*plan_.overlay, options_);
+      if (!run) return std::unexpected(run.error());
+      run_ = std::move(*run);
+      // A layer that changes nothing for the better is left out from here on.
+      if (same_findings(plan_.after, run_.audit)) first_layer_ = last_layer_ + 1;
+      plan_.after = run_.audit;
+      if (plan_.after.verdict == Verdict::clean || first_layer_ == layers().size()) break;
+    }
+    if (plan_.after.verdict == Verdict::clean || plan_.overlay->staged().empty()) return {};
+    return stage_state(*plan_.overlay, false, now_);
+  }
+
+ private:
+  // Returns how many findings were answered.
+  Result<size_t> one_round() {
+    BlockAllocator blocks(run_.fs, *run_.scan, policy_ == RepairPolicy::all);
+    RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
+    size_t answered = 0;
+    for (last_layer_ = first_layer_; last_layer_ < layers().size(); ++last_layer_) {
+      for (Repair* repair : layers()[last_layer_]) {
+        auto n = repair(round);
+        if (!n) return n;
+        answered += *n;
+      }
+      if (round.stale) break;
+    }
+    last_layer_ = std::min(last_layer_, layers().size() - 1);
+    return answered;
+  }
+
+  const Image& image_;
+  RepairPolicy policy_;
+  const AuditOptions& options_;
+  RepairPlan& plan_;
+  AuditRun& run_;
+  uint32_t now_;
+  size_t first_layer_ = 0, last_layer_ = 0;
+};
+
 }  // namespace
+
+bool RepairRound::may(Problem problem) const {
+  switch (info(problem).repair) {
+    case RepairClass::none: return false;
+    case RepairClass::safe: return policy != RepairPolicy::none;
+    case RepairClass::lossy: return policy == RepairPolicy::all;
+  }
+  return false;
+}
+
+void RepairRound::lose(const Finding& cause, std::string what, std::optional<ByteRange> bytes) {
+  losses.push_back({cause.problem, cause.inode.value_or(InodeNo()), cause.path, std::move(what), bytes});
+}
 
 Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& options) {
   RepairPlan plan;
   auto run = run_audit(image, nullptr, options);
   if (!run) return std::unexpected(run.error());
   plan.before = plan.after = run->audit;
-  const uint32_t block_size = run->fs.geometry.block_size;
-  const auto now = static_cast<uint32_t>(std::time(nullptr));
-  plan.overlay.emplace(image, block_size);
   plan.proven_clean = plan.before.verdict == Verdict::clean;
-  const bool released = policy != RepairPolicy::none && !must_not_touch(plan.before) && run->plain && !run->plain->empty();
-  if (released) {  // the repairs build on what the recovery staged
-    plan.overlay = std::move(*run->plain);
-    run->fs.blocks = &*plan.overlay;
-  }
+  plan.journal_superblock = find_journal_superblock(run->fs);
 
-  const bool marked = has(plan.before.findings, Problem::superblock_not_clean) ||
-                      has(plan.before.findings, Problem::superblock_error_mark);
-  if (policy != RepairPolicy::none && !must_not_touch(plan.before) && (!plan.proven_clean || marked)) {
-    while (plan.rounds < kMaxRounds) {
-      RepairRound round{*run, *plan.overlay, policy, run->audit.findings, now};
-      const size_t before_round = plan.overlay->staged().size();
-      auto answered = run_round(round);
-      if (!answered) return std::unexpected(answered.error());
-      const bool sound = plan.after.verdict == Verdict::clean || plan.after.verdict == Verdict::recoverable;
-      if (*answered == 0 && !((marked || released) && plan.rounds == 0 && sound)) break;
-      if (auto r = stage_state(*plan.overlay, true, now); !r) return std::unexpected(r.error());
-      ++plan.rounds;
-      run = run_audit(image, &*plan.overlay, options);
-      if (!run) return std::unexpected(run.error());
-      plan.after = run->audit;
-      if (plan.after.verdict == Verdict::clean || plan.overlay->staged().size() == before_round) break;
-    }
+  const uint32_t block_size = run->fs.geometry.block_size;
+  const bool may_touch = policy != RepairPolicy::none && !must_not_touch(plan.before, policy);
+  const bool recovered = may_touch && run->plain && !run->plain->empty();
+  plan.overlay.emplace(image, block_size);
+  if (recovered) plan.overlay = std::move(*run->plain);  // the repairs build on what the recovery staged
+  run->fs.blocks = &*plan.overlay;
+  if (may_touch) {
+    const bool marked = recovered || has(plan.before.findings, Problem::superblock_not_clean) ||
+                        has(plan.before.findings, Problem::superblock_error_mark);
+    if (!plan.proven_clean || marked)
+      if (auto r = Rounds(image, policy, options, plan, *run).go(marked); !r) return std::unexpected(r.error());
     plan.proven_clean = plan.after.verdict == Verdict::clean;
     if (made_worse(plan.before, plan.after)) {
       plan.overlay.emplace(image, block_size);  // nothing of it is written
       plan.after = plan.before;
       plan.proven_clean = false;
+      plan.losses.clear();
     }
-    if (auto r = finish(plan, now); !r) return std::unexpected(r.error());
   }
   settle(plan, policy);
   if (auto r = take_final_superblock(plan); !r) return std::unexpected(r.error());

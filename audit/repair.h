@@ -1,8 +1,14 @@
-// The repairs: what was counted is staged in the overlay. Each function changes one kind of structure and returns how
-// many findings it answered. They never write to the image. For one thread.
+// The repairs: what follows from the findings is staged in the overlay. They never write to the image. For one thread.
+//
+// A repair is a function that goes through the findings of one kind of structure, changes the overlay, sets those it
+// answered to RepairState::staged and returns how many they were. It keeps to what the policy allows (round.may()),
+// reports what is lost (round.lose()), and says when the audit's facts no longer describe the overlay (round.stale).
+// plan_repairs() calls them layer by layer, from what everything else is found by to what is counted last, and audits
+// again when facts are stale: a repair may rely on all layers before its own being sound, or beyond repair.
 #pragma once
 
 #include "audit/audit_run.h"
+#include "audit/block_allocator.h"
 
 namespace extscrub {
 
@@ -12,8 +18,23 @@ struct RepairRound {
   Overlay& overlay;
   RepairPolicy policy;
   std::vector<Finding>& findings;  // of `run`; those answered become RepairState::staged
+  std::vector<Loss>& losses;       // of all rounds
   uint32_t now;                    // seconds, for fields that hold a time
+  BlockAllocator& blocks;          // free blocks
+  bool stale = false;              // what was counted is no longer so: names, claims, maps or inodes in use have changed
+
+  // The policy allows the repairs of this problem.
+  [[nodiscard]] bool may(Problem problem) const;
+  [[nodiscard]] bool lossy() const { return policy == RepairPolicy::all; }
+  [[nodiscard]] const FileSystem& fs() const { return run.fs; }
+  [[nodiscard]] const Geometry& geometry() const { return run.fs.geometry; }
+
+  // To be called for everything that a repair clears, cuts, clones, renames or moves.
+  void lose(const Finding& cause, std::string what, std::optional<ByteRange> bytes = {});
 };
+
+// Something in use may not have been seen, unless this is true: then what looks unused is.
+[[nodiscard]] bool all_was_seen(const RepairRound& round);
 
 // Inodes whose only findings have safe repairs: fields, i_blocks, checksums of the inode and its extent blocks.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);

@@ -37,19 +37,6 @@ bool is_group_damage(Problem p) {
   }
 }
 
-// Something in use may not have been seen, so that a bit that looks stale may not be cleared.
-bool all_was_seen(const RepairRound& round) {
-  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
-  return std::ranges::none_of(round.findings, [](const Finding& f) {
-    return f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
-           f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
-           f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
-           f.problem == Problem::inode_dtime_zero ||
-           // A name leads to an inode that looks free: its link count may be what is damaged.
-           f.problem == Problem::entry_inode_unused || f.problem == Problem::entry_inode_uninit;
-  });
-}
-
 uint32_t zeros(Bytes bitmap, uint32_t valid) {
   uint32_t ones = 0;
   for (uint32_t i = 0; i < valid / 8; ++i) ones += static_cast<uint32_t>(std::popcount(std::to_integer<uint8_t>(bitmap[i])));
@@ -118,6 +105,18 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
 }
 
 }  // namespace
+
+bool all_was_seen(const RepairRound& round) {
+  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
+  return std::ranges::none_of(round.findings, [](const Finding& f) {
+    return f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
+           f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
+           f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
+           f.problem == Problem::inode_dtime_zero ||
+           // A name leads to an inode that looks free: its link count may be what is damaged.
+           f.problem == Problem::entry_inode_unused || f.problem == Problem::entry_inode_uninit;
+  });
+}
 
 Result<size_t> repair_groups(RepairRound& round) {
   std::set<GroupNo> to_repair, beyond;

@@ -43,13 +43,13 @@ void settle(std::vector<Finding>& findings, RepairState state) {
     if (finding.repair == RepairState::staged) finding.repair = state;
 }
 
-bool needs_replay(const Audit& audit) {
-  return std::ranges::any_of(audit.findings,
-                             [](const Finding& f) { return f.problem == Problem::journal_needs_recovery; });
+// The log on another device would be put over what is repaired here.
+bool needs_replay_from_device(const Audit& audit) {
+  return audit.recovery.journal.external && audit.recovery.journal.flagged;
 }
 
 RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock>& staged, const Options& options) {
-  RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, {}};
+  RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, {}, plan.losses};
   for (const StagedBlock& block : staged)
     repairs.blocks.push_back({block.block, crc32c(~0u, block.before), crc32c(~0u, block.after)});
   return repairs;
@@ -122,6 +122,7 @@ void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<Stag
   request.block_size = plan.overlay->block_size();
   request.blocks = std::move(staged);
   request.final_superblock = plan.final_superblock;
+  request.journal_superblock = plan.journal_superblock;
   request.queue = options.queue;
   request.progress = &progress;
   report.writeback = environment.engine.commit(request, lock);
@@ -144,11 +145,10 @@ void scrub_image(ImageReport& report, const Options& options, const Environment&
   if (!plan) return report_failure(report, *image, plan.error());
   take_audit(report, *plan);
 
-  // Old blocks in the log would be put over what is repaired here.
-  if (needs_replay(plan->before)) {
+  if (needs_replay_from_device(plan->before)) {
     report.warnings.push_back(
-        "nothing was written: the journal has to be replayed first. Mount the image once, or run "
-        "`e2fsck -E journal_only` on it, then scrub it again");
+        "nothing was written: the journal on the other device has to be replayed first. Mount the image once with it, or run "
+        "`e2fsck -j DEVICE -E journal_only`, then scrub it again");
     return settle(report.findings, RepairState::left);
   }
   std::vector<StagedBlock> staged;

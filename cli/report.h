@@ -26,6 +26,7 @@ struct RepairReport {
   bool proven_clean = false;  // what the last audit under the overlay said
   int rounds = 0;
   std::vector<BlockChange> blocks;
+  std::vector<Loss> losses = {};  // what the repair lets go of
 };
 
 struct Timings {

@@ -101,13 +101,30 @@ Json json_of(const BlockChange& change) {
           {"crc32c_after", fmt::format("{:08x}", change.after_crc)}};
 }
 
+Json json_of(const Loss& loss) {
+  Json json = {{"code", info(loss.problem).code},
+               {"inode", nullptr},
+               {"path", text_or_null(loss.path)},
+               {"what", loss.what},
+               {"first_byte", nullptr},
+               {"end_byte", nullptr}};
+  if (loss.inode) json["inode"] = loss.inode.value;
+  if (loss.bytes) {
+    json["first_byte"] = loss.bytes->first;
+    json["end_byte"] = loss.bytes->end;
+  }
+  return json;
+}
+
 Json json_of(const RepairReport& r) {
-  Json blocks = Json::array();
+  Json blocks = Json::array(), losses = Json::array();
+  for (const Loss& loss : r.losses) losses.push_back(json_of(loss));
   for (const BlockChange& change : r.blocks) blocks.push_back(json_of(change));
   return {{"policy", word_of(r.policy)},
           {"dry_run", r.dry_run},
           {"rounds", r.rounds},
           {"proven_clean", r.proven_clean},
+          {"losses", std::move(losses)},
           {"blocks", std::move(blocks)}};
 }
 

@@ -201,8 +201,18 @@ void write_statistics(Writer& w, const ImageReport& image) {
   }
 }
 
+void write_loss(Writer& w, const Loss& loss) {
+  std::vector<std::string> places;
+  if (loss.inode) places.push_back(fmt::format("inode {}", loss.inode));
+  if (!loss.path.empty()) places.push_back(escape(loss.path));
+  if (loss.bytes) places.push_back(fmt::format("bytes {}-{}", loss.bytes->first, loss.bytes->end - 1));
+  w.print("  loss    {}: {} ({})\n", places.empty() ? "file system" : fmt::format("{}", fmt::join(places, ", ")),
+          escape(loss.what), info(loss.problem).code);
+}
+
 void write_repairs(Writer& w, const ImageReport& image) {
   if (!image.repairs) return;
+  for (const Loss& loss : image.repairs->losses) write_loss(w, loss);
   if (image.repairs->dry_run)
     for (const BlockChange& change : image.repairs->blocks)
       w.print("  would write block {}: crc32c {:08x} -> {:08x}\n", change.block, change.before_crc, change.after_crc);

@@ -58,6 +58,30 @@ TEST_CASE("safe repairs make the image sound, and a second scrub has nothing to 
   }
 }
 
+TEST_CASE("damage that all repairs together mend is gone afterwards", "[scrub]") {
+  const auto mendable = [](Problem p) { return info(p).repair != RepairClass::none || info(p).severity != Severity::error; };
+  for (const Scenario* scenario : all_damage()) {
+    if (!mendable(scenario->problem) || !std::ranges::all_of(scenario->besides, mendable)) continue;
+    INFO(scenario->feature_set << ": " << scenario->name);
+    const TestImage image(scenario->feature_set);
+    scenario->spoil(image);
+    const Result<Image> opened = Image::open(image.path());
+    REQUIRE(opened);
+    const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+    INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+    CHECK((plan.after.verdict == Verdict::clean));
+    apply(image, plan);
+    const Outcome judgement = image.e2fsck_report();
+    INFO(judgement.output);
+    CHECK(judgement.status == 0);
+
+    const Result<Image> again = Image::open(image.path());
+    REQUIRE(again);
+    const RepairPlan second = plan_of(*again, RepairPolicy::all);
+    CHECK((!second.overlay || second.overlay->staged().empty()));
+  }
+}
+
 TEST_CASE("sound image of every feature set is left alone", "[scrub]") {
   for (const std::string& set : feature_sets()) {
     INFO(set);

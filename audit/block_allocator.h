@@ -1,0 +1,42 @@
+// Free blocks for repairs: what neither the scan nor the block bitmap shows in use. What was handed out stays taken; the
+// bitmaps themselves follow in a later round, from what is then counted.
+// For one thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "scan/inode_scan.h"
+
+namespace extscrub {
+
+class BlockAllocator {
+ public:
+  // `fs` and `scan` must outlive it. With `believe_scan` a block that only a bitmap calls used is free too: for when all
+  // that uses blocks was seen.
+  BlockAllocator(const FileSystem& fs, const InodeScan& scan, bool believe_scan)
+      : fs_(fs), scan_(scan), believe_scan_(believe_scan) {}
+
+  // The first block of a free cluster, near `goal` if possible; nothing when there is none.
+  [[nodiscard]] std::optional<BlockNo> allocate(BlockNo goal);
+
+  // `count` blocks in a row, from the begin of a cluster on; all of them inside `within` when it is given.
+  [[nodiscard]] std::optional<BlockNo> allocate_run(BlockNo goal, uint32_t count, std::optional<GroupNo> within = {});
+
+  // Nothing is to be put there: something else is about to use these blocks.
+  void reserve(BlockNo first, uint64_t count);
+
+ private:
+  using Bits = std::vector<bool>;
+
+  Bits& taken(GroupNo group);
+  [[nodiscard]] std::optional<BlockNo> find_in(GroupNo group, uint32_t from, uint32_t clusters);
+
+  const FileSystem& fs_;
+  const InodeScan& scan_;
+  bool believe_scan_;
+  std::map<GroupNo, Bits> taken_;  // a bit a cluster; of the groups looked at
+};
+
+}  // namespace extscrub
