@@ -18,8 +18,9 @@ struct AuditRun {
   Audit audit;
 };
 
-// `overlay` may be null. The result points to it and to the image.
-[[nodiscard]] Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const AuditOptions& options);
+// `overlay` may be null; what the next mount would recover is staged into it, as audit() says. The result points to it
+// and to the image.
+[[nodiscard]] Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
 // What the findings amount to.
 [[nodiscard]] Verdict verdict_of(const std::vector<Finding>& findings);

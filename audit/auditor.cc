@@ -123,13 +123,13 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   return totals;
 }
 
-// Replays and releases in run.plain, and loads again what may have changed.
-Result<void> recover_first(AuditRun& run, const AuditOptions& options) {
-  auto recovery = recover(run.fs, *run.plain, options.journal);
+// Replays and releases in the overlay, and loads again what may have changed.
+Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& options) {
+  auto recovery = recover(run.fs, overlay, options.journal);
   if (!recovery) return std::unexpected(recovery.error());
   run.audit.recovery = std::move(*recovery);
-  if (run.plain->empty()) return {};
-  auto fs = load_superblock(*run.fs.image, run.plain.get(), {options.superblock, options.block_size});
+  if (overlay.empty()) return {};
+  auto fs = load_superblock(*run.fs.image, &overlay, {options.superblock, options.block_size});
   if (!fs) return std::unexpected(fs.error());
   run.fs = std::move(*fs);
   load_descriptors(run.fs);
@@ -215,7 +215,7 @@ Verdict verdict_of(const std::vector<Finding>& findings) {
   return waiting ? Verdict::recoverable : Verdict::clean;
 }
 
-Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const AuditOptions& options) {
+Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   AuditRun run;
   auto fs = load_superblock(image, overlay, {options.superblock, options.block_size});
@@ -223,11 +223,12 @@ Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const Aud
   run.fs = std::move(*fs);
   if (!overlay) {
     run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size);
-    run.fs.blocks = run.plain.get();
+    overlay = run.plain.get();
   }
+  run.fs.blocks = overlay;
   load_descriptors(run.fs);
-  if (!overlay && options.replay)
-    if (auto r = recover_first(run, options); !r) return std::unexpected(r.error());
+  if (options.replay)
+    if (auto r = recover_first(run, *overlay, options); !r) return std::unexpected(r.error());
   run.audit.info = describe(run.fs);
 
   const unsigned jobs = options.jobs ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
@@ -241,7 +242,7 @@ Result<AuditRun> run_audit(const Image& image, const Overlay* overlay, const Aud
   return run;
 }
 
-Result<Audit> audit(const Image& image, const Overlay* overlay, const AuditOptions& options) {
+Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options) {
   auto run = run_audit(image, overlay, options);
   if (!run) return std::unexpected(run.error());
   return std::move(run->audit);

@@ -17,6 +17,8 @@ using Repair = Result<size_t>(RepairRound&);
 // From what everything else is found by to what is counted last.
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
+      {repair_primary},
+      {repair_superblock_fields, repair_descriptors, repair_journal},
       {repair_inodes},
       {repair_groups, repair_superblock},
   };
@@ -84,7 +86,7 @@ bool same_findings(const Audit& a, const Audit& b) {
 // The rounds over one overlay.
 class Rounds {
  public:
-  Rounds(const Image& image, RepairPolicy policy, const AuditOptions& options, RepairPlan& plan, AuditRun& run)
+  Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
       : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
         now_(static_cast<uint32_t>(std::time(nullptr))) {}
 
@@ -96,6 +98,8 @@ class Rounds {
       const bool sound = plan_.after.verdict == Verdict::clean || plan_.after.verdict == Verdict::recoverable;
       if (*answered == 0 && !(marked && plan_.rounds == 0 && sound)) break;
       if (auto r = stage_state(*plan_.overlay, true, now_); !r) return r;
+      // From here on the primary is the one to go by.
+      if (has(plan_.after.findings, Problem::superblock_primary_bad) && policy_ == RepairPolicy::all) options_.superblock.reset();
       ++plan_.rounds;
       auto run = run_audit(image_, &*plan_.overlay, options_);
       if (!run) return std::unexpected(run.error());
@@ -129,7 +133,7 @@ class Rounds {
 
   const Image& image_;
   RepairPolicy policy_;
-  const AuditOptions& options_;
+  AuditOptions options_;
   RepairPlan& plan_;
   AuditRun& run_;
   uint32_t now_;

@@ -36,6 +36,18 @@ struct RepairRound {
 // Something in use may not have been seen, unless this is true: then what looks unused is.
 [[nodiscard]] bool all_was_seen(const RepairRound& round);
 
+// The primary superblock and descriptors, from the backup that was gone by.
+[[nodiscard]] Result<size_t> repair_primary(RepairRound& round);
+
+// Fields and features of the superblock that cannot be.
+[[nodiscard]] Result<size_t> repair_superblock_fields(RepairRound& round);
+
+// Bitmaps and inode tables that are not where they can be: the descriptors are mended, or the structures made anew.
+[[nodiscard]] Result<size_t> repair_descriptors(RepairRound& round);
+
+// The journal's inode, its superblock, its log.
+[[nodiscard]] Result<size_t> repair_journal(RepairRound& round);
+
 // Inodes whose only findings have safe repairs: fields, i_blocks, checksums of the inode and its extent blocks.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
 

@@ -12,6 +12,7 @@ namespace {
 bool is_group_repair(Problem p) {
   switch (p) {
     case Problem::group_desc_checksum:
+    case Problem::group_flags:
     case Problem::group_itable_unused:
     case Problem::group_free_blocks:
     case Problem::group_free_inodes:
@@ -31,8 +32,7 @@ bool is_group_damage(Problem p) {
     case Problem::group_block_bitmap_location:
     case Problem::group_inode_bitmap_location:
     case Problem::group_inode_table_location:
-    case Problem::group_metadata_overlap:
-    case Problem::group_flags: return true;
+    case Problem::group_metadata_overlap: return true;
     default: return false;
   }
 }
@@ -72,7 +72,10 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
   const auto clusters = static_cast<uint32_t>(g.clusters(group));
 
   // The flags of a descriptor with a wrong checksum were not believed: everything was read, and is initialised now.
-  const bool trusted = g.group_csum() && d.checksum_ok;
+  const bool flags_wrong = std::ranges::any_of(round.findings, [&](const Finding& f) {
+    return f.group == group && f.problem == Problem::group_flags;
+  });
+  const bool trusted = g.group_csum() && d.checksum_ok && !flags_wrong;
   const bool block_uninit = trusted && d.block_uninit(), inode_uninit = trusted && d.inode_uninit();
   const auto blocks = wanted_bitmap(round, group, scan.claims, clusters, d.block_bitmap, !exact && !block_uninit);
   if (!blocks) return std::unexpected(blocks.error());
@@ -85,12 +88,12 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
   if (!block_uninit || any_blocks_missing) {
     if (auto r = stage_block(round.overlay, d.block_bitmap, *blocks); !r) return r;
     d.block_bitmap_csum = bitmap_checksum(g, *blocks, g.clusters_per_group);
-    if (g.group_csum()) d.flags &= static_cast<uint16_t>(~EXT2_BG_BLOCK_UNINIT);
+    d.flags &= static_cast<uint16_t>(~EXT2_BG_BLOCK_UNINIT);
   }
   if (!inode_uninit) {
     if (auto r = stage_block(round.overlay, d.inode_bitmap, *inodes); !r) return r;
     d.inode_bitmap_csum = bitmap_checksum(g, *inodes, g.inodes_per_group);
-    if (g.group_csum()) d.flags &= static_cast<uint16_t>(~EXT2_BG_INODE_UNINIT);
+    d.flags &= static_cast<uint16_t>(~EXT2_BG_INODE_UNINIT);
   }
   d.free_clusters = zeros(*blocks, clusters);
   d.free_inodes = inode_uninit ? g.inodes_per_group : zeros(*inodes, g.inodes_per_group);

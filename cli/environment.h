@@ -14,7 +14,7 @@
 namespace extscrub {
 
 struct Engine {
-  std::function<Result<Audit>(const Image&, const Overlay*, const AuditOptions&)> audit = extscrub::audit;
+  std::function<Result<Audit>(const Image&, Overlay*, const AuditOptions&)> audit = extscrub::audit;
   std::function<Result<RepairPlan>(const Image&, RepairPolicy, const AuditOptions&)> plan_repairs =
       extscrub::plan_repairs;
   std::function<CommitReport(const CommitRequest&, const ImageLock&)> commit = extscrub::commit;

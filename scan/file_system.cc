@@ -121,12 +121,9 @@ Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, c
   return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
 }
 
-void load_descriptors(FileSystem& fs) {
+std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy) {
   const Geometry& g = fs.geometry;
-  // The copy beside the superblock that is gone by.
-  GroupNo copy;
-  if (!fs.primary_problem.empty() && fs.super_block.value >= g.blocks_per_group) copy = g.group_of(fs.super_block);
-  fs.groups.resize(g.groups);
+  std::vector<GroupDesc> groups(g.groups);
   std::vector<std::byte> block(g.block_size);
   for (uint32_t index = 0; index < g.desc_blocks; ++index) {
     const BlockNo at = g.desc_block(index, copy);
@@ -134,9 +131,38 @@ void load_descriptors(FileSystem& fs) {
     for (uint32_t i = 0; i < g.desc_per_block; ++i) {
       const GroupNo group(index * g.desc_per_block + i);
       if (group.value >= g.groups) break;
-      GroupDesc& d = fs.groups[group.value];
+      GroupDesc& d = groups[group.value];
       if (readable) d = decode_group_desc(g, fs.super, group, Bytes(block).subspan(size_t{i} * g.desc_size, g.desc_size));
       d.readable = readable;
+    }
+  }
+  return groups;
+}
+
+namespace {
+
+// The copies are made once: of what changes they know nothing, least of all which groups have come into use.
+void forget_what_is_old(GroupDesc& d) {
+  d.flags &= static_cast<uint16_t>(~(EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT));
+  d.itable_unused = 0;
+}
+
+bool same_locations(const GroupDesc& a, const GroupDesc& b) {
+  return a.block_bitmap == b.block_bitmap && a.inode_bitmap == b.inode_bitmap && a.inode_table == b.inode_table;
+}
+
+}  // namespace
+
+void load_descriptors(FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  fs.groups = read_descriptors(fs, GroupNo());
+  // Beside a backup superblock lie copies of the descriptors, which are gone by where the primary ones differ.
+  if (!fs.primary_problem.empty() && fs.super_block.value >= g.blocks_per_group) {
+    const std::vector<GroupDesc> copies = read_descriptors(fs, g.group_of(fs.super_block));
+    for (size_t i = 0; i < copies.size(); ++i) {
+      if (fs.groups[i].readable && fs.groups[i].checksum_ok && same_locations(fs.groups[i], copies[i])) continue;
+      fs.groups[i] = copies[i];
+      forget_what_is_old(fs.groups[i]);
     }
   }
   const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);

@@ -40,6 +40,9 @@ struct LoadOptions {
 // leaves its descriptors unreadable; that is no error.
 void load_descriptors(FileSystem& fs);
 
+// The descriptors as stored in the copy of `group`; group 0 has the primary ones. Those that cannot be read say so.
+[[nodiscard]] std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy);
+
 // The superblock as stored in the copy of `group`. Errors: it cannot be read.
 [[nodiscard]] Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group);
 

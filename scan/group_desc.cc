@@ -43,10 +43,17 @@ void encode_group_desc(const Geometry& g, const ext2_super_block& super, GroupNo
     lo = static_cast<uint16_t>(value);
     hi = static_cast<uint16_t>(value >> 16);
   };
+  const auto split_block = [](BlockNo block, auto& lo, auto& hi) {
+    lo = static_cast<uint32_t>(block.value);
+    hi = static_cast<uint32_t>(block.value >> 32);
+  };
+  split_block(desc.block_bitmap, d.bg_block_bitmap, d.bg_block_bitmap_hi);
+  split_block(desc.inode_bitmap, d.bg_inode_bitmap, d.bg_inode_bitmap_hi);
+  split_block(desc.inode_table, d.bg_inode_table, d.bg_inode_table_hi);
   split(desc.free_clusters, d.bg_free_blocks_count, d.bg_free_blocks_count_hi);
   split(desc.free_inodes, d.bg_free_inodes_count, d.bg_free_inodes_count_hi);
   split(desc.used_dirs, d.bg_used_dirs_count, d.bg_used_dirs_count_hi);
-  if (g.group_csum()) split(desc.itable_unused, d.bg_itable_unused, d.bg_itable_unused_hi);
+  split(desc.itable_unused, d.bg_itable_unused, d.bg_itable_unused_hi);
   if (g.metadata_csum()) {
     split(desc.block_bitmap_csum, d.bg_block_bitmap_csum_lo, d.bg_block_bitmap_csum_hi);
     split(desc.inode_bitmap_csum, d.bg_inode_bitmap_csum_lo, d.bg_inode_bitmap_csum_hi);

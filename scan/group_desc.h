@@ -28,7 +28,7 @@ struct GroupDesc {
 // the unused count mean nothing; they are kept as stored all the same.
 [[nodiscard]] GroupDesc decode_group_desc(const Geometry& geometry, const ext2_super_block& super, GroupNo group, Bytes raw);
 
-// Stores what can change in a repair (counts, unused inodes, bitmap checksums, flags) into `raw`, and seals it.
+// Stores the locations, counts, unused inodes, bitmap checksums and flags into `raw`, and seals it.
 void encode_group_desc(const Geometry& geometry, const ext2_super_block& super, GroupNo group, const GroupDesc& desc,
                        MutableBytes raw);
 

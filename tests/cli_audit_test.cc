@@ -51,7 +51,7 @@ TEST_CASE("options of the command line reach the audit") {
   Audited a;
   AuditOptions seen;
   uint64_t offset = 0;
-  a.tool.environment.engine.audit = [&](const Image& image, const Overlay*, const AuditOptions& options) {
+  a.tool.environment.engine.audit = [&](const Image& image, Overlay*, const AuditOptions& options) {
     seen = options;
     offset = image.offset();
     return audit_with(Verdict::clean);
@@ -82,7 +82,7 @@ TEST_CASE("an image beside which a failed write is recorded is not called clean"
 
 TEST_CASE("a signal during the audit ends the run with 32 and no verdict") {
   Audited a;
-  a.tool.environment.engine.audit = [&](const Image&, const Overlay*, const AuditOptions& options) -> Result<Audit> {
+  a.tool.environment.engine.audit = [&](const Image&, Overlay*, const AuditOptions& options) -> Result<Audit> {
     CHECK_FALSE(options.progress->cancelled());
     a.tool.stop = true;
     CHECK(options.progress->cancelled());
@@ -95,7 +95,7 @@ TEST_CASE("a signal during the audit ends the run with 32 and no verdict") {
 
 TEST_CASE("the reason an audit cannot be made is on standard error and in the JSON") {
   Audited a;
-  a.tool.environment.engine.audit = [](const Image&, const Overlay*, const AuditOptions&) -> Result<Audit> {
+  a.tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions&) -> Result<Audit> {
     return std::unexpected(Error{"the feature FEATURE_I31 is not known"});
   };
   CHECK(a.tool({"audit", "--format=json", a.image}) == 8);

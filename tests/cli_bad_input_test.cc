@@ -199,7 +199,7 @@ TEST_CASE("an image that makes the audit run out of memory is one among others")
   const fs::path first = write_ext_like(directory.path() / "first.img");
   const fs::path second = write_ext_like(directory.path() / "second.img");
   Tool tool;
-  tool.environment.engine.audit = [&](const Image& image, const Overlay*, const AuditOptions&) -> Result<Audit> {
+  tool.environment.engine.audit = [&](const Image& image, Overlay*, const AuditOptions&) -> Result<Audit> {
     if (image.path() == first) throw std::bad_alloc();
     return audit_with(Verdict::clean);
   };

@@ -77,7 +77,7 @@ TEST_CASE("a report can be written nowhere: no image is looked at") {
   const fs::path image = write_ext_like(directory.path() / "disk.img");
   Tool tool;
   bool audited = false;
-  tool.environment.engine.audit = [&](const Image&, const Overlay*, const AuditOptions&) {
+  tool.environment.engine.audit = [&](const Image&, Overlay*, const AuditOptions&) {
     audited = true;
     return audit_with(Verdict::clean);
   };

@@ -91,7 +91,7 @@ TEST_CASE("progress never when standard error is no terminal, unless asked for")
   const TempDir directory;
   const auto image = write_ext_like(directory.path() / "disk.img");
   Tool tool;
-  tool.environment.engine.audit = [](const Image&, const Overlay*, const AuditOptions& options) {
+  tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions& options) {
     options.progress->phase("inodes", 100);
     options.progress->advance(100);
     return audit_with(Verdict::clean);

@@ -65,7 +65,7 @@ inline std::filesystem::path write_ext_like(const std::filesystem::path& path, s
 }
 
 inline void answer_audits_with(Tool& tool, const Audit& audit) {
-  tool.environment.engine.audit = [audit](const Image&, const Overlay*, const AuditOptions&) { return audit; };
+  tool.environment.engine.audit = [audit](const Image&, Overlay*, const AuditOptions&) { return audit; };
 }
 
 }  // namespace extscrub::test

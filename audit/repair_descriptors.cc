@@ -1,0 +1,227 @@
+// Descriptors that name places where their structures cannot be. A backup descriptor is asked first; a bitmap can be
+// made anew anywhere; an inode table is looked for where mke2fs puts it, and only then begun anew, empty.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "audit/repair.h"
+#include "scan/checksum.h"
+
+namespace extscrub {
+
+namespace {
+
+struct Structure {
+  GroupNo group;
+  MetadataKind kind{};
+  auto operator<=>(const Structure&) const = default;
+};
+
+BlockNo& place_in(GroupDesc& d, MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
+}
+
+BlockNo place_in(const GroupDesc& d, MetadataKind kind) { return place_in(const_cast<GroupDesc&>(d), kind); }
+
+bool is_movable(MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap || kind == MetadataKind::inode_bitmap || kind == MetadataKind::inode_table;
+}
+
+uint32_t blocks_of(const Geometry& g, MetadataKind kind) { return kind == MetadataKind::inode_table ? g.itable_blocks : 1; }
+
+class DescriptorRepair {
+ public:
+  explicit DescriptorRepair(RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()) {
+    constexpr size_t kEnough = 3;
+    for (GroupNo group(1); group.value < g_.groups && copies_.size() < kEnough; ++group)
+      if (g_.has_super(group)) copies_.push_back(read_descriptors(fs_, group));
+  }
+
+  Result<size_t> run() {
+    for (Finding& f : round_.findings) take(f);
+    size_t answered = 0;
+    for (const auto& [structure, findings] : wrong_) {
+      auto placed = place(structure, *findings.front());
+      if (!placed) return std::unexpected(placed.error());
+      if (!*placed) continue;
+      for (Finding* f : findings) f->repair = RepairState::staged;
+      answered += findings.size();
+    }
+    for (const auto& [group, desc] : changed_)
+      if (auto r = store(group, desc); !r) return std::unexpected(r.error());
+    if (answered > 0) round_.stale = true;
+    return answered;
+  }
+
+ private:
+  void take(Finding& f) {
+    switch (f.problem) {
+      case Problem::group_block_bitmap_location: wrong_[{*f.group, MetadataKind::block_bitmap}].push_back(&f); break;
+      case Problem::group_inode_bitmap_location: wrong_[{*f.group, MetadataKind::inode_bitmap}].push_back(&f); break;
+      case Problem::group_inode_table_location: wrong_[{*f.group, MetadataKind::inode_table}].push_back(&f); break;
+      case Problem::group_metadata_overlap:
+        for (const MetadataOverlap& o : fs_.metadata.overlaps())
+          if (o.b.group == f.group && o.block == f.block)
+            if (const auto which = intruder(o)) wrong_[*which].push_back(&f);
+        break;
+      default: break;
+    }
+  }
+
+  // Which of two structures on one block is not where it belongs.
+  std::optional<Structure> intruder(const MetadataOverlap& o) const {
+    const Structure a{o.a.group, o.a.kind}, b{o.b.group, o.b.kind};
+    if (!is_movable(a.kind) && !is_movable(b.kind)) return {};
+    if (!is_movable(a.kind)) return b;
+    if (!is_movable(b.kind)) return a;
+    const bool a_moved = differs_from_copies(a), b_moved = differs_from_copies(b);
+    if (a_moved != b_moved) return a_moved ? a : b;
+    // A bitmap can be made anew, a table only lost.
+    if ((a.kind == MetadataKind::inode_table) != (b.kind == MetadataKind::inode_table))
+      return a.kind == MetadataKind::inode_table ? b : a;
+    return std::max(a, b);
+  }
+
+  bool differs_from_copies(const Structure& s) const {
+    return std::ranges::any_of(copies_, [&](const std::vector<GroupDesc>& copy) {
+      const GroupDesc& d = copy[s.group.value];
+      return d.readable && d.checksum_ok && place_in(d, s.kind) != place_in(fs_.groups[s.group.value], s.kind);
+    });
+  }
+
+  Result<bool> place(const Structure& s, const Finding& cause) {
+    if (!round_.may(cause.problem) || !fs_.groups[s.group.value].readable) return false;
+    auto at = from_copies(s);
+    if (!at && s.kind == MetadataKind::inode_table) at = find_table(s.group);
+    if (!at) {
+      auto fresh = s.kind == MetadataKind::inode_table ? new_table(s.group, cause) : new_bitmap(s);
+      if (!fresh) return std::unexpected(fresh.error());
+      at = *fresh;
+    }
+    if (!at) return false;
+    round_.blocks.reserve(*at, blocks_of(g_, s.kind));
+    place_in(descriptor(s.group), s.kind) = *at;
+    return true;
+  }
+
+  GroupDesc& descriptor(GroupNo group) {
+    const auto [it, fresh] = changed_.try_emplace(group, fs_.groups[group.value]);
+    // What the flags hide was decided for other places.
+    if (fresh) it->second.flags &= static_cast<uint16_t>(~(EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT));
+    if (fresh) it->second.itable_unused = 0;
+    return it->second;
+  }
+
+  // Nothing that is where it may be lies there.
+  bool is_vacant(BlockNo first, uint32_t count) const {
+    for (uint32_t i = 0; i < count; ++i)
+      if (fs_.metadata.find(first + i)) return false;
+    return true;
+  }
+
+  std::optional<BlockNo> from_copies(const Structure& s) const {
+    for (const auto& copy : copies_) {
+      const GroupDesc& d = copy[s.group.value];
+      const BlockNo at = place_in(d, s.kind);
+      if (d.readable && d.checksum_ok && valid_location(g_, s.group, at, blocks_of(g_, s.kind)) &&
+          is_vacant(at, blocks_of(g_, s.kind)))
+        return at;
+    }
+    return {};
+  }
+
+  // Where mke2fs puts the table: behind the group's bitmaps, or behind the table of the group before, or in front of that
+  // of the group behind.
+  std::optional<BlockNo> find_table(GroupNo group) const {
+    const GroupDesc& d = fs_.groups[group.value];
+    std::vector<BlockNo> guesses = {g_.group_first(group) + g_.super_and_desc_blocks(group) + 2, d.inode_bitmap + 1};
+    if (group.value > 0) guesses.push_back(fs_.groups[group.value - 1].inode_table + g_.itable_blocks);
+    if (group.value + 1 < g_.groups && fs_.groups[group.value + 1].inode_table.value > g_.itable_blocks)
+      guesses.emplace_back(fs_.groups[group.value + 1].inode_table.value - g_.itable_blocks);
+    for (const BlockNo at : guesses)
+      if (valid_location(g_, group, at, g_.itable_blocks) && is_vacant(at, g_.itable_blocks) && looks_like_table(group, at)) return at;
+    return {};
+  }
+
+  // It has inodes, and nothing that could not be one.
+  bool looks_like_table(GroupNo group, BlockNo at) const {
+    std::vector<std::byte> block(g_.block_size);
+    uint32_t inodes = 0;
+    for (uint32_t i = 0; i < g_.inodes_per_group; ++i) {
+      const uint64_t offset = uint64_t{i} * g_.inode_size;
+      if (offset % g_.block_size == 0 && !round_.overlay.read(at + (offset >> g_.block_bits), block)) return false;
+      const Bytes raw = Bytes(block).subspan(offset % g_.block_size, g_.inode_size);
+      const InodeNo ino = g_.group_first_inode(group) + i;
+      const Inode inode(g_, ino, raw);
+      if (inode.is_blank()) continue;
+      const bool sealed = !g_.metadata_csum() || stored_inode_checksum(g_, raw) == inode_checksum(g_, ino, raw);
+      const bool reserved = ino.value < g_.first_inode;
+      if (!sealed || (!reserved && inode.type() == FileType::unknown)) return false;
+      if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return false;
+      if (inode.base().i_links_count > 0) ++inodes;
+    }
+    return inodes > 0;
+  }
+
+  // A bitmap of what was counted; the next round goes over it.
+  Result<std::optional<BlockNo>> new_bitmap(const Structure& s) {
+    const auto at = allocate(s.group, 1);
+    if (!at) return at;
+    auto block = round_.overlay.edit(*at);
+    if (!block) return std::unexpected(block.error());
+    const bool of_blocks = s.kind == MetadataKind::block_bitmap;
+    make_bitmap(of_blocks ? round_.run.scan->claims : round_.run.scan->used, s.group,
+                of_blocks ? static_cast<uint32_t>(g_.clusters(s.group)) : g_.inodes_per_group, *block);
+    return at;
+  }
+
+  Result<std::optional<BlockNo>> new_table(GroupNo group, const Finding& cause) {
+    const auto at = allocate(group, g_.itable_blocks);
+    if (!at) return at;
+    for (uint32_t i = 0; i < g_.itable_blocks; ++i) {
+      auto block = round_.overlay.edit(*at + i);
+      if (!block) return std::unexpected(block.error());
+      std::ranges::fill(*block, std::byte{0});
+    }
+    round_.lose(cause, fmt::format("inode table of group {} begun anew; inodes {} to {} are lost", group,
+                                   g_.group_first_inode(group), g_.group_first_inode(group) + (g_.inodes_per_group - 1)));
+    return at;
+  }
+
+  std::optional<BlockNo> allocate(GroupNo group, uint32_t count) {
+    if (auto inside = round_.blocks.allocate_run(g_.group_first(group), count, group)) return inside;
+    if (!g_.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG)) return {};
+    return round_.blocks.allocate_run(g_.group_first(group), count);
+  }
+
+  Result<void> store(GroupNo group, const GroupDesc& desc) {
+    auto block = round_.overlay.edit(g_.desc_block(group.value / g_.desc_per_block, GroupNo()));
+    if (!block) return std::unexpected(block.error());
+    encode_group_desc(g_, fs_.super, group, desc,
+                      block->subspan(size_t{group.value % g_.desc_per_block} * g_.desc_size, g_.desc_size));
+    return {};
+  }
+
+  RepairRound& round_;
+  const FileSystem& fs_;
+  const Geometry& g_;
+  std::vector<std::vector<GroupDesc>> copies_;
+  std::map<Structure, std::vector<Finding*>> wrong_;
+  std::map<GroupNo, GroupDesc> changed_;
+};
+
+bool is_location(const Finding& f) {
+  return f.problem == Problem::group_block_bitmap_location || f.problem == Problem::group_inode_bitmap_location ||
+         f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap;
+}
+
+}  // namespace
+
+Result<size_t> repair_descriptors(RepairRound& round) {
+  if (std::ranges::none_of(round.findings, is_location)) return 0;
+  return DescriptorRepair(round).run();
+}
+
+}  // namespace extscrub
