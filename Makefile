@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PACKAGES := g++ cmake make ninja-build pkg-config ccache \
-	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev nlohmann-json3-dev libblkid-dev \
+	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev libxxhash-dev nlohmann-json3-dev libblkid-dev \
 	e2fsprogs zstd fuse3 libfuse3-dev time python3 util-linux strace
 
 # A failed test says what it saw.

@@ -88,7 +88,7 @@ class Rounds {
  public:
   Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
       : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
-        now_(static_cast<uint32_t>(std::time(nullptr))) {}
+        now_(plan.time) {}
 
   // `marked`: the state of the superblock has to change even when nothing else does.
   Result<void> go(bool marked) {
@@ -161,12 +161,13 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   if (!run) return std::unexpected(run.error());
   plan.before = plan.after = run->audit;
   plan.proven_clean = plan.before.verdict == Verdict::clean;
+  plan.time = options.now.value_or(static_cast<uint32_t>(std::time(nullptr)));
   plan.journal_superblock = find_journal_superblock(run->fs);
 
   const uint32_t block_size = run->fs.geometry.block_size;
   const bool may_touch = policy != RepairPolicy::none && !must_not_touch(plan.before, policy);
   const bool recovered = may_touch && run->plain && !run->plain->empty();
-  plan.overlay.emplace(image, block_size);
+  plan.overlay.emplace(image, block_size, options.overlay_memory);
   if (recovered) plan.overlay = std::move(*run->plain);  // the repairs build on what the recovery staged
   run->fs.blocks = &*plan.overlay;
   if (may_touch) {

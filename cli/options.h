@@ -38,6 +38,8 @@ struct Options {
   std::string journal;  // of audit: the image of an external journal
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
+  std::string plan;  // of scrub: the report of a dry run that is to be carried out
+  uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes
   bool force = false;
   QueueKind queue = QueueKind::automatic;
 };

@@ -14,10 +14,11 @@ namespace extscrub {
 
 using Seconds = std::chrono::duration<double>;
 
-// One block a repair changes; crc32c of the whole block.
+// One block a repair changes.
 struct BlockChange {
   BlockNo block;
-  uint32_t before_crc = 0, after_crc = 0;
+  std::string what;           // whose it is; empty where nobody asked
+  std::string before, after;  // XXH3 of the whole block, 128 bits, in hexadecimal
 };
 
 struct RepairReport {
@@ -25,6 +26,7 @@ struct RepairReport {
   bool dry_run = false;
   bool proven_clean = false;  // what the last audit under the overlay said
   int rounds = 0;
+  uint32_t time = 0;          // seconds; what goes into fields that hold a time
   std::vector<BlockChange> blocks;
   std::vector<Loss> losses = {};  // what the repair lets go of
 };

@@ -97,8 +97,9 @@ Json geometry_of(const ImageInfo& i) {
 
 Json json_of(const BlockChange& change) {
   return {{"block", change.block.value},
-          {"crc32c_before", fmt::format("{:08x}", change.before_crc)},
-          {"crc32c_after", fmt::format("{:08x}", change.after_crc)}};
+          {"what", change.what},
+          {"before", change.before},
+          {"after", change.after}};
 }
 
 Json json_of(const Loss& loss) {
@@ -123,6 +124,7 @@ Json json_of(const RepairReport& r) {
   return {{"policy", word_of(r.policy)},
           {"dry_run", r.dry_run},
           {"rounds", r.rounds},
+          {"time", r.time},
           {"proven_clean", r.proven_clean},
           {"losses", std::move(losses)},
           {"blocks", std::move(blocks)}};

@@ -32,7 +32,7 @@ ImageReport scrubbed() {
   f.found = "free";
   f.repair = RepairState::made;
   image.findings = {f};
-  image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, {{BlockNo(7), 1, 2}}};
+  image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, 0, {{BlockNo(7), "superblock", "0001", "0002"}}};
   image.writeback = CommitReport{};
   image.writeback->outcome = CommitOutcome::committed;
   image.writeback->receipts.push_back({BlockNo(7), 1, 2, true, true, true, 0});
@@ -59,7 +59,7 @@ TEST_CASE("an image has every key of the schema") {
   CHECK(image["verdict"] == "repaired");
   CHECK(image["features"] == json({"has_journal", "extent"}));
   CHECK(image["geometry"]["block_size"] == 1024);
-  CHECK(image["repairs"]["blocks"][0]["crc32c_after"] == "00000002");
+  CHECK(image["repairs"]["blocks"][0]["after"] == "0002");
   CHECK(image["writeback"]["outcome"] == "committed");
 }
 
