@@ -8,7 +8,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PACKAGES := g++ cmake make ninja-build pkg-config ccache \
 	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev libxxhash-dev nlohmann-json3-dev libblkid-dev \
-	e2fsprogs zstd fuse3 libfuse3-dev time python3 util-linux strace
+	e2fsprogs zstd xxhash fuse3 libfuse3-dev time python3 util-linux strace
 
 # A failed test says what it saw.
 CTEST := ctest --output-on-failure -j$(JOBS)
@@ -67,9 +67,9 @@ tsan: deps  ## run the tests built with the thread sanitizer
 	cd build-tsan && TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp history_size=4 second_deadlock_stack=1" \
 	  $(CTEST) -LE slow
 
-corpus: build  ## audit the corpus and images filled by the kernel (needs SHARED, root)
-	$(SHARED)/tools/corpus --mode audit build/extscrub $(SHARED)/corpus || :
-	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|kernel_images)$$'
+corpus: build  ## audit and scrub the corpus and images filled by the kernel (needs SHARED, root)
+	$(SHARED)/tools/corpus --mode both build/extscrub $(SHARED)/corpus || :
+	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|corpus_scrub|kernel_images)$$'
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
