@@ -48,12 +48,6 @@ bool has_feature(const Geometry& g, const FlagRule& rule) {
   return false;
 }
 
-// i_block begins with the header of an extent tree that could be meant as one.
-bool looks_like_extents(const Inode& inode) {
-  const auto h = load<ext3_extent_header>(inode.block_area());
-  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
-}
-
 void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
   const FileType type = inode.type();
   for (const FlagRule& rule : kFlagRules)
@@ -222,6 +216,18 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
 }
 
 }  // namespace
+
+uint32_t flags_without_feature(const Geometry& g, const Inode& inode) {
+  uint32_t flags = 0;
+  for (const FlagRule& rule : kFlagRules)
+    if (inode.is(rule.flag) && !has_feature(g, rule)) flags |= rule.flag;
+  return flags;
+}
+
+bool looks_like_extents(const Inode& inode) {
+  const auto h = load<ext3_extent_header>(inode.block_area());
+  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
+}
 
 const ZeroField* find_zero_field(std::string_view name) {
   const auto it = std::ranges::find(kZeroFields, name, &ZeroField::name);

@@ -19,7 +19,8 @@ const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
       {repair_primary},
       {repair_superblock_fields, repair_descriptors, repair_journal},
-      {repair_inodes},
+      {repair_inodes, repair_maps},
+      {repair_shared_blocks},
       {repair_groups, repair_superblock},
   };
   return all;
@@ -41,10 +42,17 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
 
 auto place(const Finding& f) { return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field); }
 
+// Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
+// elsewhere.
+bool same_damage(const Finding& a, const Finding& b) {
+  if (a.problem == Problem::block_multiply_claimed) return a.problem == b.problem && a.group == b.group && a.inode == b.inode;
+  return place(a) == place(b);
+}
+
 // An error in `after` that was not in `before`: a repair made something worse.
 bool made_worse(const Audit& before, const Audit& after) {
   return std::ranges::any_of(after.findings, [&](const Finding& f) {
-    return is_error(f) && std::ranges::none_of(before.findings, [&](const Finding& b) { return place(b) == place(f); });
+    return is_error(f) && std::ranges::none_of(before.findings, [&](const Finding& b) { return same_damage(b, f); });
   });
 }
 

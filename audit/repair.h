@@ -48,8 +48,14 @@ struct RepairRound {
 // The journal's inode, its superblock, its log.
 [[nodiscard]] Result<size_t> repair_journal(RepairRound& round);
 
-// Inodes whose only findings have safe repairs: fields, i_blocks, checksums of the inode and its extent blocks.
+// Fields of inodes, their checksums, those of their extent blocks; a root that is no directory.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
+
+// Damaged block maps: what can be believed of them is written anew.
+[[nodiscard]] Result<size_t> repair_maps(RepairRound& round);
+
+// Blocks that are claimed more than once: all owners but one get copies.
+[[nodiscard]] Result<size_t> repair_shared_blocks(RepairRound& round);
 
 // Bitmaps, the descriptors' counts, flags and checksums, for each group with a finding.
 [[nodiscard]] Result<size_t> repair_groups(RepairRound& round);

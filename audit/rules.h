@@ -71,6 +71,11 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings);
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings);
 
+// The flags of the inode whose feature is off.
+[[nodiscard]] uint32_t flags_without_feature(const Geometry& geometry, const Inode& inode);
+// i_block begins with the header of an extent tree that could be meant as one.
+[[nodiscard]] bool looks_like_extents(const Inode& inode);
+
 // An inode field that must be zero where nothing uses it, for the rule and its repair.
 struct ZeroField {
   const char* name;

@@ -36,6 +36,7 @@ struct MapDefect {
   uint64_t logical = 0;  // where in the file
   BlockNo block;         // the block named
   uint64_t expected = 0, found = 0;  // numbers, where they say something (checksums, counts)
+  uint64_t count = 1;                // logical blocks that are not mapped because of it; of extent nodes not known
 };
 
 struct BlockMap {
@@ -47,6 +48,9 @@ struct BlockMap {
   bool whole = true;           // no defect hides blocks: all that the inode uses was seen
   std::vector<MapDefect> defects;
 };
+
+// The first logical block that this kind of inode cannot have.
+[[nodiscard]] uint64_t logical_limit(const Geometry& geometry, const Inode& inode);
 
 // Takes what a walk finds. Runs come in logical order within a sound map.
 class RunSink {
@@ -97,7 +101,6 @@ class MapWalker {
   const std::byte* enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level);
   void take_run(const Run& run);
   void defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected = 0, uint64_t found = 0);
-  [[nodiscard]] uint64_t logical_limit() const;
 
   const FileSystem& fs_;
   const Inode* inode_ = nullptr;
