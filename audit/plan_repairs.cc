@@ -18,6 +18,9 @@ using Repair = Result<size_t>(RepairRound&);
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
       {repair_inodes},
+      {repair_directories},
+      {repair_tree},
+      {repair_links},
       {repair_groups, repair_superblock},
   };
   return all;

@@ -39,6 +39,15 @@ struct RepairRound {
 // Inodes whose only findings have safe repairs: fields, i_blocks, checksums of the inode and its extent blocks.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
 
+// The names in directories, their blocks and indexes; each directory by itself.
+[[nodiscard]] Result<size_t> repair_directories(RepairRound& round);
+
+// The tree of directories: one entry each, `..`, and those that no way leads to.
+[[nodiscard]] Result<size_t> repair_tree(RepairRound& round);
+
+// Inodes without a name; when all have one, link counts.
+[[nodiscard]] Result<size_t> repair_links(RepairRound& round);
+
 // Bitmaps, the descriptors' counts, flags and checksums, for each group with a finding.
 [[nodiscard]] Result<size_t> repair_groups(RepairRound& round);
 
