@@ -47,8 +47,9 @@ Salvage::Result Salvage::behind(Bytes area, uint32_t at) const {
   const uint32_t left = static_cast<uint32_t>(area.size()) - at;
   if (left < kShortestEntry) return result;
   const uint32_t rec_len = decode_rec_len(load<uint16_t>(area, at + 4), run_.fs.geometry.block_size);
-  // An entry without room for a name, or one whose name is too long for it: the next one is where it says.
-  if (rec_len % 4 == 0 && rec_len >= kEntryHeader && rec_len < left) {
+  // The length may be right, and the name too long for it.
+  const bool leads_on = rec_len % 4 == 0 && rec_len >= kEntryHeader && rec_len < left;
+  if (leads_on && rec_len >= kShortestEntry) {
     result.next = at + rec_len;
     return result;
   }
@@ -58,6 +59,7 @@ Salvage::Result Salvage::behind(Bytes area, uint32_t at) const {
     from = at + e->rec_len;
   }
   result.next = find_chain(area, from);
+  if (!result.next && !result.entry && leads_on) result.next = at + rec_len;
   return result;
 }
 

@@ -49,6 +49,7 @@ Result<bool> DirectoryEditor::store_inline() {
   if (bytes_of(form_, rest) <= areas->second.size()) {
     put_names(form_, std::span(names).first(in_first), areas->first);
     put_names(form_, rest, areas->second);
+    drop_value_hash(g, ino_, raw_);
     extscrub::store(raw_, offsetof(ext2_inode, i_block), form_.parent.value);
     seal_inode(g, ino_, raw_);
     return true;

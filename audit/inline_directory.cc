@@ -44,6 +44,11 @@ void mend_inline_size(const Geometry& g, InodeNo ino, MutableBytes raw) {
   store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(kBlockAreaSize + size));
 }
 
+void drop_value_hash(const Geometry& g, InodeNo ino, MutableBytes raw) {
+  if (const auto data = find_inline_data(g, ino, raw))
+    store(raw, offset_in(raw, data->name) - sizeof(ext2_ext_attr_entry) + offsetof(ext2_ext_attr_entry, e_hash), uint32_t{0});
+}
+
 void leave_inode(const Geometry& g, InodeNo ino, MutableBytes raw) {
   // The attributes that stay are stored anew: entries from the begin, values from the end.
   const std::vector<std::byte> before(raw.begin(), raw.end());

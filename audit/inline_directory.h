@@ -19,6 +19,9 @@ struct InlineAreas {
 // Cuts the attribute's value to what entries can fill, and sets i_size by it. The inode is not sealed.
 void mend_inline_size(const Geometry& geometry, InodeNo ino, MutableBytes raw);
 
+// To be called when the second area was changed: its attribute keeps no hash any more, as none had one before ea_inode.
+void drop_value_hash(const Geometry& geometry, InodeNo ino, MutableBytes raw);
+
 // Takes the attribute and the flag away, and leaves i_block for an empty block map. The inode is not sealed.
 void leave_inode(const Geometry& geometry, InodeNo ino, MutableBytes raw);
 

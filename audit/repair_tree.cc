@@ -24,14 +24,21 @@ struct Surplus {
   bool keep_first = false;  // the directory is the child's parent, and has more than one entry for it
 };
 
+// While some directories hide names, what looks unconnected may have one.
+bool may_connect(const RepairRound& round) {
+  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
+  return round.may(Problem::directory_unconnected) &&
+         (round.lossy() || std::ranges::none_of(round.run.scan->directories.directories, hides));
+}
+
 std::map<InodeNo, std::vector<Surplus>> find_surplus(RepairRound& round) {
   std::map<InodeNo, std::vector<Surplus>> by_parent;
   for (Finding& f : round.findings) {
-    const Directory* d = f.inode && round.may(Problem::directory_linked_again) ? find_directory(round, *f.inode) : nullptr;
+    const Directory* d = f.inode ? find_directory(round, *f.inode) : nullptr;
     if (!d) continue;
     // A loop is opened where it was found, so that the directory can go to lost+found.
-    if (f.problem == Problem::directory_unconnected && d->parent) by_parent[InodeNo(d->parent)].push_back({&f, d->inode, false});
-    if (f.problem != Problem::directory_linked_again) continue;
+    if (f.problem == Problem::directory_unconnected && d->parent && may_connect(round)) by_parent[InodeNo(d->parent)].push_back({&f, d->inode, false});
+    if (f.problem != Problem::directory_linked_again || !round.may(f.problem)) continue;
     for (const DirectoryLink& link : round.run.directories.extra_links)
       if (link.directory == d->inode) by_parent[link.parent].push_back({&f, d->inode, link.parent.value == d->parent});
   }
@@ -109,9 +116,7 @@ Result<size_t> repair_tree(RepairRound& round) {
   if (round.stale) return answered;
   auto set = set_parents(round);
   if (!set) return set;
-  // While some directories hide names, what looks unconnected may have one.
-  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
-  if (!round.lossy() && std::ranges::any_of(round.run.scan->directories.directories, hides)) return answered + *set;
+  if (!may_connect(round)) return answered + *set;
   auto connected = connect(round);
   if (!connected) return connected;
   return answered + *set + *connected;
