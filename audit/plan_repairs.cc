@@ -21,6 +21,9 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_superblock_fields, repair_descriptors, repair_journal},
       {repair_inodes, repair_maps},
       {repair_shared_blocks},
+      {repair_directories},
+      {repair_tree},
+      {repair_links},
       {repair_groups, repair_superblock},
   };
   return all;

@@ -56,6 +56,14 @@ struct RepairRound {
 
 // Blocks that are claimed more than once: all owners but one get copies.
 [[nodiscard]] Result<size_t> repair_shared_blocks(RepairRound& round);
+// The names in directories, their blocks and indexes; each directory by itself.
+[[nodiscard]] Result<size_t> repair_directories(RepairRound& round);
+
+// The tree of directories: one entry each, `..`, and those that no way leads to.
+[[nodiscard]] Result<size_t> repair_tree(RepairRound& round);
+
+// Inodes without a name; when all have one, link counts.
+[[nodiscard]] Result<size_t> repair_links(RepairRound& round);
 
 // Bitmaps, the descriptors' counts, flags and checksums, for each group with a finding.
 [[nodiscard]] Result<size_t> repair_groups(RepairRound& round);

@@ -57,6 +57,14 @@ void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const Q
 void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings);
 // Features that the inodes need.
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings);
+// Which entry a finding is about: with its inode and logical block, enough for a repair to find it again.
+// It travels in Finding::repair_value.
+struct EntryPlace {
+  InodeNo target;       // as the entry says; 0 when the finding is about no entry
+  uint32_t offset = 0;  // in the block
+};
+[[nodiscard]] uint64_t pack(EntryPlace place);
+[[nodiscard]] EntryPlace unpack_entry_place(uint64_t packed);
 // A defect of a directory's block or entry, or of its index, as a finding.
 void check_entry(const FileSystem& fs, const EntryDefect& defect, Findings& findings);
 void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& defect, Findings& findings);
