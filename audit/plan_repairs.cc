@@ -17,8 +17,10 @@ using Repair = Result<size_t>(RepairRound&);
 // From what everything else is found by to what is counted last.
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
-      {repair_inodes},
-      {repair_groups, repair_superblock},
+      {repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
+      {repair_inodes, repair_attributes, repair_inline_data},
+      {repair_quota_files},
+      {repair_groups, repair_superblock, repair_backups},
   };
   return all;
 }
