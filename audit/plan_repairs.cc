@@ -18,13 +18,15 @@ using Repair = Result<size_t>(RepairRound&);
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
       {repair_primary},
-      {repair_superblock_fields, repair_descriptors, repair_journal},
-      {repair_inodes, repair_maps},
+      {repair_superblock_fields, repair_descriptors, repair_journal, repair_orphans, repair_resize_inode, repair_mmp,
+       repair_quota_inodes},
+      {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
       {repair_directories},
       {repair_tree},
       {repair_links},
-      {repair_groups, repair_superblock},
+      {repair_quota_files},
+      {repair_groups, repair_superblock, repair_backups},
   };
   return all;
 }
