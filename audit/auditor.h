@@ -66,8 +66,9 @@ struct Audit {
 };
 
 // Audits image + staged blocks. Without an overlay the image is looked at as the next mount will find it: behind the
-// replay of its journal and the release of its orphans, both in memory. With one it is taken as it is. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
-// its superblock says, cancelled (code ECANCELED). Damage is no error.
+// replay of its journal and the release of its orphans, both in memory. With one it is taken as it is.
+// Errors: no superblock to go by, an unknown feature, an image shorter than its superblock says, cancelled (code
+// ECANCELED). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, const Overlay* overlay, const AuditOptions& options);
 
 enum class RepairPolicy : uint8_t { none, safe, all };

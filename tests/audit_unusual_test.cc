@@ -41,4 +41,24 @@ TEST_CASE("odd but sound image has no errors", "[audit][image]") {
   }
 }
 
+// What such a feature adds to the format could not be judged, whether or not the kernel mounts the image.
+TEST_CASE("image with a feature that is not known is not audited", "[audit][image]") {
+  const std::pair<__u32 ext2_super_block::*, uint32_t> kFeatures[] = {
+      {&ext2_super_block::s_feature_compat, 1u << 29},
+      {&ext2_super_block::s_feature_incompat, 1u << 29},
+      {&ext2_super_block::s_feature_ro_compat, 1u << 29},
+      {&ext2_super_block::s_feature_ro_compat, EXT4_FEATURE_RO_COMPAT_REPLICA},
+  };
+  for (const auto& [field, bit] : kFeatures) {
+    const TestImage image("ext4-plain");
+    image.patch<ext2_super_block>(kSuperblockOffset, [&](ext2_super_block& s) { s.*field |= bit; });
+    const Result<Image> opened = Image::open(image.path());
+    REQUIRE(opened);
+    const Result<Audit> audited = audit(*opened, nullptr, {});
+    REQUIRE_FALSE(audited);
+    CHECK(audited.error().message.contains("unknown feature"));
+    CHECK(image.e2fsck() >= 8);
+  }
+}
+
 }  // namespace extscrub::test
