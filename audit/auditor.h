@@ -68,8 +68,9 @@ struct Audit {
 };
 
 // Audits the image, or image + staged blocks, as the next mount will find it: behind the replay of its journal and the
-// release of its orphans, both in memory. What that changes is staged too, where there is an overlay. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
-// its superblock says, cancelled (code ECANCELED). Damage is no error.
+// release of its orphans, both in memory. What that changes is staged too, where there is an overlay.
+// Errors: no superblock to go by, an unknown feature, an image shorter than its superblock says, cancelled (code
+// ECANCELED). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
 enum class RepairPolicy : uint8_t { none, safe, all };

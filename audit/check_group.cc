@@ -36,7 +36,7 @@ void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findin
   const Geometry& g = fs.geometry;
   const uint16_t uninit = d.flags & (EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT);
   if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
-    Finding& f = add(findings, Problem::group_flags, group);
+    Finding& f = add(findings, Problem::group_flags_ignored, group);
     f.field = uninit ? "bg_flags" : "bg_itable_unused";
     f.found = uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused);
   } else if (d.block_uninit() && group.value + 1 == g.groups && g.group_csum()) {

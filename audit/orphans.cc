@@ -64,20 +64,22 @@ class Release {
   }
 
   Result<OrphanFacts> run() {
-    const bool marked = fs_.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
+    // Without an orphan file the mark means nothing; it stays, for the rules to see.
+    const bool has_file = fs_.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE);
+    const bool marked = has_file && fs_.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
     // The kernel does not trust the list of a file system that carries the error mark.
     if (fs_.super.s_state & EXT2_ERROR_FS || !fs_.primary_problem.empty()) return facts_;
     if (auto r = release_list(); !r) return std::unexpected(r.error());
-    if (fs_.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+    if (has_file)
       if (auto r = release_file(); !r) return std::unexpected(r.error());
     facts_.processed = facts_.listed > 0;
     if (!facts_.processed && !marked) return facts_;
     if (auto r = groups_.finish(); !r) return std::unexpected(r.error());
     if (auto r = quota_.stage(fs_, overlay_); !r) return std::unexpected(r.error());
-    auto r = edit_primary_superblock(overlay_, [](ext2_super_block& s) {
+    auto r = edit_primary_superblock(overlay_, [&](ext2_super_block& s) {
       s.s_last_orphan = 0;
       s.s_state &= static_cast<uint16_t>(~EXT3_ORPHAN_FS);
-      s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
+      if (has_file) s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
     });
     if (!r) return std::unexpected(r.error());
     return facts_;

@@ -66,6 +66,7 @@ RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock
 void take_audit(ImageReport& report, const RepairPlan& plan) {
   report.info = plan.before.info;
   report.findings = plan.before.findings;
+  report.recovery = plan.before.recovery;
   report.statistics = plan.before.statistics;
   report.verdict = plan.before.verdict;
   report.exit_status = exit_status(plan.before.verdict, false);

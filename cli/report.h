@@ -46,6 +46,7 @@ struct ImageReport {
   std::string error;                  // why there is no verdict, or not a better one; empty when all went well
   std::vector<std::string> warnings;  // what else to know, a sentence each
   std::vector<Finding> findings;      // sorted
+  std::optional<Recovery> recovery;   // what the audit did first, in memory; nothing when it looked at the image as it is stored
   std::optional<AuditStatistics> statistics;
   std::optional<RepairReport> repairs;
   std::optional<CommitReport> writeback;

@@ -161,6 +161,17 @@ Json json_of(const CommitReport& c, bool verbose) {
   return json;
 }
 
+Json json_of(const Recovery& r) {
+  return {{"needs_recovery", r.journal.flagged},
+          {"replayed", r.replayed},
+          {"transactions", r.journal.transactions},
+          {"blocks", r.journal.replayed_blocks},
+          {"revoked_blocks", r.journal.revoked_blocks},
+          {"fast_commits", r.journal.fast_commit_tags},
+          {"orphans_listed", r.orphans.listed},
+          {"orphans_released", r.orphans.deleted + r.orphans.truncated}};
+}
+
 Json json_of(const AuditStatistics& s) {
   return {{"inodes_in_use", s.inodes_in_use},
           {"directories", s.directories},
@@ -179,6 +190,7 @@ Json json_of(const ImageReport& image, bool verbose) {
   json["error"] = text_or_null(image.error);
   json["warnings"] = Json::array();
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
+  json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);
   json["findings"] = Json::array();
   for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
