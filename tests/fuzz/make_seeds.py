@@ -7,7 +7,8 @@ OUT/TARGET.images      the names of the images that the target may choose from
 OUT/TARGET/            the target's first inputs
 
 An input (patched_image.h reads it) is a byte that chooses the image, a byte of flags, and patches: the number of a slot
-(2 bytes), an offset in its block (2), a length (2), the bytes.
+(2 bytes), an offset in its block (2), a length (2), the bytes. Most inputs are the sound image itself: patches come by
+mutation.
 """
 import os
 import pathlib
@@ -20,7 +21,7 @@ import tempfile
 BLOCK = 1024
 UUID = '6f0a4bd2-5c0e-4c7d-9a55-7d1f6f3f2b11'
 NO_CSUM = '^metadata_csum,^uninit_bg'
-SEAL = 1  # a flag: checksums that the patches broke are put right again
+SEAL, THOROUGH = 1, 2  # flags: Flag in patched_image.h
 here = pathlib.Path(__file__).resolve().parent
 out = pathlib.Path(sys.argv[1])
 env = dict(os.environ, LC_ALL='C', TZ='GMT0', PATH=os.environ['PATH'] + ':/usr/sbin:/sbin',
@@ -236,8 +237,7 @@ def main():
         for index, name in enumerate(names):
             data, slots = made[name]
             put(index, name, b'')
-            for i, block in enumerate(slots):
-                put(index, f'{name}-{block}', patch(i, 0, data[block * BLOCK:(block + 1) * BLOCK]))
+            put(index, f'{name}-thorough', b'', SEAL | THOROUGH)
             if 'journal' in name:
                 for i, patches in enumerate(journal_seeds(name, data, slots)):
                     put(index, f'{name}-log{i}', patches)

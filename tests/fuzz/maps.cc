@@ -31,7 +31,7 @@ void walk(const FileSystem& fs, const Inode& inode, RunList& list) {
 
 void read(const FileSystem& fs, const Inode& inode) {
   FileReader file(fs, inode);
-  std::vector<std::byte> bytes(3000);
+  std::vector<std::byte> bytes(1500);
   for (const uint64_t at : {uint64_t{0}, uint64_t{5000}, inode.size() - std::min<uint64_t>(inode.size(), bytes.size())})
     if (file.read(at, bytes)) touch(bytes);
 }

@@ -24,6 +24,7 @@ class MemoryImage {
   // Leaves out what lies behind the end.
   void write(uint64_t at, Bytes bytes);
   void restore();  // undoes all writes
+  [[nodiscard]] bool same(Bytes copy) const;
 
  private:
   std::vector<std::byte> sound_;
@@ -35,7 +36,12 @@ class MemoryImage {
 
 enum Flag : uint8_t {
   seal = 1,         // superblock, descriptors and log carry the checksums that go with what they hold
-  more_jobs = 2,    // for targets that use threads
+  thorough = 2,     // for targets that have more to hold against each other than can be done each time
+};
+
+struct PatchHead {
+  uint16_t slot, offset;  // where: slot of the image, byte of its block
+  uint16_t length;        // of the bytes behind the head; the two upper bits say what is done with them
 };
 
 class PatchedImage {
@@ -47,9 +53,13 @@ class PatchedImage {
 
   [[nodiscard]] const Image& image() const { return at_->image(); }
   [[nodiscard]] Bytes bytes() const { return at_->bytes(); }
+  [[nodiscard]] bool same(Bytes copy) const { return at_->same(copy); }
   [[nodiscard]] bool is(Flag flag) const { return flags_ & flag; }
 
  private:
+  [[nodiscard]] uint64_t place(uint16_t slot, uint16_t offset) const;  // byte of the image
+  void apply_patch(const PatchHead& head, Bytes patch);
+
   std::vector<std::unique_ptr<MemoryImage>> images_;
   MemoryImage* at_ = nullptr;
   uint8_t flags_ = 0;
@@ -57,6 +67,10 @@ class PatchedImage {
 
 // Ends the run as a finding when what must hold does not.
 void require(bool holds, const char* what);
+
+// Adds a patch of a small number, or of bytes from elsewhere in the image, to an input; 0 when it has no room. What the
+// patches do not name stays sound, so this finds more than bytes that are changed anywhere. For LLVMFuzzerCustomMutator.
+[[nodiscard]] size_t add_patch(uint8_t* data, size_t size, size_t most, unsigned seed);
 
 // Asks for every byte, so that the address sanitizer sees what a decoder hands out.
 void touch(Bytes bytes);
