@@ -21,6 +21,7 @@ import tempfile
 BLOCK = 1024
 UUID = '6f0a4bd2-5c0e-4c7d-9a55-7d1f6f3f2b11'
 NO_CSUM = '^metadata_csum,^uninit_bg'
+LOG, FAST = 19, 5  # blocks of the log, and of its fast commits, that are slots
 SEAL, THOROUGH = 1, 2  # flags: Flag in patched_image.h
 here = pathlib.Path(__file__).resolve().parent
 out = pathlib.Path(sys.argv[1])
@@ -97,8 +98,9 @@ def make_tree(root):
         os.link(root / 'empty', root / f'many/{i}-{"long-name-" * (4 + i % 3)}')
 
 
-def blocks_of(image, inode):
-    return [int(b) for b in run('debugfs', '-R', f'blocks <{inode}>', image).splitlines()[-1].split()]
+def places_of(image, inode, blocks):
+    requests = '\n'.join(f'bmap <{inode}> {b}' for b in blocks)
+    return [int(line) for line in run('debugfs', '-f', '-', image, stdin=requests).splitlines() if line.isdecimal()]
 
 
 def make_image(name, tree, work):
@@ -118,17 +120,19 @@ def make_image(name, tree, work):
         run('debugfs', '-w', '-f', '-', path, stdin='\n'.join(rest))
     data = path.read_bytes()
     block = [data[i:i + BLOCK] for i in range(0, len(data), BLOCK)]
-    journal = blocks_of(path, 8) if 'journal' in name else []
-    log = journal[-(1280 if 'fast' in name else 1024):]  # before it the nodes of its map
-    slots = [i for i, b in enumerate(block) if b.strip(b'\0d') and i not in log[1:]]
-    # The log's first blocks, and where fast commits begin.
-    slots += log[1:20] + (log[1025:1030] if 'fast' in name else [])
+    slots = [i for i, b in enumerate(block) if b.strip(b'\0d')]
+    if 'journal' in name:  # the log's first blocks, and where fast commits begin
+        slots += places_of(path, 8, [*range(1, 1 + LOG), *(range(1025, 1025 + FAST) if 'fast' in name else [])])
     path.with_suffix('.slots').write_text(' '.join(map(str, slots)) + '\n')
     return data, slots
 
 
 def patch(slot, offset, data):
     return struct.pack('<HHH', slot, offset, len(data)) + data
+
+
+def copy(slot, source):
+    return struct.pack('<6H', slot, 0, 0x8006, source, 0, BLOCK)
 
 
 class Log:
@@ -138,7 +142,7 @@ class Log:
         self.data, self.patches, self.sequence = data, b'', 7
         self.super = slots.index(data.find(struct.pack('>I', 0xC03B3998)) // BLOCK)
         self.next = first_slot  # of the log's block 1
-        self.incompat = incompat
+        self.compat, self.incompat, self.slots = compat, incompat, slots
         head = struct.pack('>3I', compat, incompat, 0) if version == 2 else bytes(12)
         self.put(self.super, 4, struct.pack('>I', 4 if version == 2 else 3))
         self.put(self.super, 0x18, struct.pack('>2I', self.sequence, 1) + bytes(4) + head + b'uuid of a log...')
@@ -168,7 +172,7 @@ class Log:
             body += bytes(16) if i == 0 else b''
         self.block(1, body)
         for block in blocks:
-            self.put(self.next, 0, self.data[block * BLOCK:(block + 1) * BLOCK])
+            self.patches += copy(self.next, self.slots.index(block))
             self.next += 1
 
     def revoke(self, blocks):
@@ -177,7 +181,7 @@ class Log:
         self.block(5, struct.pack('>I', 16 + len(body)) + body)
 
     def commit(self):
-        self.block(2, bytes(36) + struct.pack('>Q', 1000000))
+        self.block(2, (b'\1\4' if self.compat else bytes(2)) + bytes(34) + struct.pack('>Q', 1000000))
         self.sequence += 1
 
     def fast(self, slot, tags):
@@ -186,12 +190,12 @@ class Log:
 
 
 def journal_seeds(name, data, slots):
-    first_slot = len(slots) - (24 if 'fast' in name else 19)
+    first_slot = len(slots) - LOG - (FAST if 'fast' in name else 0)
     for version, compat, incompat in ((1, 0, 0), (2, 0, 1), (2, 0, 3), (2, 1, 3), (2, 0, 9), (2, 0, 0x13), (2, 0, 0x17)):
         log = Log(data, slots, first_slot, incompat | (0x20 if 'fast' in name else 0), version, compat)
-        log.descriptor([slots[3], slots[4], 700])
+        log.descriptor([slots[3], slots[4], slots[6]])
         log.commit()
-        log.revoke([700])
+        log.revoke([slots[6]])
         log.descriptor([slots[5]])
         log.commit()
         if 'fast' in name:
@@ -199,7 +203,7 @@ def journal_seeds(name, data, slots):
             table = struct.unpack_from('<I', data, 2048 + 8)[0]
             raw = data[table * BLOCK + (inode - 1) * 256:][:256]
             extent = struct.pack('<IHHI', 5, 1, 0, 1500)
-            log.fast(len(slots) - 5, [
+            log.fast(len(slots) - FAST, [
                 (9, struct.pack('<II', 0, log.sequence)), (6, struct.pack('<I', inode) + raw),
                 (1, struct.pack('<I', inode) + extent), (2, struct.pack('<III', inode, 0, 1)),
                 (3, struct.pack('<II', 2, inode) + b'created'), (4, struct.pack('<II', 2, inode) + b'linked'),

@@ -133,6 +133,7 @@ size_t add_patch(uint8_t* data, size_t size, size_t most, unsigned seed) {
     case 3: head.length |= kAdd; number = 1u << random() % 32; break;
     default: break;
   }
+  if (random() % 4 == 0) number = __builtin_bswap32(number) >> (32 - 8 * width);  // as in the log
   store(patch, sizeof head, number);
   size_t length = sizeof head + width;
   if (random() % 8 == 0) {

@@ -37,15 +37,18 @@ class LogSealer {
   LogSealer(MemoryImage& image, const FileSystem& fs, const Journal& journal)
       : image_(image), size_(fs.geometry.block_size), journal_(journal) {}
 
-  void seal() {
+  void seal_super() {
+    const Bytes super = block(0);
+    if (!super.empty() && be32(super, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3))
+      put_be32_at(0, kChecksum, super_checksum(super));
+  }
+
+  void seal_log() {
     const Bytes super = block(0);
     if (super.empty()) return;
     compat_ = be32(super, kCompat);
     incompat_ = be32(super, kIncompat);
-    if (checksums()) {
-      put_be32_at(0, kChecksum, super_checksum(super));
-      seed_ = crc32c(~0u, super.subspan(kUuid, 16));
-    }
+    seed_ = crc32c(~0u, super.subspan(kUuid, 16));
     uint64_t at = be32(super, kStart);
     while (at != 0 && at < journal_.log.blocks()) {
       const Bytes b = block(at);
@@ -147,8 +150,9 @@ void seal_image(MemoryImage& image) {
   seal_descriptors(image, *fs);
   if (!fs->geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL)) return;
   load_descriptors(*fs);
-  const Journal journal = open_journal(*fs, nullptr);
-  LogSealer(image, *fs, journal).seal();
+  LogSealer(image, *fs, open_journal(*fs, nullptr)).seal_super();
+  const Journal journal = open_journal(*fs, nullptr);  // its superblock can be gone by now
+  LogSealer(image, *fs, journal).seal_log();
 }
 
 }  // namespace extscrub::fuzz
