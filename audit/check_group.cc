@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <unordered_map>
+
 #include "audit/rules.h"
 #include "scan/checksum.h"
 
@@ -161,8 +163,12 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
   compare(findings, Problem::group_used_dirs, facts.group, "bg_used_dirs_count", tally.directories, d.used_dirs);
 }
 
+// Files without number may share all their blocks: of each the first places are enough to see that.
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings) {
+  constexpr uint32_t kMostPlaces = 100;  // of one inode
+  std::unordered_map<InodeNo, uint32_t> places;
   for (const Owner& o : owners) {
+    if (o.use != Owner::Use::metadata && ++places[o.inode] > kMostPlaces) continue;
     Finding& f = findings.emplace_back();
     f.problem = Problem::block_multiply_claimed;
     f.block = o.first;

@@ -28,6 +28,7 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
   map_.depth = 0;
   map_.whole = true;
   map_.defects.clear();
+  checksum_defects_ = other_defects_ = 0;
   if (!visited_.empty()) visited_.clear();
   last_logical_cluster_ = last_physical_cluster_ = UINT64_MAX;
   if (inode.uses_extents())
@@ -75,8 +76,12 @@ const std::byte* MapWalker::enter_node(BlockNo block, BlockNo parent, uint64_t l
 }
 
 void MapWalker::defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected, uint64_t found) {
-  map_.defects.push_back({kind, node, logical, block, expected, found, 1});
   if (hides_blocks(kind)) map_.whole = false;
+  // Apart, because an inode whose only defects are checksums can be sealed.
+  size_t& kept = kind == MapDefectKind::checksum ? checksum_defects_ : other_defects_;
+  if (kept == kMostMapDefects) return;
+  ++kept;
+  map_.defects.push_back({kind, node, logical, block, expected, found, 1});
 }
 
 uint64_t logical_limit(const Geometry& g, const Inode& inode) {

@@ -39,6 +39,10 @@ struct MapDefect {
   uint64_t count = 1;                // logical blocks that are not mapped because of it; of extent nodes not known
 };
 
+// Defects of one map that are kept: so many of checksums, and so many of all else. Inodes without number may share the
+// blocks of one tree, so that what they all find there has no bound in the size of the image.
+inline constexpr size_t kMostMapDefects = 100;
+
 struct BlockMap {
   uint64_t clusters = 0;       // allocated to the inode, tree nodes included (a node takes a cluster)
   int64_t last_logical = -1;   // the last mapped logical block
@@ -46,7 +50,7 @@ struct BlockMap {
   uint64_t data_blocks = 0;
   uint16_t depth = 0;          // levels of tree nodes outside the inode
   bool whole = true;           // no defect hides blocks: all that the inode uses was seen
-  std::vector<MapDefect> defects;
+  std::vector<MapDefect> defects;  // the first ones, see kMostMapDefects
 };
 
 // The first logical block that this kind of inode cannot have.
@@ -111,6 +115,7 @@ class MapWalker {
   std::unordered_set<uint64_t> visited_;
   std::unique_ptr<std::byte[]> buffers_[6];
   uint64_t bytes_read_ = 0;
+  size_t checksum_defects_ = 0, other_defects_ = 0;  // kept in map_
 };
 
 }  // namespace extscrub
