@@ -14,11 +14,6 @@ namespace {
 
 constexpr uint64_t kInBlockArea = sizeof(ext2_inode::i_block);  // bytes of inline data in i_block
 
-bool looks_like_extents(const Inode& inode) {
-  const auto h = load<ext3_extent_header>(inode.block_area());
-  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
-}
-
 void store_size(MutableBytes raw, uint64_t size) {
   store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
   store(raw, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
