@@ -65,7 +65,7 @@ TEST_CASE("the line says what became of the repair") {
   CHECK(has(line(RepairState::made, Problem::inode_blocks, RepairPolicy::safe), "[repaired]"));
   CHECK(has(line(RepairState::staged, Problem::inode_blocks, RepairPolicy::safe), "[would be repaired]"));
   CHECK(has(line(RepairState::left, Problem::inode_blocks, RepairPolicy::safe), "[not repaired]"));
-  CHECK(has(line(RepairState::left, Problem::extent_header, RepairPolicy::safe), "[no repair yet]"));
+  CHECK(has(line(RepairState::left, Problem::read_error, RepairPolicy::safe), "[no repair yet]"));
   CHECK(has(line(RepairState::none, Problem::inode_blocks, RepairPolicy::none), "[`extscrub scrub` repairs it]"));
 }
 
