@@ -12,7 +12,7 @@
 
 namespace extscrub {
 
-enum class Command : uint8_t { audit, scrub, explain, checks };
+enum class Command : uint8_t { audit, scrub, undo, explain, checks };
 enum class Format : uint8_t { text, json };
 enum class When : uint8_t { automatic, always, never };
 
@@ -38,7 +38,9 @@ struct Options {
   std::string journal;  // of audit: the image of an external journal
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
-  bool force = false;
+  bool force = false;     // of scrub and undo
+  std::string undo_file;  // of scrub: where to make it; empty: the default place. Of undo: the one to carry out
+  bool no_undo = false;   // of scrub
   QueueKind queue = QueueKind::automatic;
 };
 
