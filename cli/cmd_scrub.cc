@@ -132,6 +132,10 @@ void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<Stag
   request.blocks = std::move(staged);
   request.final_superblock = plan.final_superblock;
   request.journal_superblock = plan.journal_superblock;
+  if (!options.undo_file.empty())
+    request.undo = UndoPlace{options.undo_file};
+  else if (!options.no_undo)
+    request.undo = default_undo_place(report.path, std::chrono::system_clock::now());
   request.queue = options.queue;
   request.progress = &progress;
   report.writeback = environment.engine.commit(request, lock);

@@ -10,6 +10,7 @@
 #include "audit/auditor.h"
 #include "writeback/commit.h"
 #include "writeback/image_lock.h"
+#include "writeback/undo.h"
 
 namespace extscrub {
 
@@ -18,6 +19,7 @@ struct Engine {
   std::function<Result<RepairPlan>(const Image&, RepairPolicy, const AuditOptions&)> plan_repairs =
       extscrub::plan_repairs;
   std::function<CommitReport(const CommitRequest&, const ImageLock&)> commit = extscrub::commit;
+  std::function<CommitReport(const UndoRequest&, const ImageLock&)> undo = extscrub::undo;
   std::function<Result<ImageLock>(const std::filesystem::path&)> lock = ImageLock::acquire;
   std::function<std::optional<std::string>(const std::filesystem::path&)> in_use = extscrub::image_in_use;
 };

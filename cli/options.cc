@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cctype>
 #include <charconv>
@@ -92,13 +93,24 @@ void add_report_options(CLI::App& app, Options& o) {
   app.add_option("-o,--output", o.output, "Write the report to FILE")->type_name("FILE");
 }
 
+void add_progress_option(CLI::App& app, Options& o) {
+  add_choice<When>(app, "--progress", o.progress, kWhen, "Show on standard error how far the run is");
+}
+
+void add_queue_option(CLI::App& app, Options& o) {
+  add_choice<QueueKind>(
+      app, "--queue", o.queue,
+      {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
+      "How to write");
+}
+
 void add_image_options(CLI::App& app, Options& o) {
   app.add_option("IMAGE", o.images, "Image file or block device")->required()->type_name("");
   add_report_options(app, o);
   app.add_option("-j,--jobs", o.jobs, "Threads to work with [as many as the machine has]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 1024", is_thread_count));
-  add_choice<When>(app, "--progress", o.progress, kWhen, "Show on standard error how far the run is");
+  add_progress_option(app, o);
   add_choice<When>(app, "--color", o.color, kWhen, "Colour the text report");
   const auto quiet = app.add_flag("-q,--quiet", o.quiet, "Report only images that are not clean, a line each");
   app.add_flag("-v,--verbose", o.verbose, "Report every finding by itself, geometry, times and rates")->excludes(quiet);
@@ -128,10 +140,20 @@ void add_scrub_options(CLI::App& app, Options& o) {
       ->type_name("BYTES")
       ->check(must_be("a size such as 64M or 1G", [](const std::string& text) { return size_in_bytes(text).has_value(); }));
   app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed");
-  add_choice<QueueKind>(
-      app, "--queue", o.queue,
-      {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
-      "How to write");
+  const auto undo_file =
+      app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
+  undo_file->type_name("FILE");
+  app.add_flag("--no-undo", o.no_undo, "Do not save the old bytes")->excludes(undo_file);
+  add_queue_option(app, o);
+}
+
+void add_undo_options(CLI::App& app, Options& o) {
+  app.add_option("UNDO_FILE", o.undo_file, "What a scrub, or a tool of e2fsprogs, has saved")->required()->type_name("");
+  app.add_option("IMAGE", o.images, "Image file or block device")->required()->expected(1)->type_name("");
+  add_report_options(app, o);
+  app.add_flag("--force", o.force, "Go on although the image has changed since, or UNDO_FILE is not finished");
+  add_progress_option(app, o);
+  add_queue_option(app, o);
 }
 
 // CLI11's help without its remarks on each option (defaults, what excludes what): the texts here say it in words.
@@ -154,6 +176,10 @@ void describe(CLI::App& app) {
   app.set_help_flag("-h,--help", "Print this help and exit");
 }
 
+Answer usage_error(const std::string& reason) {
+  return {kExitUsage, fmt::format("extscrub: {}\nTry `extscrub --help`.\n", escape(reason))};
+}
+
 Answer answer_of(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments) {
   std::ostringstream out, err;
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
@@ -163,9 +189,20 @@ Answer answer_of(const CLI::App& app, const CLI::ParseError& error, const std::v
   std::string reason = error.what();
   if (app.get_subcommands().empty())
     reason = arguments.empty()
-                 ? "a command is needed: audit, scrub, explain or checks"
-                 : fmt::format("{} is not one of the commands audit, scrub, explain and checks", arguments.front());
-  return {kExitUsage, fmt::format("extscrub: {}\nTry `extscrub --help`.\n", escape(reason))};
+                 ? "a command is needed: audit, scrub, undo, explain or checks"
+                 : fmt::format("{} is not one of the commands audit, scrub, undo, explain and checks",
+                               arguments.front());
+  return usage_error(reason);
+}
+
+Command command_of(const CLI::App& app) {
+  static const std::array<std::pair<std::string, Command>, 5> commands{{{"audit", Command::audit},
+                                                                        {"scrub", Command::scrub},
+                                                                        {"undo", Command::undo},
+                                                                        {"explain", Command::explain},
+                                                                        {"checks", Command::checks}}};
+  const std::string name = app.get_subcommands().front()->get_name();
+  return std::ranges::find(commands, name, &std::pair<std::string, Command>::first)->second;
 }
 
 }  // namespace
@@ -189,6 +226,9 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   add_image_options(*scrub, options);
   add_scrub_options(*scrub, options);
 
+  const auto undo = app.add_subcommand("undo", "Put the bytes back that a scrub has written over")->group("Commands");
+  add_undo_options(*undo, options);
+
   const auto explain =
       app.add_subcommand("explain", "Say what a problem is and what its repair does")->group("Commands");
   explain->add_option("CODE", options.code, "Code of a problem, as a report shows it")->required()->type_name("");
@@ -202,7 +242,9 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   } catch (const CLI::ParseError& error) {
     return answer_of(app, error, arguments);
   }
-  options.command = *audit ? Command::audit : *scrub ? Command::scrub : *explain ? Command::explain : Command::checks;
+  options.command = command_of(app);
+  if (options.command == Command::scrub && !options.undo_file.empty() && options.images.size() > 1)
+    return usage_error("--undo-file is for one image");
   return options;
 }
 

@@ -12,7 +12,7 @@
 
 namespace extscrub {
 
-enum class Command : uint8_t { audit, scrub, explain, checks };
+enum class Command : uint8_t { audit, scrub, undo, explain, checks };
 enum class Format : uint8_t { text, json };
 enum class When : uint8_t { automatic, always, never };
 
@@ -40,7 +40,9 @@ struct Options {
   bool dry_run = false;
   std::string plan;  // of scrub: the report of a dry run that is to be carried out
   uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes
-  bool force = false;
+  bool force = false;     // of scrub and undo
+  std::string undo_file;  // of scrub: where to make it; empty: the default place. Of undo: the one to carry out
+  bool no_undo = false;   // of scrub
   QueueKind queue = QueueKind::automatic;
 };
 

@@ -50,6 +50,8 @@ struct ImageReport {
   std::optional<AuditStatistics> statistics;
   std::optional<RepairReport> repairs;
   std::optional<CommitReport> writeback;
+  std::string undo_log;        // of an undo: the log that was to be carried out
+  std::optional<bool> undone;  // of an undo: the image has its old bytes
   Timings timings;
 };
 
@@ -66,6 +68,9 @@ struct TextStyle {
 
 // The text report of one image, for a person; may be empty with `quiet`. The last line is "PATH: VERDICT".
 [[nodiscard]] std::string text_report(const ImageReport& image, const TextStyle& style);
+
+// The command that puts the old bytes back, to be given to a shell; for a write-back that has kept them.
+[[nodiscard]] std::string undo_command(const ImageReport& image);
 
 // The whole run as one JSON document, schema extscrub/1. `verbose` adds the receipts of the write-back.
 [[nodiscard]] std::string json_report(const RunReport& run, bool verbose);

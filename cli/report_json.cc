@@ -55,6 +55,20 @@ std::string_view word_of(CommitOutcome outcome) {
   return "";
 }
 
+std::string_view word_of(UndoLogState state) {
+  switch (state) {
+    case UndoLogState::none:
+      return "none";
+    case UndoLogState::failed:
+      return "failed";
+    case UndoLogState::removed:
+      return "removed";
+    case UndoLogState::kept:
+      return "kept";
+  }
+  return "";
+}
+
 std::string_view word_of(QueueKind queue) {
   switch (queue) {
     case QueueKind::automatic:
@@ -140,7 +154,17 @@ Json json_of(const Receipt& r) {
           {"error", r.error}};
 }
 
-Json json_of(const CommitReport& c, bool verbose) {
+Json undo_file_of(const ImageReport& image) {
+  const CommitReport& c = *image.writeback;
+  const bool kept = c.undo == UndoLogState::kept;
+  return {{"state", word_of(c.undo)},
+          {"file", text_or_null(c.undo_file.native())},
+          {"bytes", kept ? Json(c.undo_bytes) : Json(nullptr)},
+          {"command", kept ? text_or_null(undo_command(image)) : Json(nullptr)}};
+}
+
+Json json_of_writeback(const ImageReport& image, bool verbose) {
+  const CommitReport& c = *image.writeback;
   Json json = {{"outcome", word_of(c.outcome)},
                {"message", text_or_null(c.message)},
                {"error", c.error},
@@ -149,6 +173,7 @@ Json json_of(const CommitReport& c, bool verbose) {
                {"armed", c.armed},
                {"marked", c.marked},
                {"sidecar", text_or_null(c.sidecar.native())},
+               {"undo", undo_file_of(image)},
                {"queue", word_of(c.queue)},
                {"direct_io", c.direct_io},
                {"blocks_written", c.blocks_written},
@@ -194,7 +219,9 @@ Json json_of(const ImageReport& image, bool verbose) {
   json["findings"] = Json::array();
   for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
-  json["writeback"] = image.writeback ? json_of(*image.writeback, verbose) : Json(nullptr);
+  json["writeback"] = image.writeback ? json_of_writeback(image, verbose) : Json(nullptr);
+  json["undo_file"] = text_or_null(image.undo_log);
+  json["undone"] = image.undone ? Json(*image.undone) : Json(nullptr);
   json["statistics"] = image.statistics ? json_of(*image.statistics) : Json(nullptr);
   json["timings"] = {{"audit_seconds", image.timings.audit.count()},
                      {"writeback_seconds", image.timings.writeback.count()},

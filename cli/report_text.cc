@@ -164,6 +164,13 @@ std::string counts_of(const std::vector<Finding>& findings) {
 
 void write_verdict(Writer& w, const ImageReport& image) {
   const std::string path = escape(image.path);
+  if (image.undone) {
+    w.print("{}: {}\n", path,
+            !*image.undone                                               ? "not undone"
+            : image.writeback->outcome == CommitOutcome::nothing_to_do ? "undone (it had the old bytes already)"
+                                                                         : "undone");
+    return;
+  }
   if (!image.verdict) {
     w.print("{}: no verdict\n", path);
     return;
@@ -219,6 +226,8 @@ void write_repairs(Writer& w, const ImageReport& image) {
               change.before, change.after);
   if (image.writeback && image.writeback->outcome == CommitOutcome::committed)
     w.print("  {} written, flushed and read back\n", counted(image.writeback->blocks_written, "block"));
+  if (image.writeback && image.writeback->undo == UndoLogState::kept)
+    w.print("  what was there before is kept: `{}` puts it back\n", escape(undo_command(image)));
 }
 
 }  // namespace
@@ -227,12 +236,15 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
   if (style.quiet && image.verdict == Verdict::clean) return {};
   Writer w{{}, style.color};
   if (!style.quiet) {
-    const bool has_body = !image.findings.empty() || style.verbose || (image.repairs && !image.repairs->blocks.empty());
+    const bool has_body = !image.findings.empty() || style.verbose || (image.repairs && !image.repairs->blocks.empty()) ||
+                          (image.undone && *image.undone && image.writeback->blocks_written > 0);
     if (has_body) w.print("{}\n", escape(image.path));
     if (style.verbose) write_info(w, image);
     for (const FindingRun& run : style.verbose ? unfolded_findings(image.findings) : fold_findings(image.findings))
       write_run(w, run, image.repairs);
     write_repairs(w, image);
+    if (image.undone && *image.undone && image.writeback->blocks_written > 0)
+      w.print("  {} put back, flushed and read back\n", counted(image.writeback->blocks_written, "block"));
     if (style.verbose) write_statistics(w, image);
   }
   write_verdict(w, image);

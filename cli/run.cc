@@ -18,6 +18,8 @@ int run_command(const Options& options, const Environment& environment) {
       return run_audit(options, environment);
     case Command::scrub:
       return run_scrub(options, environment);
+    case Command::undo:
+      return run_undo(options, environment);
     case Command::explain:
       return run_explain(options, environment);
     case Command::checks:

@@ -56,12 +56,19 @@ class ReportWriter {
   // Nonzero: there is no place for the report, and nothing is to be done.
   [[nodiscard]] int open() {
     if (options_.output.empty()) return kExitOk;
-    for (const std::string& image : options_.images) {
-      std::error_code ignored;
-      if (!fs::equivalent(image, options_.output, ignored)) continue;
-      print_message(environment_, options_.output, "the report would replace an image; give --output another file");
+    const auto in_the_way = [&](std::string_view what) {
+      print_message(environment_, options_.output,
+                    fmt::format("the report would replace {}; give --output another file", what));
       return kExitUsage;
-    }
+    };
+    std::error_code ignored;
+    for (const std::string& image : options_.images)
+      if (fs::equivalent(image, options_.output, ignored)) return in_the_way("an image");
+    // A scrub's is not there yet, so that only its name can be compared.
+    if (!options_.undo_file.empty() &&
+        (fs::equivalent(options_.undo_file, options_.output, ignored) ||
+         fs::weakly_canonical(options_.undo_file, ignored) == fs::weakly_canonical(options_.output, ignored)))
+      return in_the_way("the undo file");
     auto file = OutputFile::create(options_.output);
     if (!file) return failed(file.error());
     file_ = std::move(*file);
@@ -83,7 +90,9 @@ class ReportWriter {
 
   [[nodiscard]] int close() {
     if (options_.format == Format::json) {
-      run_.command = options_.command == Command::scrub ? "scrub" : "audit";
+      run_.command = options_.command == Command::scrub  ? "scrub"
+                     : options_.command == Command::undo ? "undo"
+                                                         : "audit";
       text_ = json_report(run_, options_.verbose);
     }
     return write(text_);

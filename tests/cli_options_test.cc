@@ -32,6 +32,22 @@ TEST_CASE("options not given have the defaults of the manual") {
   CHECK_FALSE(o.superblock.has_value());
   CHECK_FALSE(o.dry_run);
   CHECK_FALSE(o.force);
+  CHECK(o.undo_file.empty());
+  CHECK_FALSE(o.no_undo);
+}
+
+TEST_CASE("options of undo files reach the run, and exclude what makes no sense") {
+  CHECK(parsed({"scrub", "--undo-file", "u", "x"}).undo_file == "u");
+  CHECK(parsed({"scrub", "--no-undo", "x", "y"}).no_undo);
+  CHECK(answered({"scrub", "--no-undo", "--undo-file", "u", "x"}).status == 16);
+  CHECK(answered({"scrub", "--undo-file", "u", "x", "y"}).status == 16);
+  const Options o = parsed({"undo", "--force", "--queue=threads", "u", "x"});
+  CHECK(o.command == Command::undo);
+  CHECK(o.undo_file == "u");
+  CHECK(o.images == std::vector<std::string>{"x"});
+  CHECK(o.force);
+  CHECK(answered({"undo", "u"}).status == 16);
+  CHECK(answered({"undo", "u", "x", "y"}).status == 16);
 }
 
 TEST_CASE("options of a scrub reach the run") {

@@ -34,8 +34,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
   bool writing = false;
   try {
     CommitRun run(request, device, queue, report);
-    // The undo log has its place here: durable before the first write.
-    if (run.prepare()) {
+    if (run.prepare() && run.save_old_bytes()) {
       writing = true;
       carry_out(run);
     }

@@ -50,11 +50,7 @@ bool CommitRun::prepare() {
     report_.outcome = CommitOutcome::nothing_to_do;
     return false;
   }
-  if (cancelled()) {
-    report_.outcome = CommitOutcome::cancelled;
-    report_.message = request_.path.string() + " is untouched: stopped before the first write";
-    return false;
-  }
+  if (cancelled()) return cancel_untouched();
   make_receipts();
   truth_.hold(superblock_);
   if (journal_) truth_.hold(*journal_);
@@ -148,7 +144,7 @@ bool CommitRun::compare_before(size_t index, Extent read_extent, Bytes read_byte
   report_.error_block = staged.block;
   return refuse(
       fmt::format("{} is untouched: block {} has changed since it was read, so somebody else writes to the "
-                  "image; scrub it again once nobody does",
+                  "image; try again once nobody does",
                   request_.path.string(), staged.block));
 }
 
@@ -160,6 +156,12 @@ bool CommitRun::read_held(HeldRange& range) {
   const Bytes own = bytes.subspan(range.extent.at - range.piece.extent.at, range.extent.length);
   range.bytes.assign(own.begin(), own.end());
   return true;
+}
+
+bool CommitRun::cancel_untouched() {
+  report_.outcome = CommitOutcome::cancelled;
+  report_.message = request_.path.string() + " is untouched: stopped before the first write";
+  return false;
 }
 
 bool CommitRun::refuse(std::string message, int error) {

@@ -109,7 +109,8 @@ bool CommitRun::finish() {
   }
   if (!write_held(superblock_, CommitStep::finish) || !flush(CommitStep::finish)) return false;
 
-  if (says_clean(request_.final_superblock)) {
+  // The valid bit is still missing, or an undo has an unsound superblock to put back as it was.
+  if (!std::ranges::equal(superblock_.bytes, request_.final_superblock)) {
     std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
     if (!write_held(superblock_, CommitStep::finish) || !flush(CommitStep::finish)) return false;
   }
@@ -192,18 +193,22 @@ void CommitRun::settle() {
     report_.error = failures.first.error;
     report_.error_block = failures.first.block;
     report_.failures = failures.count;
-    report_.message = failure_message(failures) + "; the repair is not on the image. ";
+    report_.message = failure_message(failures) + (request_.is_undo ? "; not all old bytes are back on the image. "
+                                                                    : "; the repair is not on the image. ");
     if (report_.marked)
       report_.message += "The image is marked as having errors";
     else if (!report_.sidecar.empty())
       report_.message += "The image cannot be marked; " + report_.sidecar.string() + " says so in its place";
     else
       report_.message += "The image cannot be marked, nor a file put beside it (" + sidecar_error_ + ")";
-    report_.message += ". Look at the device below it, then scrub the image, or a copy on sound storage, again";
+    report_.message += ". Look at the device below it, then ";
+    report_.message += request_.is_undo ? "undo again, on the image or a copy on sound storage"
+                                        : "scrub the image, or a copy on sound storage, again";
   } else if (stopped_) {
     report_.outcome = CommitOutcome::cancelled;
-    report_.message = request_.path.string() +
-                      ": stopped with part of the repair written; the image says that it is not clean. Scrub it again";
+    report_.message = request_.path.string() + ": stopped with part of the ";
+    report_.message += request_.is_undo ? "old bytes written; the image says that it is not clean. Undo again"
+                                        : "repair written; the image says that it is not clean. Scrub it again";
   } else {
     report_.outcome = CommitOutcome::committed;
   }

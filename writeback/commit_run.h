@@ -10,6 +10,7 @@
 #include "writeback/commit.h"
 #include "writeback/error_worker.h"
 #include "writeback/memory_truth.h"
+#include "writeback/undo_log.h"
 
 namespace extscrub {
 
@@ -23,6 +24,10 @@ class CommitRun final : WriteClient {
   // Reads what the commit will write over, compares it with the before-images, sets up everything that could fail for
   // want of memory or threads. False: refused, or nothing to do; the report says which, the image is untouched.
   [[nodiscard]] bool prepare();
+
+  // Where one is asked for, the undo log is complete and durable when this returns true. False: refused or cancelled,
+  // the log is removed, the image untouched.
+  [[nodiscard]] bool save_old_bytes();
 
   [[nodiscard]] bool arm();
   [[nodiscard]] bool write_blocks();
@@ -45,6 +50,13 @@ class CommitRun final : WriteClient {
   bool refuse(std::string message, int error = 0);
   bool refuse_read(int error, Extent extent);
   void make_receipts();
+  bool cancel_untouched();
+
+  // Of save_old_bytes().
+  [[nodiscard]] std::vector<Extent> extents_to_save() const;
+  bool save_extent(UndoLogWriter& log, Extent extent);
+  bool seal_undo_log(UndoLogWriter& log);
+  bool refuse_undo_log(const std::string& why, int error);
 
   // The image's superblock has RECOVER, and the journal's superblock is at hand.
   [[nodiscard]] bool replay_due();
@@ -90,7 +102,8 @@ class CommitRun final : WriteClient {
   std::vector<Piece> pieces_;
   std::vector<size_t> wave_;          // the pieces of the wave in hand, by job
   AlignedBuffer scratch_, expected_;  // of the longest piece
-  bool stopped_ = false;              // cancelled
+  std::optional<UndoFile> undo_file_;
+  bool stopped_ = false;  // cancelled
   std::string sidecar_error_;
   ErrorLatch latch_;
   std::optional<AsyncWriter> writer_;

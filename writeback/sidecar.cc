@@ -6,7 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <string>
-#include <system_error>
+
+#include "writeback/beside.h"
 
 namespace extscrub {
 
@@ -14,36 +15,16 @@ namespace {
 
 // 0, or the errno. Closes `fd`.
 int write_and_close(int fd, std::string_view text) {
-  int error = 0;
-  while (!text.empty() && error == 0) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
-    if (n < 0 && errno != EINTR) error = errno;
-    if (n == 0) error = EIO;
-  }
+  int error = write_all(fd, 0, std::as_bytes(std::span(text)));
   if (error == 0 && ::fsync(fd) < 0) error = errno;
   if (::close(fd) < 0 && error == 0) error = errno;
-  return error;
-}
-
-int sync_directory(const std::filesystem::path& directory) {
-  const int fd = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  const int error = ::fsync(fd) < 0 ? errno : 0;
-  ::close(fd);
   return error;
 }
 
 }  // namespace
 
 std::filesystem::path sidecar_path(const std::filesystem::path& image) {
-  std::error_code none;
-  std::filesystem::path path = image;
-  if (std::filesystem::is_symlink(image, none)) {
-    auto whole = std::filesystem::canonical(image, none);
-    if (!none) path = std::move(whole);
-  }
-  return path += ".extscrub-errored";
+  return path_beside(image, ".extscrub-errored");
 }
 
 Result<std::filesystem::path> write_sidecar(const std::filesystem::path& image, std::string_view text) {
@@ -58,7 +39,7 @@ Result<std::filesystem::path> write_sidecar(const std::filesystem::path& image, 
     ::unlink(temporary.c_str());
     return failed(error);
   }
-  if ((error = sync_directory(path.parent_path())) != 0) return failed(error);
+  if ((error = sync_directory_of(path)) != 0) return failed(error);
   return path;
 }
 

@@ -1,0 +1,67 @@
+// extscrub undo: the bytes that a scrub has saved go back to where they were, under the image's lock.
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/session.h"
+
+namespace extscrub {
+
+namespace {
+
+// Who has to undo a scrub whose write failed is not asked to remove its record first.
+void warn_of_sidecar(ImageReport& report) {
+  if (const auto sidecar = find_error_sidecar(report.path))
+    report.warnings.push_back(
+        fmt::format("{} tells that an earlier write failed; it stays, and is to be removed once its cause is mended",
+                    *sidecar));
+}
+
+void take_outcome(ImageReport& report, const CommitReport& commit) {
+  report.error = commit.message;
+  switch (commit.outcome) {
+    case CommitOutcome::committed:
+    case CommitOutcome::nothing_to_do:
+      report.undone = true;
+      break;
+    case CommitOutcome::cancelled:
+      report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk);
+      break;
+    case CommitOutcome::refused:
+      report.exit_status = kExitOperational;
+      break;
+    case CommitOutcome::errored:
+      report.verdict = Verdict::errored;
+      report.exit_status = kExitOperational;
+      break;
+  }
+}
+
+void undo_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
+  report.undo_log = options.undo_file;
+  report.undone = false;
+  const auto lock = environment.engine.lock(report.path);
+  if (!lock) {
+    report.exit_status = kExitOperational;
+    report.error = lock.error().message;
+    return;
+  }
+  warn_of_sidecar(report);
+  UndoRequest request;
+  request.log = options.undo_file;
+  request.image = report.path;
+  request.force = options.force;
+  request.queue = options.queue;
+  request.progress = &progress;
+  report.writeback = environment.engine.undo(request, *lock);
+  report.timings.writeback = report.writeback->seconds;
+  take_outcome(report, *report.writeback);
+}
+
+}  // namespace
+
+int run_undo(const Options& options, const Environment& environment) {
+  return for_each_image(options, environment, undo_image);
+}
+
+}  // namespace extscrub

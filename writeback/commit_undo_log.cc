@@ -1,0 +1,103 @@
+// The part of a commit that saves what it is going to write over: the undo log, complete and durable before the first
+// write to the image.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "writeback/commit_run.h"
+
+namespace extscrub {
+
+bool CommitRun::save_old_bytes() {
+  if (!request_.undo) return true;
+  report_.undo = UndoLogState::failed;
+  auto file = UndoFile::create(*request_.undo);
+  if (!file) return refuse_undo_log(file.error().message, file.error().code);
+  undo_file_.emplace(std::move(*file));
+
+  const std::vector<Extent> extents = extents_to_save();
+  uint64_t total = 0;
+  for (const Extent& extent : extents) total += extent.length;
+  if (request_.progress != nullptr) request_.progress->phase("saving old bytes", total);
+  UndoLogWriter log(*undo_file_, request_.block_size, request_.offset);
+  const bool saved = std::ranges::all_of(extents, [&](Extent extent) { return save_extent(log, extent); });
+  if (!saved || !seal_undo_log(log)) {
+    undo_file_.reset();
+    return false;
+  }
+  undo_file_->keep();
+  report_.undo = UndoLogState::kept;
+  report_.undo_file = undo_file_->path();
+  report_.undo_bytes = log.bytes();
+  return true;
+}
+
+// Every piece with the sectors it is widened to, the superblock and the journal's superblock, in whole blocks: merged,
+// and cut into parts that a buffer takes.
+std::vector<Extent> CommitRun::extents_to_save() const {
+  std::vector<Extent> written{superblock_.piece.extent};
+  if (journal_) written.push_back(journal_->piece.extent);
+  for (const Piece& piece : pieces_) written.push_back(piece.extent);
+  std::ranges::sort(written, {}, &Extent::at);
+
+  std::vector<Extent> parts;
+  const uint64_t block_size = request_.block_size;
+  uint64_t saved_to = shape_.image.at;
+  for (const Extent& extent : written) {
+    uint64_t at = std::max(saved_to, extent.at - (extent.at - shape_.image.at) % block_size);
+    const uint64_t blocks = (extent.end() - shape_.image.at + block_size - 1) / block_size;
+    const uint64_t end = std::min(shape_.image.end(), shape_.image.at + blocks * block_size);
+    for (; at < end; at = saved_to) {
+      saved_to = std::min(end, at + kMaxPiece);
+      parts.push_back({at, saved_to - at});
+    }
+  }
+  return parts;
+}
+
+bool CommitRun::save_extent(UndoLogWriter& log, Extent extent) {
+  if (cancelled()) {
+    report_.undo = UndoLogState::removed;
+    return cancel_untouched();
+  }
+  if (scratch_.size() < extent.length) scratch_ = AlignedBuffer(kMaxPiece);
+  const MutableBytes bytes = scratch_.first(extent.length);
+  if (const int error = read_fully(device_, extent.at, bytes)) {
+    report_.undo = UndoLogState::removed;
+    return refuse_read(error, extent);
+  }
+  for (size_t i = truth_.first_at(extent.at); i < request_.blocks.size(); ++i) {
+    if (shape_.extent_of(request_.blocks[i].block).at >= extent.end()) break;
+    if (compare_before(i, extent, bytes)) continue;
+    report_.undo = UndoLogState::removed;
+    return false;
+  }
+  if (const int error = log.add((extent.at - shape_.image.at) / request_.block_size, bytes))
+    return refuse_undo_log(system_error("cannot write " + undo_file_->path().string(), error).message, error);
+  if (request_.progress != nullptr) request_.progress->advance(extent.length);
+  return true;
+}
+
+// It is read again in whole: a log that cannot be read is none.
+bool CommitRun::seal_undo_log(UndoLogWriter& log) {
+  const std::string path = undo_file_->path().string();
+  if (const int error = log.finish(request_.final_superblock))
+    return refuse_undo_log(system_error("cannot write " + path, error).message, error);
+  if (const int error = undo_file_->make_durable())
+    return refuse_undo_log(system_error("cannot bring " + path + " to the disk", error).message, error);
+  if (const auto reread = UndoLog::open(path); !reread)
+    return refuse_undo_log(reread.error().message, reread.error().code != 0 ? reread.error().code : EIO);
+  if (!cancelled()) return true;
+  report_.undo = UndoLogState::removed;
+  return cancel_untouched();
+}
+
+bool CommitRun::refuse_undo_log(const std::string& why, int error) {
+  return refuse(fmt::format("{} is untouched: there is no undo log ({}). Give --undo-file a place with room, or do "
+                            "without one with --no-undo",
+                            request_.path.string(), why),
+                error);
+}
+
+}  // namespace extscrub
