@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <unordered_map>
 
 #include "audit/rules.h"
@@ -32,6 +34,14 @@ void check_location(const FileSystem& fs, GroupNo group, Problem problem, const 
   f.field = field;
   f.block = at;
   f.found = fmt::to_string(at);
+}
+
+// A bitmap that lies where the device cannot be trusted.
+void check_bad_block(const FileSystem& fs, GroupNo group, const char* field, BlockNo at, Findings& findings) {
+  if (!std::ranges::binary_search(fs.bad_blocks, at)) return;
+  Finding& f = add(findings, Problem::group_bitmap_bad_block, group);
+  f.field = field;
+  f.block = at;
 }
 
 void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findings& findings) {
@@ -126,6 +136,8 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
   check_location(fs, group, Problem::group_block_bitmap_location, "bg_block_bitmap", d.block_bitmap, 1, findings);
   check_location(fs, group, Problem::group_inode_bitmap_location, "bg_inode_bitmap", d.inode_bitmap, 1, findings);
   check_location(fs, group, Problem::group_inode_table_location, "bg_inode_table", d.inode_table, g.itable_blocks, findings);
+  check_bad_block(fs, group, "bg_block_bitmap", d.block_bitmap, findings);
+  check_bad_block(fs, group, "bg_inode_bitmap", d.inode_bitmap, findings);
   check_flags(fs, group, d, findings);
   check_unused(fs, group, d, tally, findings);
 }

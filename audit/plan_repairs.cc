@@ -10,7 +10,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr int kMaxRounds = 12;
+constexpr int kMaxRounds = 16;
 
 using Repair = Result<size_t>(RepairRound&);
 
@@ -117,8 +117,8 @@ class Rounds {
       auto run = run_audit(image_, &*plan_.overlay, options_);
       if (!run) return std::unexpected(run.error());
       run_ = std::move(*run);
-      // A layer that changes nothing for the better is left out from here on.
-      if (same_findings(plan_.after, run_.audit)) first_layer_ = last_layer_ + 1;
+      // A layer that changes nothing is left out until another one does.
+      first_layer_ = same_findings(plan_.after, run_.audit) ? last_layer_ + 1 : 0;
       plan_.after = run_.audit;
       if (plan_.after.verdict == Verdict::clean || first_layer_ == layers().size()) break;
     }

@@ -61,6 +61,9 @@ class DescriptorRepair {
       case Problem::group_block_bitmap_location: wrong_[{*f.group, MetadataKind::block_bitmap}].push_back(&f); break;
       case Problem::group_inode_bitmap_location: wrong_[{*f.group, MetadataKind::inode_bitmap}].push_back(&f); break;
       case Problem::group_inode_table_location: wrong_[{*f.group, MetadataKind::inode_table}].push_back(&f); break;
+      case Problem::group_bitmap_bad_block:
+        wrong_[{*f.group, f.field == "bg_block_bitmap" ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
+        break;
       case Problem::group_metadata_overlap:
         for (const MetadataOverlap& o : fs_.metadata.overlaps())
           if (o.b.group == f.group && o.block == f.block)
@@ -214,7 +217,8 @@ class DescriptorRepair {
 
 bool is_location(const Finding& f) {
   return f.problem == Problem::group_block_bitmap_location || f.problem == Problem::group_inode_bitmap_location ||
-         f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap;
+         f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
+         f.problem == Problem::group_bitmap_bad_block;
 }
 
 }  // namespace

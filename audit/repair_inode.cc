@@ -16,7 +16,7 @@ namespace {
 
 // The findings that speak of an inode itself, its map and its attributes stand together in the catalogue.
 bool speaks_of_inode(Problem p) {
-  return (p >= Problem::inode_checksum && p <= Problem::map_loop) || p == Problem::inode_misplaced_directory;
+  return (p >= Problem::inode_checksum && p <= Problem::map_loop) || p == Problem::inode_misplaced_directory || p == Problem::orphan_lost;
 }
 
 bool is_inode_repair(Problem p) {
@@ -25,6 +25,7 @@ bool is_inode_repair(Problem p) {
     case Problem::inode_mode:
     case Problem::inode_dtime_set:
     case Problem::inode_dtime_zero:
+    case Problem::orphan_lost:
     case Problem::inode_extra_isize:
     case Problem::inode_flags:
     case Problem::inode_field_nonzero:
@@ -149,7 +150,7 @@ class InodeRepairs {
       if (!n) return n;
       answered += *n;
     }
-    const auto large = mend_large_file();
+    const auto large = mend_features();
     if (!large) return large;
     return answered + *large;
   }
@@ -207,6 +208,7 @@ class InodeRepairs {
         return true;
       case Problem::inode_dtime_set: clear(work, offsetof(ext2_inode, i_dtime), 4); return true;
       case Problem::inode_dtime_zero: return mend_deleted(work);
+      case Problem::orphan_lost: store(work.raw, offsetof(ext2_inode, i_dtime), round_.now); return true;
       case Problem::inode_field_nonzero:
         if (const ZeroField* zero = find_zero_field(f.field)) clear(work, zero->offset, zero->size);
         return true;
@@ -329,11 +331,13 @@ class InodeRepairs {
     return !work.inode().has_block_map() || walker.walk(work.inode(), list).data_blocks == 0;
   }
 
-  Result<size_t> mend_large_file() {
+  Result<size_t> mend_features() {
     size_t answered = 0;
     for (Finding& f : round_.findings) {
-      if (f.problem != Problem::feature_large_file || !round_.may(f.problem)) continue;
-      if (auto r = turn_on_features(round_.overlay, 0, EXT2_FEATURE_RO_COMPAT_LARGE_FILE); !r) return std::unexpected(r.error());
+      const bool large_file = f.problem == Problem::feature_large_file;
+      if ((!large_file && f.problem != Problem::feature_dir_nlink) || !round_.may(f.problem)) continue;
+      const uint32_t feature = large_file ? EXT2_FEATURE_RO_COMPAT_LARGE_FILE : EXT4_FEATURE_RO_COMPAT_DIR_NLINK;
+      if (auto r = turn_on_features(round_.overlay, 0, feature); !r) return std::unexpected(r.error());
       f.repair = RepairState::staged;
       ++answered;
     }

@@ -2,6 +2,7 @@
 // that a reader sees now. What is the file system's own keeps its place; so do inodes whose map says where the file system
 // looks for them (the journal, the resize inode, the list of bad blocks).
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <tuple>
 
@@ -131,9 +132,28 @@ class SharedBlocks {
     if (std::ranges::any_of(map.defects, [](const MapDefect& d) { return d.kind != MapDefectKind::checksum; })) return false;
     std::erase_if(list.nodes, [&](BlockNo node) { return yield.nodes.contains(node); });
     const auto moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
-    if (!moved || !*moved) return moved;
+    if (!moved) return moved;
+    if (!*moved && !may_cut(inode, yield)) return false;
+    if (!*moved) {
+      const auto cut = cut_out(ino, *raw, std::move(list), yield);
+      if (!cut || !*cut) return cut;
+    }
     seal_inode(g_, ino, *raw);
-    report(*cause, inode, yield);
+    report(*cause, inode, yield, *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
+    return true;
+  }
+
+  // A file of which the other owner keeps every byte can do without its own copy when there is no room for one.
+  bool may_cut(const Inode& inode, const Yield& yield) {
+    return inode.type() == FileType::regular && yield.nodes.empty() && !round_.blocks.allocate(BlockNo(g_.first_data_block));
+  }
+
+  Result<bool> cut_out(InodeNo ino, MutableBytes raw, RunList list, const Yield& yield) {
+    for (const uint64_t cluster : yield.clusters)
+      list.runs = without_logical(list.runs, cluster << g_.cluster_bits, uint64_t{1} << g_.cluster_bits);
+    const auto r = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, list.runs, list.nodes);
+    if (!r && (r.error().code == kNoSpace || r.error().code == EFBIG)) return false;
+    if (!r) return std::unexpected(r.error());
     return true;
   }
 
@@ -158,14 +178,14 @@ class SharedBlocks {
     return true;
   }
 
-  // One loss for each range of the file that was copied.
-  void report(const Finding& cause, const Inode& inode, const Yield& yield) {
+  // One loss for each range of the file.
+  void report(const Finding& cause, const Inode& inode, const Yield& yield, const char* what) {
     const uint32_t bits = g_.block_bits + g_.cluster_bits;
     for (auto it = yield.clusters.begin(); it != yield.clusters.end();) {
       const uint64_t first = *it;
       uint64_t end = first;
       for (; it != yield.clusters.end() && *it == end; ++it) ++end;
-      round_.lose(cause, "copied", ByteRange{first << bits, std::max(std::min(end << bits, inode.size()), first << bits)});
+      round_.lose(cause, what, ByteRange{first << bits, std::max(std::min(end << bits, inode.size()), first << bits)});
     }
     if (yield.clusters.empty()) round_.lose(cause, "block map copied");
   }

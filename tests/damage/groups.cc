@@ -99,6 +99,12 @@ const Scenario kScenarios[] = {
        poke_descriptor(image, 0, &ext4_group_desc::bg_itable_unused, 5);
        return Place{.group = 0, .field = "bg_itable_unused"};
      }},
+    {group_bitmap_bad_block, "block bitmap of a group is on the list of bad blocks", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("sif <1> block[0] {}", image.block_bitmap(1)));
+       image.debugfs("sif <1> blocks 2");
+       return Place{.group = 1, .field = "bg_block_bitmap"};
+     }},
     {group_itable_unused,
      "unused inodes reach over inodes in use",
      "ext4-gdtcsum",
