@@ -67,6 +67,7 @@ std::string_view reason(OrphanDefectKind kind) {
     case out_of_range: return "not an inode for files";
     case not_in_use: return "the inode is not in use";
     case loop: return "named before";
+    case no_file: return "its mode is of no kind of file";
     case dangerous: return "its map cannot be followed";
     case file_inode: return "not a regular file of whole blocks";
     case file_block: return "a block without its magic number";

@@ -158,6 +158,10 @@ class Release {
   // Deletes or cuts; false when it could not be done, with a defect.
   Result<bool> release(InodeNo ino, MutableBytes raw) {
     const Inode inode(fs_.geometry, ino, raw);
+    if (inode.type() == FileType::none || inode.type() == FileType::unknown) {
+      defect(OrphanDefectKind::no_file, ino);
+      return false;
+    }
     Everything used;
     if (inode.has_block_map() && !sound(walker_.walk(inode, used))) {
       defect(OrphanDefectKind::dangerous, ino);

@@ -63,6 +63,21 @@ TEST_CASE("orphan list that comes back to its begin", "[orphans]") {
   CHECK(audit.verdict == Verdict::damaged);
 }
 
+TEST_CASE("orphan of no kind of file is not released", "[orphans]") {
+  for (const char* mode : {"0", "0170644"}) {
+    INFO(mode);
+    const TestImage image("ext4-1k");
+    const uint32_t inode = orphan(image, "/three");
+    image.debugfs(fmt::format("sif <{}> mode {}", inode, mode));
+    const Audit audit = audit_of(image);
+    INFO(describe(audit.findings));
+    REQUIRE(audit.recovery.orphans.defects.size() == 1);
+    CHECK(audit.recovery.orphans.defects[0].kind == OrphanDefectKind::no_file);
+    CHECK(audit.verdict == Verdict::damaged);
+    CHECK(image.e2fsck() == 4);
+  }
+}
+
 TEST_CASE("orphans of an image that carries the error mark are left", "[orphans]") {
   const TestImage image("ext4-1k");
   orphan(image, "/three");
