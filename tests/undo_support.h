@@ -65,13 +65,14 @@ inline bool is_over(const CommitReport& report) {
 }
 
 // A superblock that is, or is not, one to go by.
-enum class Before { valid, not_valid, erased, bad_checksum };
+enum class Before { valid, not_valid, erased, bad_checksum, not_valid_bad_checksum };
 
 inline void put_superblock(TestImage& image, Before before) {
   Superblock bytes = image.superblock_before();
   if (before == Before::erased) bytes.fill(std::byte{0});
-  if (before == Before::not_valid) arm_superblock(bytes);
-  if (before == Before::bad_checksum) bytes[kSuperblockSize - 1] ^= std::byte{1};
+  if (before == Before::not_valid || before == Before::not_valid_bad_checksum) arm_superblock(bytes);
+  if (before == Before::bad_checksum || before == Before::not_valid_bad_checksum)
+    bytes[kSuperblockSize - 1] ^= std::byte{1};
   image.put_superblock(bytes);
 }
 

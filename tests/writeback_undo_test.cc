@@ -84,7 +84,7 @@ TEST_CASE("undo of more keys than a block of keys has, and of a run longer than 
 
 TEST_CASE("undo of an image whose superblock was none to go by") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)});
-  put_superblock(image, GENERATE(Before::not_valid, Before::erased, Before::bad_checksum));
+  put_superblock(image, GENERATE(Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   commit_with_undo(image);
   CHECK(undo_image(image).outcome == CommitOutcome::committed);
@@ -128,7 +128,7 @@ TEST_CASE("undo: armed and flushed first, then blocks, then the old superblock, 
 
 TEST_CASE("every operation of an undo fails in turn: the image does not lie, and undo run again ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u), .tail = 700}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum));
+  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   image.stage(64);
   const auto operation = GENERATE(Operation::write, Operation::flush, Operation::read);
@@ -158,7 +158,7 @@ TEST_CASE("every operation of an undo fails in turn: the image does not lie, and
 
 TEST_CASE("power cut after every operation of an undo: no lie, and undo run again ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum));
+  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   commit_with_undo(image);
   Log log;
@@ -180,7 +180,7 @@ TEST_CASE("power cut after every operation of an undo: no lie, and undo run agai
 
 TEST_CASE("power cut after every operation of a commit, one that fails too: undo ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum));
+  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   const size_t fail_at = GENERATE(SIZE_MAX, 3u);
   Log log;
