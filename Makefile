@@ -7,8 +7,9 @@ JOBS   ?= $(shell nproc)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PACKAGES := g++ cmake make ninja-build pkg-config ccache \
-	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev nlohmann-json3-dev libblkid-dev \
-	e2fsprogs zstd fuse3 libfuse3-dev time python3 util-linux strace
+	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev libxxhash-dev nlohmann-json3-dev libblkid-dev \
+	e2fsprogs zstd xxhash fuse3 libfuse3-dev time python3 util-linux strace \
+	clang-19 libclang-rt-19-dev
 
 # A failed test says what it saw.
 CTEST := ctest --output-on-failure -j$(JOBS)
@@ -16,7 +17,7 @@ CTEST := ctest --output-on-failure -j$(JOBS)
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check asan tsan corpus sweep bench demo install clean
+.PHONY: help deps build check asan tsan fuzz fuzz-build corpus sweep bench demo install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,10 @@ build-tsan/CMakeCache.txt:
 	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_SANITIZE=thread \
 	  -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
 
+build-fuzz/CMakeCache.txt:
+	cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON -DEXTSCRUB_TESTS=OFF \
+	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Fuzz '-DCMAKE_CXX_FLAGS_FUZZ=-O1 -g1'
+
 build: deps  ## build the program and its tests in build/ (Release)
 	@$(MAKE) --no-print-directory build/CMakeCache.txt
 	cmake --build build -j$(JOBS)
@@ -56,8 +61,17 @@ asan: deps  ## run the tests built with address and undefined behaviour sanitize
 	cmake --build build-asan -j$(JOBS)
 	cd build-asan && UBSAN_OPTIONS=print_stacktrace=1 $(CTEST) -LE slow
 
-check: build  ## build, run all tests, and once more with sanitizers
+fuzz-build: deps
+	@$(MAKE) --no-print-directory build-fuzz/CMakeCache.txt
+	cmake --build build-fuzz -j$(JOBS) --target fuzz-targets
+
+fuzz: fuzz-build  ## run each fuzz target for FUZZ_SECONDS (600)
+	cd build-fuzz && FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(CTEST) -L fuzz
+
+check: build  ## build, run all tests, once more with sanitizers, and each fuzz target for some seconds
 	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory fuzz-build
+	cd build-fuzz && FUZZ_SECONDS=6 $(CTEST) -L fuzz
 	cd build && $(CTEST) -LE long
 
 # libtbb is not built with the sanitizer, so what happens inside it looks like races.
@@ -67,9 +81,9 @@ tsan: deps  ## run the tests built with the thread sanitizer
 	cd build-tsan && TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp history_size=4 second_deadlock_stack=1" \
 	  $(CTEST) -LE slow
 
-corpus: build  ## audit the corpus and images filled by the kernel (needs SHARED, root)
-	$(SHARED)/tools/corpus --mode audit build/extscrub $(SHARED)/corpus || :
-	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|kernel_images)$$'
+corpus: build  ## audit and scrub the corpus and images filled by the kernel (needs SHARED, root)
+	$(SHARED)/tools/corpus --mode both build/extscrub $(SHARED)/corpus || :
+	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|corpus_scrub|kernel_images)$$'
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
@@ -84,4 +98,4 @@ install: build  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
 
 clean:  ## remove what was built
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz

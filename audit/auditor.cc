@@ -222,7 +222,7 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   if (!fs) return std::unexpected(fs.error());
   run.fs = std::move(*fs);
   if (!overlay) {
-    run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size);
+    run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size, options.overlay_memory);
     overlay = run.plain.get();
   }
   run.fs.blocks = overlay;

@@ -32,6 +32,8 @@ struct AuditOptions {
   std::optional<uint64_t> superblock;     // --superblock: the block number of the superblock to go by
   std::optional<uint32_t> block_size;     // --block-size, bytes
   Progress* progress = nullptr;           // may be null
+  std::optional<uint32_t> now;            // seconds since 1970, for repairs of fields that hold a time; default: the clock
+  uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes of staged blocks on the heap, before a file takes the rest
   bool replay = true;                     // look at the image as the next mount will find it (not: --no-replay)
   const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
 };
@@ -66,8 +68,9 @@ struct Audit {
 };
 
 // Audits the image, or image + staged blocks, as the next mount will find it: behind the replay of its journal and the
-// release of its orphans, both in memory. What that changes is staged too, where there is an overlay. Errors: no superblock to go by, an unknown incompatible feature, an image shorter than
-// its superblock says, cancelled (code ECANCELED). Damage is no error.
+// release of its orphans, both in memory. What that changes is staged too, where there is an overlay.
+// Errors: no superblock to go by, an unknown feature, an image shorter than its superblock says, cancelled (code
+// ECANCELED). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
 enum class RepairPolicy : uint8_t { none, safe, all };
@@ -91,6 +94,7 @@ struct RepairPlan {
   std::optional<Overlay> overlay;    // what to write; staged() is empty when there is nothing to do
   bool proven_clean = false;         // `after` is clean, so the final superblock says valid
   int rounds = 0;
+  uint32_t time = 0;                 // seconds since 1970; what went into fields that hold a time
   std::vector<Loss> losses;          // what the repair lets go of
   // The block with the journal's superblock, where the journal lies in the image.
   std::optional<BlockNo> journal_superblock;

@@ -52,11 +52,15 @@ std::optional<BlockNo> BlockAllocator::allocate_run(BlockNo goal, uint32_t count
   return {};
 }
 
-void BlockAllocator::reserve(BlockNo first, uint64_t count) {
+void BlockAllocator::reserve(BlockNo first, uint64_t count) { mark(first, count, true); }
+
+void BlockAllocator::release(BlockNo first, uint64_t count) { mark(first, count, false); }
+
+void BlockAllocator::mark(BlockNo first, uint64_t count, bool used) {
   const Geometry& g = fs_.geometry;
   for (BlockNo b = first; b < first + count && g.contains(b); ++b) {
     const GroupNo group = g.group_of(b);
-    taken(group)[(b - g.group_first(group)) >> g.cluster_bits] = true;
+    taken(group)[(b - g.group_first(group)) >> g.cluster_bits] = used;
   }
 }
 

@@ -24,6 +24,9 @@ class BlockAllocator {
   // `count` blocks in a row, from the begin of a cluster on; all of them inside `within` when it is given.
   [[nodiscard]] std::optional<BlockNo> allocate_run(BlockNo goal, uint32_t count, std::optional<GroupNo> within = {});
 
+  // Gives back what was handed out and is not needed after all.
+  void release(BlockNo first, uint64_t count);
+
   // Nothing is to be put there: something else is about to use these blocks.
   void reserve(BlockNo first, uint64_t count);
 
@@ -31,6 +34,7 @@ class BlockAllocator {
   using Bits = std::vector<bool>;
 
   Bits& taken(GroupNo group);
+  void mark(BlockNo first, uint64_t count, bool used);
   [[nodiscard]] std::optional<BlockNo> find_in(GroupNo group, uint32_t from, uint32_t clusters);
 
   const FileSystem& fs_;

@@ -78,6 +78,12 @@ const char* field_of(HtreeDefectKind kind) {
 
 }  // namespace
 
+uint64_t pack(EntryPlace place) { return uint64_t{place.target.value} << 32 | place.offset; }
+
+EntryPlace unpack_entry_place(uint64_t packed) {
+  return {InodeNo(static_cast<uint32_t>(packed >> 32)), static_cast<uint32_t>(packed)};
+}
+
 void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings) {
   Finding& f = findings.emplace_back();
   f.problem = problem_of(d.kind);
@@ -85,6 +91,7 @@ void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings)
   f.inode = d.directory;
   if (d.block) f.block = d.block;
   f.logical = d.logical;
+  f.repair_value = pack(EntryPlace{d.target, d.offset});
   switch (d.kind) {
     case EntryDefectKind::checksum:
       f.field = "det_checksum";

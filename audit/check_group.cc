@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <unordered_map>
+
 #include "audit/rules.h"
 #include "scan/checksum.h"
 
@@ -36,7 +38,7 @@ void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findin
   const Geometry& g = fs.geometry;
   const uint16_t uninit = d.flags & (EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT);
   if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
-    Finding& f = add(findings, Problem::group_flags, group);
+    Finding& f = add(findings, Problem::group_flags_ignored, group);
     f.field = uninit ? "bg_flags" : "bg_itable_unused";
     f.found = uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused);
   } else if (d.block_uninit() && group.value + 1 == g.groups && g.group_csum()) {
@@ -161,8 +163,12 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
   compare(findings, Problem::group_used_dirs, facts.group, "bg_used_dirs_count", tally.directories, d.used_dirs);
 }
 
+// Files without number may share all their blocks: of each the first places are enough to see that.
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings) {
+  constexpr uint32_t kMostPlaces = 100;  // of one inode
+  std::unordered_map<InodeNo, uint32_t> places;
   for (const Owner& o : owners) {
+    if (o.use != Owner::Use::metadata && ++places[o.inode] > kMostPlaces) continue;
     Finding& f = findings.emplace_back();
     f.problem = Problem::block_multiply_claimed;
     f.block = o.first;

@@ -35,7 +35,6 @@ constexpr FlagRule kFlagRules[] = {
     {EXT4_EA_INODE_FL, "EA_INODE_FL", FlagRule::incompat, EXT4_FEATURE_INCOMPAT_EA_INODE},
     {EXT4_CASEFOLD_FL, "CASEFOLD_FL", FlagRule::incompat, EXT4_FEATURE_INCOMPAT_CASEFOLD},
     {EXT2_IMAGIC_FL, "IMAGIC_FL", FlagRule::compat, EXT2_FEATURE_COMPAT_IMAGIC_INODES},
-    {EXT2_COMPRBLK_FL, "COMPRBLK_FL", FlagRule::incompat, EXT2_FEATURE_INCOMPAT_COMPRESSION},
     {EXT2_INDEX_FL, "INDEX_FL", FlagRule::compat, EXT2_FEATURE_COMPAT_DIR_INDEX},
 };
 
@@ -46,12 +45,6 @@ bool has_feature(const Geometry& g, const FlagRule& rule) {
     case FlagRule::ro_compat: return g.has_ro_compat(rule.feature);
   }
   return false;
-}
-
-// i_block begins with the header of an extent tree that could be meant as one.
-bool looks_like_extents(const Inode& inode) {
-  const auto h = load<ext3_extent_header>(inode.block_area());
-  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
 }
 
 void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
@@ -199,6 +192,16 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   }
 }
 
+// On the orphan list i_dtime is the number of the next inode. A time is larger than any number of an inode, where the
+// clock was not at its begin when the file system was made or used.
+bool dtime_is_number(const FileSystem& fs, const Inode& inode) {
+  const ext2_super_block& s = fs.super;
+  const uint32_t inodes = fs.geometry.inodes;
+  const auto is_time = [&](uint32_t time) { return time == 0 || time >= inodes; };
+  return inode.base().i_dtime != 0 && inode.base().i_dtime < inodes && is_time(s.s_wtime) && is_time(s.s_mtime) &&
+         is_time(s.s_mkfs_time) && !std::ranges::binary_search(fs.orphans, inode.number());
+}
+
 void check_deleted(const Inode& inode, InodeReport& report) {
   if (inode.base().i_dtime == 0 && inode.base().i_mode != 0)
     report.add(Problem::inode_dtime_zero, "i_dtime");
@@ -223,6 +226,18 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
 
 }  // namespace
 
+uint32_t flags_without_feature(const Geometry& g, const Inode& inode) {
+  uint32_t flags = 0;
+  for (const FlagRule& rule : kFlagRules)
+    if (inode.is(rule.flag) && !has_feature(g, rule)) flags |= rule.flag;
+  return flags;
+}
+
+bool looks_like_extents(const Inode& inode) {
+  const auto h = load<ext3_extent_header>(inode.block_area());
+  return h.eh_magic == EXT3_EXT_MAGIC && h.eh_max >= 2 && h.eh_max <= 4 && h.eh_entries <= h.eh_max && h.eh_depth <= 5;
+}
+
 const ZeroField* find_zero_field(std::string_view name) {
   const auto it = std::ranges::find(kZeroFields, name, &ZeroField::name);
   return it == kZeroFields.end() ? nullptr : &*it;
@@ -243,12 +258,15 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     f.expected = fmt::format("{:#010x}", facts.checksum_expected);
     f.found = fmt::format("{:#010x}", facts.checksum_found);
   }
+  const bool root = inode.number().value == EXT2_ROOT_INO, reserved = inode.number().value < g.first_inode && !root;
+  // Any i_dtime of a file with links has a finding of its own.
+  if ((reserved || inode.base().i_links_count == 0) && dtime_is_number(fs, inode))
+    report.add(Problem::orphan_lost, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
   if (!facts.in_use) return check_deleted(inode, report);
 
   if (facts.looks_like_directory) report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
-  const bool root = inode.number().value == EXT2_ROOT_INO;
   if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());
-  if (inode.number().value < g.first_inode && !root) {
+  if (reserved) {
     check_reserved(fs, facts, report);
     if (inode.number().value == EXT2_BAD_INO) {
       check_block_map(fs, facts, findings);

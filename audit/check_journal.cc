@@ -92,6 +92,8 @@ void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& fi
   const JournalFacts& journal = recovery.journal;
   for (const JournalDefect& d : journal.defects) report(d, journal, findings);
   for (const OrphanDefect& d : recovery.orphans.defects) report(d, findings);
+  // Also when nothing was released; what the release has met already is folded with it.
+  for (const OrphanDefect& d : check_orphan_file(fs)) report(d, findings);
   if (recovery.replayed) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::journal_needs_recovery;

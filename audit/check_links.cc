@@ -20,11 +20,9 @@ void add(const FileSystem& fs, Problem problem, InodeNo ino, uint32_t expected, 
   f.repair_value = expected;
 }
 
-// The kernel leaves a count of 1 as it is when most of the subdirectories go away again. The blocks that their entries
-// took stay with the directory.
+// The kernel leaves a count of 1 as it is when the subdirectories go away again: of such a directory they are not counted.
 bool may_have_been_full(const FileSystem& fs, const Directory& d) {
-  return d.links == 1 && fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK) && d.is(Directory::indexed) &&
-         uint64_t{d.blocks} * fs.geometry.block_size >= uint64_t{kMostLinks} * 12;
+  return d.links == 1 && fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK) && d.is(Directory::indexed);
 }
 
 void check_directory_links(const FileSystem& fs, const Directory& d, Findings& findings) {

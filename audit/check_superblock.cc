@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "audit/rules.h"
 #include "scan/checksum.h"
@@ -72,6 +73,13 @@ void check_extra_isize(const FileSystem& fs, SuperblockReport& report) {
   check("s_want_extra_isize", fs.super.s_want_extra_isize);
 }
 
+// Descriptors of 32 bytes do without the field, but no tool of e2fsprogs opens an image with an impossible one.
+void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
+  const uint16_t size = fs.super.s_desc_size;
+  if (!fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && size != 0 && !std::has_single_bit(size))
+    report.invalid("s_desc_size", "0, or a power of 2", size);
+}
+
 void check_features(const FileSystem& fs, SuperblockReport& report) {
   const Geometry& g = fs.geometry;
   const ext2_super_block& s = fs.super;
@@ -88,6 +96,8 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     report.contradiction("resize_inode and meta_bg are both set");
   if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) && !journal)
     report.contradiction("needs_recovery is set without has_journal");
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT) && !g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+    report.contradiction("orphan_present is set without orphan_file");
   if (s.s_rev_level == EXT2_GOOD_OLD_REV && (g.compat || g.incompat || g.ro_compat))
     report.contradiction("features are set at revision 0, which has none");
   if (!resize_inode && s.s_reserved_gdt_blocks != 0) {
@@ -148,6 +158,7 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   }
   check_counts(fs, report);
   check_extra_isize(fs, report);
+  check_desc_size(fs, report);
   check_features(fs, report);
   check_state(fs, report);
 }
@@ -197,16 +208,28 @@ void check_clock(const FileSystem& fs, uint64_t now, Findings& findings) {
   check("s_wtime", join(s.s_wtime_hi, s.s_wtime));
 }
 
+// Inodes that the superblock names for a feature that is off: turned on again, it would take over the root directory or
+// somebody's file. e2fsck takes them for the feature's own already, and a project quota's inode even when it is free.
+void check_named_inodes(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
+  const Geometry& g = fs.geometry;
+  const ext2_super_block& s = fs.super;
+  const auto check = [&](const char* field, uint32_t ino, const char* feature, bool also_free) {
+    if (ino > g.inodes || (ino < g.first_inode && ino != EXT2_ROOT_INO)) return;
+    const GroupNo group = g.group_of(InodeNo(ino));
+    if (also_free || scan.used.test(group, InodeNo(ino) - g.group_first_inode(group)))
+      SuperblockReport(fs, findings).invalid(field, fmt::format("0 without the feature {}", feature), ino);
+  };
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA)) {
+    check("s_usr_quota_inum", s.s_usr_quota_inum, "quota", false);
+    check("s_grp_quota_inum", s.s_grp_quota_inum, "quota", false);
+    check("s_prj_quota_inum", s.s_prj_quota_inum, "quota", true);
+  }
+  if (!g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) check("s_orphan_file_inum", s.s_orphan_file_inum, "orphan_file", false);
+}
+
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
   const Geometry& g = fs.geometry;
-  // Quota files of a feature that is off: turned on again, it would take over somebody's file.
-  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA))
-    for (const uint32_t ino : {fs.super.s_usr_quota_inum, fs.super.s_grp_quota_inum, fs.super.s_prj_quota_inum})
-      if (ino >= g.first_inode && ino <= g.inodes) {
-        const GroupNo group = g.group_of(InodeNo(ino));
-        if (scan.used.test(group, InodeNo(ino) - g.group_first_inode(group)))
-          SuperblockReport(fs, findings).invalid("s_quota_inum", "0 without the feature quota", ino);
-      }
+  check_named_inodes(fs, scan, findings);
   if (scan.large_files == 0 || g.has_ro_compat(EXT2_FEATURE_RO_COMPAT_LARGE_FILE)) return;
   Finding& f = findings.emplace_back();
   f.problem = Problem::feature_large_file;

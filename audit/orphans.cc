@@ -1,22 +1,20 @@
 #include "audit/orphans.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 
 #include "audit/group_editor.h"
 #include "audit/map_cut.h"
 #include "audit/primary_superblock.h"
 #include "audit/quota_usage.h"
-#include "scan/crc.h"
 #include "scan/inode_table.h"
+#include "scan/orphans.h"
 #include "scan/xattr.h"
 
 namespace extscrub {
 
 namespace {
-
-constexpr uint32_t kOrphanBlockMagic = 0x0B10CA04;
-constexpr size_t kOrphanTail = 8;  // magic number and checksum at the end of a block of the orphan file
 
 // All that a map uses.
 class Everything : public RunSink {
@@ -26,20 +24,36 @@ class Everything : public RunSink {
   std::vector<Run> runs;
 };
 
-// The data blocks of a small file, in order.
-class DataBlocks : public RunSink {
- public:
-  void data(const Run& run, bool) override {
-    for (uint32_t i = 0; i < run.count && blocks.size() <= kMost; ++i) blocks.push_back(run.physical + i);
-  }
-  void node(BlockNo) override {}
+bool sound(const BlockMap& map) {
+  return map.whole && std::ranges::all_of(map.defects, [](const MapDefect& d) { return d.kind == MapDefectKind::checksum; });
+}
 
-  static constexpr size_t kMost = 1u << 16;  // the kernel's limit is 512 KiB
+struct OrphanFile {
+  InodeNo inode;
+  uint32_t generation = 0;
   std::vector<BlockNo> blocks;
 };
 
-bool sound(const BlockMap& map) {
-  return map.whole && std::ranges::all_of(map.defects, [](const MapDefect& d) { return d.kind == MapDefectKind::checksum; });
+// The file as the superblock names it; nothing, with a defect, when it is not what it has to be.
+std::optional<OrphanFile> open_orphan_file(const FileSystem& fs, std::vector<OrphanDefect>& defects) {
+  const InodeNo ino(fs.super.s_orphan_file_inum);
+  std::vector<std::byte> raw(fs.geometry.inode_size);
+  if (fs.geometry.valid_inode(ino) && read_inode(fs, ino, raw)) {
+    const Inode inode(fs.geometry, ino, raw);
+    OrphanFileFacts facts = read_orphan_file(fs, inode);
+    if (facts.whole && facts.blocks.size() * fs.geometry.block_size == inode.size())
+      return OrphanFile{ino, inode.base().i_generation, std::move(facts.blocks)};
+  }
+  defects.push_back({OrphanDefectKind::file_inode, ino, {}, 0, 0});
+  return {};
+}
+
+bool check_orphan_block(const FileSystem& fs, const OrphanFile& file, BlockNo at, Bytes block, std::vector<OrphanDefect>& defects) {
+  const OrphanBlockState state = orphan_block_state(fs.geometry, file.inode, file.generation, at, block);
+  if (state == OrphanBlockState::sound) return true;
+  const bool magic = state == OrphanBlockState::magic;
+  defects.push_back({magic ? OrphanDefectKind::file_block : OrphanDefectKind::file_checksum, file.inode, at, 0, 0});
+  return false;
 }
 
 class Release {
@@ -50,20 +64,22 @@ class Release {
   }
 
   Result<OrphanFacts> run() {
-    const bool marked = fs_.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
+    // Without an orphan file the mark means nothing; it stays, for the rules to see.
+    const bool has_file = fs_.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE);
+    const bool marked = has_file && fs_.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
     // The kernel does not trust the list of a file system that carries the error mark.
     if (fs_.super.s_state & EXT2_ERROR_FS || !fs_.primary_problem.empty()) return facts_;
     if (auto r = release_list(); !r) return std::unexpected(r.error());
-    if (fs_.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+    if (has_file)
       if (auto r = release_file(); !r) return std::unexpected(r.error());
     facts_.processed = facts_.listed > 0;
     if (!facts_.processed && !marked) return facts_;
     if (auto r = groups_.finish(); !r) return std::unexpected(r.error());
     if (auto r = quota_.stage(fs_, overlay_); !r) return std::unexpected(r.error());
-    auto r = edit_primary_superblock(overlay_, [](ext2_super_block& s) {
+    auto r = edit_primary_superblock(overlay_, [&](ext2_super_block& s) {
       s.s_last_orphan = 0;
       s.s_state &= static_cast<uint16_t>(~EXT3_ORPHAN_FS);
-      s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
+      if (has_file) s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
     });
     if (!r) return std::unexpected(r.error());
     return facts_;
@@ -90,41 +106,19 @@ class Release {
   }
 
   Result<void> release_file() {
-    const InodeNo file(fs_.super.s_orphan_file_inum);
-    std::vector<std::byte> raw(fs_.geometry.inode_size);
-    if (!fs_.geometry.valid_inode(file) || !read_inode(fs_, file, raw)) {
-      defect(OrphanDefectKind::file_inode, file);
-      return {};
-    }
-    const Inode inode(fs_.geometry, file, raw);
-    DataBlocks data;
-    if (inode.type() != FileType::regular || inode.base().i_links_count == 0 || !inode.has_block_map() ||
-        !sound(walker_.walk(inode, data)) || data.blocks.empty() || data.blocks.size() > DataBlocks::kMost ||
-        data.blocks.size() * fs_.geometry.block_size != inode.size()) {
-      defect(OrphanDefectKind::file_inode, file);
-      return {};
-    }
-    const uint32_t seed = inode_seed(fs_.geometry, file, inode.base().i_generation);
-    for (const BlockNo block : data.blocks)
-      if (auto r = release_file_block(file, block, seed); !r) return r;
+    const auto file = open_orphan_file(fs_, facts_.defects);
+    if (!file) return {};
+    for (const BlockNo at : file->blocks)
+      if (auto r = release_file_block(*file, at); !r) return r;
     return {};
   }
 
-  Result<void> release_file_block(InodeNo file, BlockNo at, uint32_t seed) {
+  Result<void> release_file_block(const OrphanFile& file, BlockNo at) {
     std::vector<std::byte> block(fs_.geometry.block_size);
     if (auto r = overlay_.read(at, block); !r) return r;
-    const size_t end = block.size() - kOrphanTail;
-    const auto checksum = [&](Bytes bytes) { return crc32c(crc32c_of(seed, at.value), bytes.first(end)); };
-    if (load<uint32_t>(block, end) != kOrphanBlockMagic) {
-      defect(OrphanDefectKind::file_block, file, at);
-      return {};
-    }
-    if (fs_.geometry.metadata_csum() && load<uint32_t>(block, end + 4) != checksum(block)) {
-      defect(OrphanDefectKind::file_checksum, file, at);
-      return {};
-    }
+    if (!check_orphan_block(fs_, file, at, block, facts_.defects)) return {};
     bool changed = false;
-    for (size_t i = 0; i < end; i += sizeof(uint32_t)) {
+    for (size_t i = 0; i < block.size() - kOrphanTail; i += sizeof(uint32_t)) {
       const InodeNo ino(load<uint32_t>(block, i));
       if (!ino) continue;
       ++facts_.listed;
@@ -139,7 +133,7 @@ class Release {
     auto staged = overlay_.edit(at);
     if (!staged) return std::unexpected(staged.error());
     std::ranges::copy(block, staged->begin());
-    if (fs_.geometry.metadata_csum()) store(*staged, end + 4, checksum(*staged));
+    seal_orphan_block(fs_.geometry, file.inode, file.generation, at, *staged);
     return {};
   }
 
@@ -313,5 +307,15 @@ class Release {
 }  // namespace
 
 Result<OrphanFacts> release_orphans(const FileSystem& fs, Overlay& overlay) { return Release(fs, overlay).run(); }
+
+std::vector<OrphanDefect> check_orphan_file(const FileSystem& fs) {
+  std::vector<OrphanDefect> defects;
+  if (!fs.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) return defects;
+  const auto file = open_orphan_file(fs, defects);
+  std::vector<std::byte> block(fs.geometry.block_size);
+  for (size_t i = 0; file && i < file->blocks.size(); ++i)
+    if (fs.blocks->read(file->blocks[i], block)) check_orphan_block(fs, *file, file->blocks[i], block, defects);
+  return defects;
+}
 
 }  // namespace extscrub

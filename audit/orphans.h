@@ -40,4 +40,7 @@ struct OrphanFacts {
 // out of date afterwards. Errors: the overlay cannot be staged.
 [[nodiscard]] Result<OrphanFacts> release_orphans(const FileSystem& fs, Overlay& overlay);
 
+// What is wrong with the orphan file itself, whatever it lists.
+[[nodiscard]] std::vector<OrphanDefect> check_orphan_file(const FileSystem& fs);
+
 }  // namespace extscrub

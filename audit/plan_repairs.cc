@@ -18,9 +18,15 @@ using Repair = Result<size_t>(RepairRound&);
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
       {repair_primary},
-      {repair_superblock_fields, repair_descriptors, repair_journal},
-      {repair_inodes},
-      {repair_groups, repair_superblock},
+      {repair_superblock_fields, repair_descriptors, repair_journal, repair_orphans, repair_resize_inode, repair_mmp,
+       repair_quota_inodes},
+      {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
+      {repair_shared_blocks},
+      {repair_directories},
+      {repair_tree},
+      {repair_links},
+      {repair_quota_files},
+      {repair_groups, repair_superblock, repair_backups},
   };
   return all;
 }
@@ -41,10 +47,17 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
 
 auto place(const Finding& f) { return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field); }
 
+// Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
+// elsewhere.
+bool same_damage(const Finding& a, const Finding& b) {
+  if (a.problem == Problem::block_multiply_claimed) return a.problem == b.problem && a.group == b.group && a.inode == b.inode;
+  return place(a) == place(b);
+}
+
 // An error in `after` that was not in `before`: a repair made something worse.
 bool made_worse(const Audit& before, const Audit& after) {
   return std::ranges::any_of(after.findings, [&](const Finding& f) {
-    return is_error(f) && std::ranges::none_of(before.findings, [&](const Finding& b) { return place(b) == place(f); });
+    return is_error(f) && std::ranges::none_of(before.findings, [&](const Finding& b) { return same_damage(b, f); });
   });
 }
 
@@ -88,7 +101,7 @@ class Rounds {
  public:
   Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
       : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
-        now_(static_cast<uint32_t>(std::time(nullptr))) {}
+        now_(plan.time) {}
 
   // `marked`: the state of the superblock has to change even when nothing else does.
   Result<void> go(bool marked) {
@@ -161,12 +174,13 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   if (!run) return std::unexpected(run.error());
   plan.before = plan.after = run->audit;
   plan.proven_clean = plan.before.verdict == Verdict::clean;
+  plan.time = options.now.value_or(static_cast<uint32_t>(std::time(nullptr)));
   plan.journal_superblock = find_journal_superblock(run->fs);
 
   const uint32_t block_size = run->fs.geometry.block_size;
   const bool may_touch = policy != RepairPolicy::none && !must_not_touch(plan.before, policy);
   const bool recovered = may_touch && run->plain && !run->plain->empty();
-  plan.overlay.emplace(image, block_size);
+  plan.overlay.emplace(image, block_size, options.overlay_memory);
   if (recovered) plan.overlay = std::move(*run->plain);  // the repairs build on what the recovery staged
   run->fs.blocks = &*plan.overlay;
   if (may_touch) {

@@ -48,14 +48,49 @@ struct RepairRound {
 // The journal's inode, its superblock, its log.
 [[nodiscard]] Result<size_t> repair_journal(RepairRound& round);
 
-// Inodes whose only findings have safe repairs: fields, i_blocks, checksums of the inode and its extent blocks.
+// Fields of inodes, their checksums, those of their extent blocks; a root that is no directory.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
+
+// Damaged block maps: what can be believed of them is written anew.
+[[nodiscard]] Result<size_t> repair_maps(RepairRound& round);
+
+// Blocks that are claimed more than once: all owners but one get copies.
+[[nodiscard]] Result<size_t> repair_shared_blocks(RepairRound& round);
+// The names in directories, their blocks and indexes; each directory by itself.
+[[nodiscard]] Result<size_t> repair_directories(RepairRound& round);
+
+// The tree of directories: one entry each, `..`, and those that no way leads to.
+[[nodiscard]] Result<size_t> repair_tree(RepairRound& round);
+
+// Inodes without a name; when all have one, link counts.
+[[nodiscard]] Result<size_t> repair_links(RepairRound& round);
+// The orphan list and the orphan file, where the release before the audit could not follow them.
+[[nodiscard]] Result<size_t> repair_orphans(RepairRound& round);
+
+// The resize inode, and blocks reserved for descriptors without one.
+[[nodiscard]] Result<size_t> repair_resize_inode(RepairRound& round);
+
+// The block of multiple-mount protection.
+[[nodiscard]] Result<size_t> repair_mmp(RepairRound& round);
+
+// The inodes that are to be quota files; and the files, when all usage is known.
+[[nodiscard]] Result<size_t> repair_quota_inodes(RepairRound& round);
+[[nodiscard]] Result<size_t> repair_quota_files(RepairRound& round);
+
+// Extended attributes, in inodes, in blocks, and with values in inodes of their own.
+[[nodiscard]] Result<size_t> repair_attributes(RepairRound& round);
+
+// Inline data without its attribute, encryption without a policy.
+[[nodiscard]] Result<size_t> repair_inline_data(RepairRound& round);
 
 // Bitmaps, the descriptors' counts, flags and checksums, for each group with a finding.
 [[nodiscard]] Result<size_t> repair_groups(RepairRound& round);
 
 // The superblock's totals and checksum.
 [[nodiscard]] Result<size_t> repair_superblock(RepairRound& round);
+
+// Copies of the superblock and the descriptors, from the primary.
+[[nodiscard]] Result<size_t> repair_backups(RepairRound& round);
 
 // Sets the primary superblock's state in the overlay: valid and without an error mark, or not valid; sealed.
 [[nodiscard]] Result<void> stage_state(Overlay& overlay, bool clean, uint32_t now);

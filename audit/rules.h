@@ -57,6 +57,14 @@ void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const Q
 void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings);
 // Features that the inodes need.
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings);
+// Which entry a finding is about: with its inode and logical block, enough for a repair to find it again.
+// It travels in Finding::repair_value.
+struct EntryPlace {
+  InodeNo target;       // as the entry says; 0 when the finding is about no entry
+  uint32_t offset = 0;  // in the block
+};
+[[nodiscard]] uint64_t pack(EntryPlace place);
+[[nodiscard]] EntryPlace unpack_entry_place(uint64_t packed);
 // A defect of a directory's block or entry, or of its index, as a finding.
 void check_entry(const FileSystem& fs, const EntryDefect& defect, Findings& findings);
 void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& defect, Findings& findings);
@@ -70,6 +78,11 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
 // The superblock's totals, in clusters and inodes.
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings);
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings);
+
+// The flags of the inode whose feature is off.
+[[nodiscard]] uint32_t flags_without_feature(const Geometry& geometry, const Inode& inode);
+// i_block begins with the header of an extent tree that could be meant as one.
+[[nodiscard]] bool looks_like_extents(const Inode& inode);
 
 // An inode field that must be zero where nothing uses it, for the rule and its repair.
 struct ZeroField {

@@ -27,6 +27,7 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (!audit) return report_failure(report, *image, audit.error());
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);
+  if (settings.replay) report.recovery = std::move(audit->recovery);
   report.statistics = audit->statistics;
   report.timings.audit = audit->statistics.seconds;
   report.verdict = audit->verdict;

@@ -43,7 +43,7 @@ std::string_view remedy_of(RepairClass repair) {
     case RepairClass::safe:
       return "safe (made by `extscrub scrub`; no user data goes away)";
     case RepairClass::lossy:
-      return "lossy (made by `extscrub scrub --repair=all`; something is cleared, cut or cloned)";
+      return "lossy (made by `scrub --repair=all`; something is cleared, cut or cloned)";
   }
   return "";
 }

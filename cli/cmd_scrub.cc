@@ -1,16 +1,19 @@
 // extscrub scrub: the repairs are staged and proven in memory, then committed under the image's lock.
 //   open → no sidecar of a failed write → lock → stage and prove → (dry run ends here) → commit → verdict
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
 #include <tuple>
 
+#include "audit/block_names.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "cli/plan_file.h"
 #include "cli/session.h"
-#include "scan/crc.h"
 
 namespace extscrub {
 
@@ -48,16 +51,22 @@ bool needs_replay_from_device(const Audit& audit) {
   return audit.recovery.journal.external && audit.recovery.journal.flagged;
 }
 
+// Not a CRC: that of a block which carries its own says nothing.
+std::string hash_of(Bytes block) {
+  const XXH128_hash_t hash = XXH3_128bits(block.data(), block.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
 RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock>& staged, const Options& options) {
-  RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, {}, plan.losses};
-  for (const StagedBlock& block : staged)
-    repairs.blocks.push_back({block.block, crc32c(~0u, block.before), crc32c(~0u, block.after)});
+  RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, plan.time, {}, plan.losses};
+  for (const StagedBlock& block : staged) repairs.blocks.push_back({block.block, {}, hash_of(block.before), hash_of(block.after)});
   return repairs;
 }
 
 void take_audit(ImageReport& report, const RepairPlan& plan) {
   report.info = plan.before.info;
   report.findings = plan.before.findings;
+  report.recovery = plan.before.recovery;
   report.statistics = plan.before.statistics;
   report.verdict = plan.before.verdict;
   report.exit_status = exit_status(plan.before.verdict, false);
@@ -137,14 +146,33 @@ void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<Stag
     take_unfinished(report, *report.writeback);
 }
 
-void scrub_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
-  const auto image = open_image(report, options);
-  if (!image || refused_by_sidecar(report, options)) return;
+// Says whose each block is. Only a dry run is worth the look through all inodes that this takes.
+void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const std::vector<StagedBlock>& staged,
+               const AuditOptions& options) {
+  const auto names = name_blocks(*plan.overlay, staged, options);
+  if (!names) return;
+  for (size_t i = 0; i < changes.size(); ++i) changes[i].what = (*names)[i];
+}
+
+void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
+  const auto image = open_image(report, given);
+  if (!image || refused_by_sidecar(report, given)) return;
   const auto lock = environment.engine.lock(report.path);
   if (!lock) return refuse(report, lock.error().message);
 
+  Options options = given;
+  AuditOptions settings = audit_options(options, progress);
+  settings.overlay_memory = options.overlay_memory;
+  std::optional<ScrubPlan> asked;
+  if (!options.plan.empty()) {
+    auto read = read_plan(options.plan, report.path);
+    if (!read) return refuse(report, read.error().message);
+    asked = std::move(*read);
+    options.repair = asked->policy;
+    settings.now = asked->time;
+  }
   const auto began = std::chrono::steady_clock::now();
-  const auto plan = environment.engine.plan_repairs(*image, options.repair, audit_options(options, progress));
+  const auto plan = environment.engine.plan_repairs(*image, options.repair, settings);
   report.timings.audit = std::chrono::steady_clock::now() - began;
   if (!plan) return report_failure(report, *image, plan.error());
   take_audit(report, *plan);
@@ -158,8 +186,13 @@ void scrub_image(ImageReport& report, const Options& options, const Environment&
   std::vector<StagedBlock> staged;
   if (plan->overlay) staged = plan->overlay->staged();
   report.repairs = repair_report(*plan, staged, options);
+  if (asked)
+    if (const std::string why = difference(*asked, report.repairs->blocks); !why.empty()) {
+      settle(report.findings, RepairState::left);
+      return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
+    }
   if (staged.empty()) return settle(report.findings, RepairState::left);
-  if (options.dry_run) return;
+  if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
   if (environment.stopped()) {
     CommitReport cancelled;
     cancelled.outcome = CommitOutcome::cancelled;

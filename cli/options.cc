@@ -133,6 +133,12 @@ void add_scrub_options(CLI::App& app, Options& o) {
                            {{"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}},
                            "Which repairs to make");
   app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
+  app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")->type_name("FILE");
+  app.add_option_function<std::string>(
+         "--overlay-memory", [&o](const std::string& text) { o.overlay_memory = size_in_bytes(text).value_or(0); },
+         "Memory for staged blocks, before a temporary file takes them (suffixes K, M, G, T) [256M]")
+      ->type_name("BYTES")
+      ->check(must_be("a size such as 64M or 1G", [](const std::string& text) { return size_in_bytes(text).has_value(); }));
   app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed");
   const auto undo_file =
       app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");

@@ -38,6 +38,8 @@ struct Options {
   std::string journal;  // of audit: the image of an external journal
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
+  std::string plan;  // of scrub: the report of a dry run that is to be carried out
+  uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes
   bool force = false;     // of scrub and undo
   std::string undo_file;  // of scrub: where to make it; empty: the default place. Of undo: the one to carry out
   bool no_undo = false;   // of scrub

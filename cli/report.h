@@ -14,10 +14,11 @@ namespace extscrub {
 
 using Seconds = std::chrono::duration<double>;
 
-// One block a repair changes; crc32c of the whole block.
+// One block a repair changes.
 struct BlockChange {
   BlockNo block;
-  uint32_t before_crc = 0, after_crc = 0;
+  std::string what;           // whose it is; empty where nobody asked
+  std::string before, after;  // XXH3 of the whole block, 128 bits, in hexadecimal
 };
 
 struct RepairReport {
@@ -25,6 +26,7 @@ struct RepairReport {
   bool dry_run = false;
   bool proven_clean = false;  // what the last audit under the overlay said
   int rounds = 0;
+  uint32_t time = 0;          // seconds; what goes into fields that hold a time
   std::vector<BlockChange> blocks;
   std::vector<Loss> losses = {};  // what the repair lets go of
 };
@@ -44,6 +46,7 @@ struct ImageReport {
   std::string error;                  // why there is no verdict, or not a better one; empty when all went well
   std::vector<std::string> warnings;  // what else to know, a sentence each
   std::vector<Finding> findings;      // sorted
+  std::optional<Recovery> recovery;   // what the audit did first, in memory; nothing when it looked at the image as it is stored
   std::optional<AuditStatistics> statistics;
   std::optional<RepairReport> repairs;
   std::optional<CommitReport> writeback;

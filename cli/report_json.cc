@@ -111,8 +111,9 @@ Json geometry_of(const ImageInfo& i) {
 
 Json json_of(const BlockChange& change) {
   return {{"block", change.block.value},
-          {"crc32c_before", fmt::format("{:08x}", change.before_crc)},
-          {"crc32c_after", fmt::format("{:08x}", change.after_crc)}};
+          {"what", change.what},
+          {"before", change.before},
+          {"after", change.after}};
 }
 
 Json json_of(const Loss& loss) {
@@ -137,6 +138,7 @@ Json json_of(const RepairReport& r) {
   return {{"policy", word_of(r.policy)},
           {"dry_run", r.dry_run},
           {"rounds", r.rounds},
+          {"time", r.time},
           {"proven_clean", r.proven_clean},
           {"losses", std::move(losses)},
           {"blocks", std::move(blocks)}};
@@ -184,6 +186,17 @@ Json json_of_writeback(const ImageReport& image, bool verbose) {
   return json;
 }
 
+Json json_of(const Recovery& r) {
+  return {{"needs_recovery", r.journal.flagged},
+          {"replayed", r.replayed},
+          {"transactions", r.journal.transactions},
+          {"blocks", r.journal.replayed_blocks},
+          {"revoked_blocks", r.journal.revoked_blocks},
+          {"fast_commits", r.journal.fast_commit_tags},
+          {"orphans_listed", r.orphans.listed},
+          {"orphans_released", r.orphans.deleted + r.orphans.truncated}};
+}
+
 Json json_of(const AuditStatistics& s) {
   return {{"inodes_in_use", s.inodes_in_use},
           {"directories", s.directories},
@@ -202,6 +215,7 @@ Json json_of(const ImageReport& image, bool verbose) {
   json["error"] = text_or_null(image.error);
   json["warnings"] = Json::array();
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
+  json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);
   json["findings"] = Json::array();
   for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);

@@ -222,7 +222,8 @@ void write_repairs(Writer& w, const ImageReport& image) {
   for (const Loss& loss : image.repairs->losses) write_loss(w, loss);
   if (image.repairs->dry_run)
     for (const BlockChange& change : image.repairs->blocks)
-      w.print("  would write block {}: crc32c {:08x} -> {:08x}\n", change.block, change.before_crc, change.after_crc);
+      w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")",
+              change.before, change.after);
   if (image.writeback && image.writeback->outcome == CommitOutcome::committed)
     w.print("  {} written, flushed and read back\n", counted(image.writeback->blocks_written, "block"));
   if (image.writeback && image.writeback->undo == UndoLogState::kept)

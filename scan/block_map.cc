@@ -28,6 +28,7 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
   map_.depth = 0;
   map_.whole = true;
   map_.defects.clear();
+  checksum_defects_ = other_defects_ = 0;
   if (!visited_.empty()) visited_.clear();
   last_logical_cluster_ = last_physical_cluster_ = UINT64_MAX;
   if (inode.uses_extents())
@@ -53,27 +54,21 @@ void MapWalker::take_run(const Run& run) {
 }
 
 const std::byte* MapWalker::enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level) {
-  if (!fs_.geometry.contains(block)) {
-    defect(MapDefectKind::out_of_range, parent, logical, block);
+  const auto refuse = [&](MapDefectKind kind) {
+    defect(kind, parent, logical, block);
+    if (!inode_->uses_extents()) map_.defects.back().count = uint64_t{1} << level * (fs_.geometry.block_bits - 2);
     return nullptr;
-  }
+  };
+  if (!fs_.geometry.contains(block)) return refuse(MapDefectKind::out_of_range);
   if (const MetadataExtent* m = fs_.metadata.find(block)) {
     // The resize inode's indirect blocks are the blocks reserved for group descriptors: that is what it is for.
-    if (inode_->number().value != EXT2_RESIZE_INO || m->kind != MetadataKind::descriptors) {
-      defect(MapDefectKind::metadata_node, parent, logical, block);
-      return nullptr;
-    }
+    if (inode_->number().value != EXT2_RESIZE_INO || m->kind != MetadataKind::descriptors)
+      return refuse(MapDefectKind::metadata_node);
   }
-  if (!visited_.insert(block.value).second) {
-    defect(MapDefectKind::loop, parent, logical, block);
-    return nullptr;
-  }
+  if (!visited_.insert(block.value).second) return refuse(MapDefectKind::loop);
   auto& buffer = buffers_[level];
   if (!buffer) buffer = std::make_unique_for_overwrite<std::byte[]>(fs_.geometry.block_size);
-  if (!fs_.blocks->read(block, MutableBytes(buffer.get(), fs_.geometry.block_size))) {
-    defect(MapDefectKind::unreadable, parent, logical, block);
-    return nullptr;
-  }
+  if (!fs_.blocks->read(block, MutableBytes(buffer.get(), fs_.geometry.block_size))) return refuse(MapDefectKind::unreadable);
   bytes_read_ += fs_.geometry.block_size;
   ++map_.clusters;
   sink_->node(block);
@@ -81,19 +76,22 @@ const std::byte* MapWalker::enter_node(BlockNo block, BlockNo parent, uint64_t l
 }
 
 void MapWalker::defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected, uint64_t found) {
-  map_.defects.push_back({kind, node, logical, block, expected, found});
   if (hides_blocks(kind)) map_.whole = false;
+  // Apart, because an inode whose only defects are checksums can be sealed.
+  size_t& kept = kind == MapDefectKind::checksum ? checksum_defects_ : other_defects_;
+  if (kept == kMostMapDefects) return;
+  ++kept;
+  map_.defects.push_back({kind, node, logical, block, expected, found, 1});
 }
 
-uint64_t MapWalker::logical_limit() const {
-  const Geometry& g = fs_.geometry;
-  switch (inode_->type()) {
+uint64_t logical_limit(const Geometry& g, const Inode& inode) {
+  switch (inode.type()) {
     case FileType::directory:
       // 2 GiB without large_dir.
       if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR)) return (uint64_t{1} << (31 - g.block_bits)) + 1;
       break;
     case FileType::symlink:
-      if (!inode_->uses_extents()) return 1;
+      if (!inode.uses_extents()) return 1;
       break;
     default: break;
   }

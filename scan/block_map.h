@@ -36,7 +36,12 @@ struct MapDefect {
   uint64_t logical = 0;  // where in the file
   BlockNo block;         // the block named
   uint64_t expected = 0, found = 0;  // numbers, where they say something (checksums, counts)
+  uint64_t count = 1;                // logical blocks that are not mapped because of it; of extent nodes not known
 };
+
+// Defects of one map that are kept: so many of checksums, and so many of all else. Inodes without number may share the
+// blocks of one tree, so that what they all find there has no bound in the size of the image.
+inline constexpr size_t kMostMapDefects = 100;
 
 struct BlockMap {
   uint64_t clusters = 0;       // allocated to the inode, tree nodes included (a node takes a cluster)
@@ -45,8 +50,11 @@ struct BlockMap {
   uint64_t data_blocks = 0;
   uint16_t depth = 0;          // levels of tree nodes outside the inode
   bool whole = true;           // no defect hides blocks: all that the inode uses was seen
-  std::vector<MapDefect> defects;
+  std::vector<MapDefect> defects;  // the first ones, see kMostMapDefects
 };
+
+// The first logical block that this kind of inode cannot have.
+[[nodiscard]] uint64_t logical_limit(const Geometry& geometry, const Inode& inode);
 
 // Takes what a walk finds. Runs come in logical order within a sound map.
 class RunSink {
@@ -97,7 +105,6 @@ class MapWalker {
   const std::byte* enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level);
   void take_run(const Run& run);
   void defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected = 0, uint64_t found = 0);
-  [[nodiscard]] uint64_t logical_limit() const;
 
   const FileSystem& fs_;
   const Inode* inode_ = nullptr;
@@ -108,6 +115,7 @@ class MapWalker {
   std::unordered_set<uint64_t> visited_;
   std::unique_ptr<std::byte[]> buffers_[6];
   uint64_t bytes_read_ = 0;
+  size_t checksum_defects_ = 0, other_defects_ = 0;  // kept in map_
 };
 
 }  // namespace extscrub

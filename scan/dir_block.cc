@@ -10,6 +10,11 @@ uint32_t decode_rec_len(uint16_t stored, uint32_t block_size) {
   return (stored & 0xFFFCu) | (stored & 3u) << 16;
 }
 
+uint16_t encode_rec_len(uint32_t rec_len, uint32_t block_size) {
+  if (rec_len < 65536) return static_cast<uint16_t>(rec_len);
+  return static_cast<uint16_t>(rec_len == block_size ? 65535 : (rec_len & 0xFFFCu) | (rec_len >> 16 & 3));
+}
+
 std::optional<DirEntry> EntryWalk::next() {
   if (at_ >= area_.size() || broken_) return std::nullopt;
   const auto left = static_cast<uint32_t>(area_.size() - at_);
@@ -40,5 +45,13 @@ std::optional<uint32_t> leaf_tail(Bytes block) {
 }
 
 uint32_t leaf_checksum(uint32_t seed, Bytes block) { return crc32c(seed, block.first(block.size() - kDirTail)); }
+
+void seal_leaf(uint32_t seed, MutableBytes block) {
+  ext2_dir_entry_tail tail{};
+  tail.det_rec_len = kDirTail;
+  tail.det_reserved_name_len = EXT2_DIR_NAME_LEN_CSUM;
+  tail.det_checksum = leaf_checksum(seed, block);
+  store(block, block.size() - kDirTail, tail);
+}
 
 }  // namespace extscrub

@@ -15,6 +15,11 @@ inline constexpr size_t kEntryHeader = 8;  // bytes before the name
 inline constexpr uint32_t kShortestEntry = 12;
 inline constexpr size_t kDirTail = sizeof(ext2_dir_entry_tail);
 
+// Bytes that an entry with a name of that length needs at least.
+[[nodiscard]] constexpr uint32_t entry_size(size_t name_length) {
+  return static_cast<uint32_t>(kEntryHeader + name_length + 3) / 4 * 4;
+}
+
 struct DirEntry {
   uint32_t offset = 0;   // in the block
   uint32_t rec_len = 0;  // bytes
@@ -25,6 +30,8 @@ struct DirEntry {
 
 // rec_len as bytes. In blocks of 64 KiB its two lowest bits are the highest ones, and 65535 and 0 mean the whole block.
 [[nodiscard]] uint32_t decode_rec_len(uint16_t stored, uint32_t block_size);
+
+[[nodiscard]] uint16_t encode_rec_len(uint32_t rec_len, uint32_t block_size);
 
 // Walks the entries of `area` (a block, or a part of one).
 class EntryWalk {
@@ -46,5 +53,7 @@ class EntryWalk {
 // The checksum in a leaf's tail, if the block ends with one.
 [[nodiscard]] std::optional<uint32_t> leaf_tail(Bytes block);
 [[nodiscard]] uint32_t leaf_checksum(uint32_t inode_seed, Bytes block);
+// Stores the tail with the checksum of what lies before it.
+void seal_leaf(uint32_t inode_seed, MutableBytes block);
 
 }  // namespace extscrub

@@ -134,10 +134,14 @@ bool DirHasher::same_folded(std::span<const char> a, std::span<const char> b) co
   return ext2fs_casefold_cmp(encoding_, bytes(a), a.size(), bytes(b), b.size()) == 0;
 }
 
-bool DirHasher::well_formed(std::span<const char> name) const {
+bool DirHasher::well_formed(std::span<const char> name) const { return !malformed_at(name); }
+
+std::optional<size_t> DirHasher::malformed_at(std::span<const char> name) const {
   char* position = nullptr;
   // The function does not write to the name, but its parameter is not const.
-  return !encoding_ || ext2fs_check_encoded_name(encoding_, const_cast<char*>(name.data()), name.size(), &position) == 0;
+  if (!encoding_ || ext2fs_check_encoded_name(encoding_, const_cast<char*>(name.data()), name.size(), &position) == 0) return {};
+  const bool inside = position >= name.data() && position < name.data() + name.size();
+  return inside ? static_cast<size_t>(position - name.data()) : 0;
 }
 
 }  // namespace extscrub

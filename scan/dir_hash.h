@@ -28,6 +28,8 @@ class DirHasher {
   [[nodiscard]] bool same_folded(std::span<const char> a, std::span<const char> b) const;
   // Whether the name is well-formed in the file system's encoding.
   [[nodiscard]] bool well_formed(std::span<const char> name) const;
+  // Where its first malformed character begins.
+  [[nodiscard]] std::optional<size_t> malformed_at(std::span<const char> name) const;
 
  private:
   std::array<uint32_t, 4> seed_;  // as the computation begins

@@ -27,6 +27,21 @@ uint32_t policy_number(const FileSystem& fs, const Inode& inode) {
   return crc32c(~0u, Bytes(context).first(size - kNonce)) | 1;
 }
 
+// More blocks of directories than that no sound image can have.
+uint64_t most_blocks(const Geometry& g) { return 2 * g.blocks + 1024; }
+
+// By physical block; `directory` has to be the inode still.
+bool comes_before(const DirectoryRun& a, const DirectoryRun& b) {
+  return std::tuple(a.physical, a.directory, a.logical, a.count) < std::tuple(b.physical, b.directory, b.logical, b.count);
+}
+
+// How many of the sorted runs have at most that many blocks together, which are added to `blocks`.
+size_t runs_within(const std::vector<DirectoryRun>& runs, uint64_t most, uint64_t& blocks) {
+  size_t keep = 0;
+  for (; keep < runs.size() && blocks + runs[keep].count <= most; ++keep) blocks += runs[keep].count;
+  return keep;
+}
+
 }  // namespace
 
 bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable& links) {
@@ -51,6 +66,7 @@ bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD) && inode.is(EXT4_CASEFOLD_FL)) d.flags |= Directory::casefold;
   if (!in_inode && g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX) && inode.is(EXT2_INDEX_FL)) d.flags |= Directory::indexed;
   next_logical_ = 0;
+  holes_ = 0;
   if (in_inode) {
     runs.push_back({place_of(*fs_, inode.number()).block.value, 0, 0, d.inode.value});
   }
@@ -59,13 +75,25 @@ bool DirectoryCollector::add_inode(const Inode& inode, GroupNo group, LinkTable&
 
 void DirectoryCollector::add_run(InodeNo directory, const Run& run) {
   if (run.logical > UINT32_MAX - run.count) return;  // a defect of the map
-  if (run.logical > next_logical_)
+  if (run.logical > next_logical_ && holes_++ < kMostHoles)
     holes.push_back({directory, static_cast<uint32_t>(next_logical_), static_cast<uint32_t>(run.logical - next_logical_)});
   next_logical_ = std::max<uint64_t>(next_logical_, run.logical + run.count);
   for (uint32_t at = 0; at < run.count; at += kLongestRun) {
     const uint32_t count = std::min(kLongestRun, run.count - at);
     runs.push_back({run.physical.value + at, count, static_cast<uint32_t>(run.logical + at), directory.value});
   }
+  if (runs.size() > 2 * most_blocks(fs_->geometry)) drop_excess();
+}
+
+// Directories without number may have one map, so their runs have no bound in the size of the image. What no table will
+// take goes early. The table takes the first runs of all, and these are among the first of each collector: so it does not
+// matter which inodes came to which.
+void DirectoryCollector::drop_excess() {
+  std::ranges::sort(runs, comes_before);  // not in parallel: a thread that waits would take other inodes on
+  uint64_t blocks = 0;
+  const size_t keep = runs_within(runs, most_blocks(fs_->geometry), blocks);
+  for (size_t i = keep; i < runs.size(); ++i) cut.insert(InodeNo(runs[i].directory));
+  runs.resize(keep);
 }
 
 void DirectoryCollector::end_directory(const BlockMap* map) {
@@ -91,27 +119,23 @@ void DirectoryTable::take(DirectoryCollector& c) {
   append(holes, c.holes);
   append(encrypted, c.encrypted);
   append(exempt, c.exempt);
+  cut.merge(c.cut);
 }
 
 void DirectoryTable::finish(const Geometry& g) {
   tbb::parallel_sort(directories.begin(), directories.end(),
                      [](const Directory& a, const Directory& b) { return a.inode < b.inode; });
-  tbb::parallel_sort(runs.begin(), runs.end(), [](const DirectoryRun& a, const DirectoryRun& b) {
-    return std::tuple(a.physical, a.directory, a.logical, a.count) < std::tuple(b.physical, b.directory, b.logical, b.count);
-  });
+  tbb::parallel_sort(runs.begin(), runs.end(), comes_before);
   std::ranges::sort(holes, {}, [](const DirectoryHole& h) { return std::pair(h.directory, h.logical); });
   std::ranges::sort(encrypted, {}, &EncryptedInode::inode);
   std::ranges::sort(exempt);
 
-  const uint64_t most = 2 * g.blocks + 1024;
-  size_t keep = 0;
-  for (; keep < runs.size() && blocks + runs[keep].count <= most; ++keep) {
-    DirectoryRun& run = runs[keep];
-    run.directory = find(InodeNo(run.directory));
-    blocks += run.count;
-  }
-  for (size_t i = keep; i < runs.size(); ++i) directories[find(InodeNo(runs[i].directory))].flags |= Directory::incomplete;
+  const uint64_t most = most_blocks(g);
+  const size_t keep = runs_within(runs, most, blocks);
+  for (size_t i = keep; i < runs.size(); ++i) cut.insert(InodeNo(runs[i].directory));
   runs.resize(keep);
+  for (DirectoryRun& run : runs) run.directory = find(InodeNo(run.directory));
+  for (const InodeNo ino : cut) directories[find(ino)].flags |= Directory::incomplete;
 
   for (Directory& d : directories) {
     if (!d.is(Directory::indexed)) continue;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <set>
 #include <vector>
 
 #include "scan/block_map.h"
@@ -60,6 +61,9 @@ struct EncryptedInode {
   uint32_t policy = 0;
 };
 
+// Holes of one directory that are kept.
+inline constexpr uint32_t kMostHoles = 100;
+
 class DirectoryCollector {
  public:
   explicit DirectoryCollector(const FileSystem& fs) : fs_(&fs) {}
@@ -76,10 +80,14 @@ class DirectoryCollector {
   std::vector<LinkTable::Counted> counted;
   std::vector<EncryptedInode> encrypted;
   std::vector<InodeNo> exempt;  // AFS inodes, which have no names
+  std::set<InodeNo> cut;        // directories whose runs were dropped: there are more than the table takes
 
  private:
+  void drop_excess();
+
   const FileSystem* fs_;
   uint64_t next_logical_ = 0;
+  uint32_t holes_ = 0;  // of the directory at work
 };
 
 struct DirectoryTable {
@@ -88,6 +96,7 @@ struct DirectoryTable {
   std::vector<DirectoryHole> holes;    // by directory and logical block
   std::vector<EncryptedInode> encrypted;  // by inode
   std::vector<InodeNo> exempt;            // sorted
+  std::set<InodeNo> cut;                  // as in DirectoryCollector
   uint64_t blocks = 0;                    // of all runs
   uint64_t indexed_blocks = 0;            // of all indexed directories
 

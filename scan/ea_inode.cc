@@ -14,8 +14,10 @@ namespace {
 
 constexpr uint64_t kValueMax = EXT2_XATTR_SIZE_MAX;  // bytes; a larger one is not read
 
-// CRC32C of the value, as i_atime keeps it.
-Result<uint32_t> value_hash(const FileSystem& fs, const Inode& inode) {
+}  // namespace
+
+Result<uint32_t> ea_value_hash(const FileSystem& fs, const Inode& inode) {
+  if (inode.size() > kValueMax || !inode.has_block_map()) return std::unexpected(Error{"it is no attribute's value"});
   FileReader file(fs, inode);
   if (!file.sound()) return std::unexpected(Error{"its block map is damaged"});
   std::vector<std::byte> buffer(fs.geometry.block_size);
@@ -27,6 +29,8 @@ Result<uint32_t> value_hash(const FileSystem& fs, const Inode& inode) {
   }
   return hash;
 }
+
+namespace {
 
 void read_facts(const FileSystem& fs, std::span<const EaValueReference> references, EaInodeFacts& facts) {
   std::vector<std::byte> raw(fs.geometry.inode_size);
@@ -45,8 +49,7 @@ void read_facts(const FileSystem& fs, std::span<const EaValueReference> referenc
   for (const EaValueReference& r : references)
     if (r.size != facts.size && !facts.wrong_size) facts.wrong_size = r.size;
   if (facts.lustre || facts.type != FileType::regular || !inode.has_block_map() || references.empty()) return;
-  if (facts.size > kValueMax) return;
-  const auto hash = value_hash(fs, inode);
+  const auto hash = ea_value_hash(fs, inode);
   facts.value_read = hash.has_value();
   if (hash) facts.hash_expected = *hash;
   facts.hash_found = base.i_atime;

@@ -21,6 +21,9 @@ struct EaInodeFacts {
   uint32_t hash_expected = 0, hash_found = 0;  // of the value
 };
 
+// CRC32C of a value of i_size bytes, as its inode keeps it in i_atime. Errors: too large, the map is damaged, the device.
+[[nodiscard]] Result<uint32_t> ea_value_hash(const FileSystem& fs, const Inode& inode);
+
 // Those that some attribute names and those with EA_INODE_FL, by number.
 [[nodiscard]] std::vector<EaInodeFacts> read_ea_inodes(const FileSystem& fs, const InodeScan& scan);
 

@@ -69,8 +69,8 @@ void MapWalker::check_leaf_entry(const ext3_extent& e, BlockNo at, Bound& bound)
     return defect(MapDefectKind::out_of_range, at, e.ee_block, start, fs_.geometry.blocks, start.value + run.count);
   if (e.ee_block < bound.first)
     defect(end > bound.first ? MapDefectKind::overlap : MapDefectKind::order, at, e.ee_block, start, bound.first, e.ee_block);
-  else if (end > logical_limit())
-    defect(MapDefectKind::too_far, at, e.ee_block, start, logical_limit(), end);
+  else if (end > logical_limit(fs_.geometry, *inode_))
+    defect(MapDefectKind::too_far, at, e.ee_block, start, logical_limit(fs_.geometry, *inode_), end);
   else if (end > bound.end)
     defect(MapDefectKind::overlap, at, e.ee_block, start, bound.end, end);
   if (run.unwritten && (type == FileType::directory || type == FileType::symlink))

@@ -35,9 +35,12 @@ Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uin
     return std::unexpected(r.error());
   }
   auto geometry = derive_geometry(c.super, image.size());
+  c.checksum_ok = checksum_matches(c.super);
+  // Features of a superblock that is damaged are not believed.
+  if (!geometry && geometry.error().code == ENOTSUP && !c.checksum_ok)
+    return std::unexpected(Error{geometry.error().message + ", and its checksum does not match"});
   if (!geometry) return std::unexpected(geometry.error());
   c.geometry = std::move(*geometry);
-  c.checksum_ok = checksum_matches(c.super);
   return c;
 }
 

@@ -14,7 +14,19 @@ namespace extscrub {
 
 namespace {
 
-// What this program can read whole; the journal_dev feature makes the image a journal, not a file system.
+// What this program can read whole; the journal_dev feature makes the image a journal, not a file system. A feature that is
+// unknown may own blocks and fields that no rule knows of, also where the kernel may mount without knowing it.
+constexpr uint32_t kKnownCompat =
+    EXT2_FEATURE_COMPAT_DIR_PREALLOC | EXT2_FEATURE_COMPAT_IMAGIC_INODES | EXT3_FEATURE_COMPAT_HAS_JOURNAL |
+    EXT2_FEATURE_COMPAT_EXT_ATTR | EXT2_FEATURE_COMPAT_RESIZE_INODE | EXT2_FEATURE_COMPAT_DIR_INDEX |
+    EXT4_FEATURE_COMPAT_SPARSE_SUPER2 | EXT4_FEATURE_COMPAT_FAST_COMMIT | EXT4_FEATURE_COMPAT_STABLE_INODES |
+    EXT4_FEATURE_COMPAT_ORPHAN_FILE;
+constexpr uint32_t kKnownRoCompat =
+    EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE | EXT4_FEATURE_RO_COMPAT_HUGE_FILE |
+    EXT4_FEATURE_RO_COMPAT_GDT_CSUM | EXT4_FEATURE_RO_COMPAT_DIR_NLINK | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |
+    EXT4_FEATURE_RO_COMPAT_QUOTA | EXT4_FEATURE_RO_COMPAT_BIGALLOC | EXT4_FEATURE_RO_COMPAT_METADATA_CSUM |
+    EXT4_FEATURE_RO_COMPAT_READONLY | EXT4_FEATURE_RO_COMPAT_PROJECT | EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS |
+    EXT4_FEATURE_RO_COMPAT_VERITY | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
 constexpr uint32_t kKnownIncompat =
     EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER | EXT2_FEATURE_INCOMPAT_META_BG |
     EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_MMP |
@@ -150,8 +162,10 @@ Result<Geometry> derive_geometry(const ext2_super_block& s, uint64_t image_size)
   g.backup_groups = {s.s_backup_bgs[0], s.s_backup_bgs[1]};
   if (g.has_incompat(EXT3_FEATURE_INCOMPAT_JOURNAL_DEV))
     return unusable("it is an external journal, not a file system", ENOTSUP);
-  if (const uint32_t unknown = g.incompat & ~kKnownIncompat)
-    return unusable(fmt::format("unknown incompatible feature {}", fmt::join(feature_names(0, unknown, 0), ", ")), ENOTSUP);
+  const uint32_t compat = g.compat & ~kKnownCompat, incompat = g.incompat & ~kKnownIncompat;
+  const uint32_t ro_compat = g.ro_compat & ~kKnownRoCompat;
+  if (compat | incompat | ro_compat)
+    return unusable(fmt::format("unknown feature {}", fmt::join(feature_names(compat, incompat, ro_compat), ", ")), ENOTSUP);
 
   if (auto r = derive_sizes(s, g); !r) return std::unexpected(r.error());
   if (auto r = derive_counts(s, g); !r) return std::unexpected(r.error());

@@ -79,7 +79,7 @@ struct Geometry {
 
 // Checks whether the superblock can be gone by at all, and derives the geometry. `image_size` in bytes.
 // Errors: what makes it unusable, in words ("s_inode_size is 77"); code ERANGE when the image is too short for it, code
-// ENOTSUP for an unknown incompatible feature, 0 else.
+// ENOTSUP for an unknown feature, 0 else.
 [[nodiscard]] Result<Geometry> derive_geometry(const ext2_super_block& super, uint64_t image_size);
 
 // The features' names as in ext4(5), by feature set and bit; unknown ones as FEATURE_C7 and the like.

@@ -10,16 +10,10 @@ namespace extscrub {
 
 namespace {
 
-constexpr size_t kRootInfo = 24;      // behind `.` and `..`
-constexpr size_t kNodeEntries = 8;    // behind the unused entry
 constexpr uint32_t kBlockMask = 0x0FFFFFFF;
 constexpr uint32_t kLastHash = 0xFFFFFFFE;
 
 size_t tail_size(const Geometry& g) { return g.metadata_csum() ? sizeof(ext2_dx_tail) : 0; }
-
-size_t most_entries(const Geometry& g, size_t entries_at) {
-  return (g.block_size - entries_at - tail_size(g)) / sizeof(ext2_dx_entry);
-}
 
 // CRC32C of the entries in use and what lies before them, then the tail with its checksum taken as zero.
 uint32_t node_checksum(uint32_t seed, Bytes block, size_t entries_at, const ext2_dx_countlimit& c) {
@@ -42,28 +36,38 @@ void check_root_info(const Geometry& g, const ext2_dx_root_info& info, bool siph
 
 }  // namespace
 
+size_t htree_limit(const Geometry& g, size_t entries_at) {
+  return (g.block_size - entries_at - tail_size(g)) / sizeof(ext2_dx_entry);
+}
+
+void seal_htree_node(uint32_t seed, MutableBytes block, size_t entries_at) {
+  const auto c = load<ext2_dx_countlimit>(block, entries_at);
+  const uint32_t crc = node_checksum(seed, block, entries_at, c);
+  store(block, entries_at + c.limit * sizeof(ext2_dx_entry) + offsetof(ext2_dx_tail, dt_checksum), crc);
+}
+
 bool looks_like_node(const Geometry& g, Bytes block) {
   const bool empty_entry = load<uint32_t>(block) == 0 && load<uint8_t>(block, 6) == 0 &&
                            decode_rec_len(load<uint16_t>(block, 4), g.block_size) == g.block_size;
-  return empty_entry && load<ext2_dx_countlimit>(block, kNodeEntries).limit == most_entries(g, kNodeEntries);
+  return empty_entry && load<ext2_dx_countlimit>(block, kHtreeNodeEntries).limit == htree_limit(g, kHtreeNodeEntries);
 }
 
 HtreeNode parse_htree_node(const Geometry& g, Bytes block, uint32_t logical, uint32_t blocks, uint32_t seed, bool siphash) {
   HtreeNode node;
-  size_t entries_at = kNodeEntries;
+  size_t entries_at = kHtreeNodeEntries;
   if (logical == 0) {
-    const auto info = load<ext2_dx_root_info>(block, kRootInfo);
+    const auto info = load<ext2_dx_root_info>(block, kHtreeRootInfo);
     check_root_info(g, info, siphash, node);
     if (!node.defects.empty()) return node;  // where the entries are is not known
     node.version = info.hash_version;
     node.levels = info.indirect_levels;
-    entries_at = kRootInfo + info.info_length;
+    entries_at = kHtreeRootInfo + info.info_length;
   }
   const auto wrong = [&](HtreeDefectKind kind, uint64_t expected, uint64_t found) {
     node.defects.push_back({kind, logical, expected, found});
   };
   const auto c = load<ext2_dx_countlimit>(block, entries_at);
-  const size_t most = most_entries(g, entries_at);
+  const size_t most = htree_limit(g, entries_at);
   if (c.limit != most) wrong(HtreeDefectKind::limit, most, c.limit);
   if (c.count == 0 || c.count > most) wrong(HtreeDefectKind::count, most, c.count);
   if (!node.defects.empty()) return node;

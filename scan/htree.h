@@ -46,6 +46,14 @@ struct HtreeNode {
   std::vector<HtreeDefect> defects;
 };
 
+inline constexpr size_t kHtreeRootInfo = 24;    // offset of dx_root_info, behind `.` and `..`
+inline constexpr size_t kHtreeNodeEntries = 8;  // where a node's entries begin, behind the entry that is not in use
+
+// The limit of a node whose entries begin at that offset.
+[[nodiscard]] size_t htree_limit(const Geometry& geometry, size_t entries_at);
+// Stores dt_checksum into the root or a node, whose limit must be htree_limit(). For metadata_csum.
+void seal_htree_node(uint32_t inode_seed, MutableBytes block, size_t entries_at);
+
 // Whether a block other than the first looks like a node: one unused entry over all of it, and the limit of a node.
 [[nodiscard]] bool looks_like_node(const Geometry& geometry, Bytes block);
 

@@ -1,10 +1,36 @@
 #include "scan/orphans.h"
 
+#include <algorithm>
 #include <set>
 
+#include "scan/block_map.h"
+#include "scan/checksum.h"
+#include "scan/crc.h"
 #include "scan/inode_table.h"
 
 namespace extscrub {
+
+namespace {
+
+constexpr uint32_t kOrphanBlockMagic = 0x0B10CA04;
+
+// The data blocks of a small file, in order.
+class DataBlocks : public RunSink {
+ public:
+  void data(const Run& run, bool) override {
+    for (uint32_t i = 0; i < run.count && blocks.size() <= kMost; ++i) blocks.push_back(run.physical + i);
+  }
+  void node(BlockNo) override {}
+
+  static constexpr size_t kMost = 1u << 16;  // the kernel's limit is 512 KiB
+  std::vector<BlockNo> blocks;
+};
+
+uint32_t orphan_block_checksum(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, Bytes block) {
+  return crc32c(crc32c_of(inode_seed(g, file, generation), at.value), block.first(block.size() - kOrphanTail));
+}
+
+}  // namespace
 
 std::vector<InodeNo> read_orphan_list(const FileSystem& fs) {
   // The kernel drops the list of a file system that is marked with errors: what is on it is not released.
@@ -17,6 +43,33 @@ std::vector<InodeNo> read_orphan_list(const FileSystem& fs) {
     next = InodeNo(load<uint32_t>(raw, offsetof(ext2_inode, i_dtime)));
   }
   return {seen.begin(), seen.end()};
+}
+
+OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode) {
+  OrphanFileFacts facts;
+  if (inode.type() != FileType::regular || inode.base().i_links_count == 0 || !inode.has_block_map()) return facts;
+  DataBlocks data;
+  MapWalker walker(fs);
+  const BlockMap& map = walker.walk(inode, data);
+  const auto is_checksum = [](const MapDefect& d) { return d.kind == MapDefectKind::checksum; };
+  facts.whole = map.whole && std::ranges::all_of(map.defects, is_checksum) && !data.blocks.empty() &&
+                data.blocks.size() <= DataBlocks::kMost && map.last_logical + 1 == static_cast<int64_t>(data.blocks.size());
+  facts.blocks = std::move(data.blocks);
+  return facts;
+}
+
+OrphanBlockState orphan_block_state(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, Bytes block) {
+  const size_t end = block.size() - kOrphanTail;
+  if (load<uint32_t>(block, end) != kOrphanBlockMagic) return OrphanBlockState::magic;
+  if (g.metadata_csum() && load<uint32_t>(block, end + 4) != orphan_block_checksum(g, file, generation, at, block))
+    return OrphanBlockState::checksum;
+  return OrphanBlockState::sound;
+}
+
+void seal_orphan_block(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, MutableBytes block) {
+  const size_t end = block.size() - kOrphanTail;
+  store(block, end, kOrphanBlockMagic);
+  if (g.metadata_csum()) store(block, end + 4, orphan_block_checksum(g, file, generation, at, block));
 }
 
 }  // namespace extscrub

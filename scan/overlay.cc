@@ -24,28 +24,30 @@ Result<void> Overlay::read(BlockNo first, MutableBytes out) const {
   if (blocks_.empty()) return {};
   const BlockNo end = first + out.size() / block_size_;
   for (auto it = blocks_.lower_bound(first); it != blocks_.end() && it->first < end; ++it)
-    std::memcpy(out.data() + (it->first - first) * block_size_, it->second.after.get(), block_size_);
+    std::memcpy(out.data() + (it->first - first) * block_size_, it->second.after, block_size_);
   return {};
 }
 
 Result<MutableBytes> Overlay::edit(BlockNo block) {
   auto it = blocks_.find(block);
   if (it == blocks_.end()) {
-    Entry entry{std::make_unique<std::byte[]>(block_size_), std::make_unique<std::byte[]>(block_size_)};
-    const MutableBytes before(entry.before.get(), block_size_);
+    const auto first = store_.allocate(), second = first ? store_.allocate() : first;
+    if (!second) return std::unexpected(second.error());
+    const Entry entry{*first, *second};
+    const MutableBytes before(entry.before, block_size_);
     if (auto r = read_padded(*image_, block.value * block_size_, before, block_size_); !r)
       return std::unexpected(r.error());
-    std::memcpy(entry.after.get(), entry.before.get(), block_size_);
-    it = blocks_.emplace(block, std::move(entry)).first;
+    std::memcpy(entry.after, entry.before, block_size_);
+    it = blocks_.emplace(block, entry).first;
   }
-  return MutableBytes(it->second.after.get(), block_size_);
+  return MutableBytes(it->second.after, block_size_);
 }
 
 std::vector<StagedBlock> Overlay::staged() const {
   std::vector<StagedBlock> out;
   for (const auto& [block, entry] : blocks_)
-    if (std::memcmp(entry.before.get(), entry.after.get(), block_size_) != 0)
-      out.push_back({block, Bytes(entry.before.get(), block_size_), Bytes(entry.after.get(), block_size_)});
+    if (std::memcmp(entry.before, entry.after, block_size_) != 0)
+      out.push_back({block, Bytes(entry.before, block_size_), Bytes(entry.after, block_size_)});
   return out;
 }
 

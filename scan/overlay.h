@@ -3,9 +3,9 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <vector>
 
+#include "scan/block_store.h"
 #include "scan/image.h"
 #include "scan/types.h"
 
@@ -20,14 +20,16 @@ struct StagedBlock {
 
 class Overlay {
  public:
-  // `block_size` in bytes. The image must outlive the overlay.
-  Overlay(const Image& image, uint32_t block_size) : image_(&image), block_size_(block_size) {}
+  // `block_size` in bytes; `memory`: how many bytes of staged blocks may lie on the heap, before a temporary file takes
+  // the rest. The image must outlive the overlay.
+  Overlay(const Image& image, uint32_t block_size, uint64_t memory = kDefaultOverlayMemory)
+      : image_(&image), block_size_(block_size), store_(block_size, memory) {}
 
   // Fills `out`, whole blocks, from block `first` on; what lies behind the image's end inside its last block reads as
   // zeros. Errors: those of Image::read, for the whole range.
   [[nodiscard]] Result<void> read(BlockNo first, MutableBytes out) const;
 
-  // The block, to be changed in place; its before-image is kept. Errors: the block cannot be read.
+  // The block, to be changed in place; its before-image is kept. Errors: the block cannot be read, or there is no room.
   [[nodiscard]] Result<MutableBytes> edit(BlockNo block);
 
   // The blocks that differ from the image, by block number.
@@ -39,11 +41,12 @@ class Overlay {
 
  private:
   struct Entry {
-    std::unique_ptr<std::byte[]> before, after;
+    std::byte *before, *after;  // in the store
   };
 
   const Image* image_;
   uint32_t block_size_;
+  BlockStore store_;
   std::map<BlockNo, Entry> blocks_;
 };
 

@@ -7,41 +7,13 @@
 
 #include "scan/file_reader.h"
 #include "scan/inode_table.h"
+#include "scan/quota_format.h"
 
 namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kBlock = 1024;       // bytes of a block of the tree
-constexpr uint32_t kRoot = 1;           // the tree's first block; block 0 holds the header
-constexpr unsigned kDepth = 4;          // levels of the tree: 8 bits of the id each
-constexpr uint64_t kSizeMax = 1u << 31;
-constexpr size_t kDefectsMax = 100;     // no more are looked for
-constexpr uint32_t kMagics[] = {0xd9c01f11, 0xd9c01927, 0xd9c03f14};  // by type
-
-struct Header {
-  uint32_t magic, version;
-  uint32_t block_grace, inode_grace, flags, blocks, free_block, free_entry;
-};
-
-struct BlockHeader {
-  uint32_t next_free, prev_free;
-  uint16_t entries, pad1;
-  uint32_t pad2;
-};
-
-// vfsv0: 32-bit limits.
-struct EntryR0 {
-  uint32_t id, inode_hard, inode_soft, inodes, block_hard, block_soft;
-  uint64_t space, block_time, inode_time;
-};
-
-// vfsv1.
-struct EntryR1 {
-  uint32_t id, pad;
-  uint64_t inode_hard, inode_soft, inodes, block_hard, block_soft, space, block_time, inode_time;
-};
-static_assert(sizeof(EntryR0) == 48 && sizeof(EntryR1) == 72 && sizeof(Header) == 32 && sizeof(BlockHeader) == 16);
+constexpr size_t kDefectsMax = 100;  // no more are looked for
 
 class QuotaReader {
  public:
@@ -51,21 +23,21 @@ class QuotaReader {
     if (!read_header(size)) return;
     facts_.readable = true;
     visited_.assign(header_.blocks, false);
-    walk(kRoot, 0, 0);
+    walk(kQuotaRoot, 0, 0);
     std::ranges::sort(facts_.entries, {}, &QuotaEntry::id);
     const auto twice = std::ranges::adjacent_find(facts_.entries, {}, &QuotaEntry::id);
     if (twice != facts_.entries.end()) defect("dqb_id", "", fmt::format("id {} has two entries", twice->id));
   }
 
  private:
-  using Buffer = std::array<std::byte, kBlock>;
+  using Buffer = std::array<std::byte, kQuotaBlock>;
 
   void defect(std::string field, std::string expected, std::string found) {
     if (facts_.defects.size() < kDefectsMax) facts_.defects.push_back({std::move(field), std::move(expected), std::move(found)});
   }
 
   bool load_block(uint32_t block, Buffer& buffer) {
-    auto r = file_.read(uint64_t{block} * kBlock, buffer);
+    auto r = file_.read(uint64_t{block} * kQuotaBlock, buffer);
     if (!r) defect("", "", r.error().message);
     return r.has_value();
   }
@@ -73,8 +45,8 @@ class QuotaReader {
   bool read_header(uint64_t size) {
     Buffer buffer;
     if (!load_block(0, buffer)) return false;
-    header_ = load<Header>(buffer);
-    const uint32_t magic = kMagics[static_cast<size_t>(facts_.type)];
+    header_ = load<QuotaHeader>(buffer);
+    const uint32_t magic = kQuotaMagics[static_cast<size_t>(facts_.type)];
     if (header_.magic != magic) {
       defect("dqh_magic", fmt::format("{:#010x}", magic), fmt::format("{:#010x}", header_.magic));
       return false;
@@ -83,8 +55,8 @@ class QuotaReader {
       defect("dqh_version", "0 or 1", fmt::to_string(header_.version));
       return false;
     }
-    const uint64_t blocks = (size + kBlock - 1) / kBlock;
-    if (size > kSizeMax || header_.blocks > blocks || header_.blocks <= kRoot) {
+    const uint64_t blocks = (size + kQuotaBlock - 1) / kQuotaBlock;
+    if (size > kQuotaSizeMax || header_.blocks > blocks || header_.blocks <= kQuotaRoot) {
       defect("dqi_blocks", fmt::format("2 to {}", blocks), fmt::to_string(header_.blocks));
       return false;
     }
@@ -101,15 +73,15 @@ class QuotaReader {
     visited_[block] = true;
     Buffer buffer;
     if (!load_block(block, buffer)) return;
-    for (uint32_t i = 0; i < kBlock / sizeof(uint32_t) && facts_.defects.size() < kDefectsMax; ++i) {
+    for (uint32_t i = 0; i < kQuotaBlock / sizeof(uint32_t) && facts_.defects.size() < kDefectsMax; ++i) {
       const auto child = load<uint32_t>(buffer, i * sizeof(uint32_t));
       if (child == 0) continue;
       if (child >= header_.blocks) {
         defect("", fmt::format("a block below {}", header_.blocks), fmt::format("block {} of the tree names block {}", block, child));
         continue;
       }
-      const uint32_t ids = prefix | i << (8 * (kDepth - 1 - depth));
-      if (depth + 1 < kDepth) walk(child, depth + 1, ids);
+      const uint32_t ids = prefix | i << (8 * (kQuotaDepth - 1 - depth));
+      if (depth + 1 < kQuotaDepth) walk(child, depth + 1, ids);
       else take_id(child, ids);
     }
   }
@@ -124,18 +96,18 @@ class QuotaReader {
     if (!holds(id)) defect("dqb_id", fmt::format("an entry for id {}", id), fmt::format("block {} has none", block));
   }
 
-  [[nodiscard]] size_t entry_size() const { return header_.version == 0 ? sizeof(EntryR0) : sizeof(EntryR1); }
+  [[nodiscard]] size_t entry_size() const { return header_.version == 0 ? sizeof(QuotaEntryR0) : sizeof(QuotaEntryR1); }
 
   template <class Fn>
   void each_entry(Fn&& fn) const {
-    for (size_t at = sizeof(BlockHeader); at + entry_size() <= kBlock; at += entry_size()) {
+    for (size_t at = sizeof(QuotaBlockHeader); at + entry_size() <= kQuotaBlock; at += entry_size()) {
       const Bytes raw = Bytes(entries_).subspan(at, entry_size());
       if (std::ranges::all_of(raw, [](std::byte b) { return b == std::byte{0}; })) continue;
       if (header_.version == 0) {
-        const auto e = load<EntryR0>(raw);
+        const auto e = load<QuotaEntryR0>(raw);
         fn(QuotaEntry{e.id, {e.space, e.inodes}});
       } else {
-        const auto e = load<EntryR1>(raw);
+        const auto e = load<QuotaEntryR1>(raw);
         fn(QuotaEntry{e.id, {e.space, e.inodes}});
       }
     }
@@ -148,7 +120,7 @@ class QuotaReader {
   }
 
   void take_entries(uint32_t block) {
-    const auto header = load<BlockHeader>(entries_);
+    const auto header = load<QuotaBlockHeader>(entries_);
     uint32_t count = 0;
     each_entry([&](const QuotaEntry& e) { facts_.entries.push_back(e), ++count; });
     if (header.entries != count)
@@ -157,7 +129,7 @@ class QuotaReader {
 
   FileReader& file_;
   QuotaFileFacts& facts_;
-  Header header_{};
+  QuotaHeader header_{};
   std::vector<bool> visited_;
   Buffer entries_{};
   uint32_t entries_block_ = 0;

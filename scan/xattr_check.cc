@@ -66,7 +66,9 @@ class EaChecker {
   EaDefect& defect(EaDefectKind kind, const EaEntry* entry) {
     EaDefect& d = out_.defects.emplace_back();
     d.kind = kind;
-    if (entry) d.attribute = attribute_name(entry->name_index, entry->name);
+    if (!entry) return d;
+    d.entry = static_cast<size_t>(entry - out_.entries.data());
+    d.attribute = attribute_name(entry->name_index, entry->name);
     return d;
   }
 
@@ -109,10 +111,9 @@ class EaChecker {
   void check_hash(const EaEntry& e, Bytes value) {
     // Attributes in inodes had no hash before ea_inode.
     if (!in_block_ && e.hash == 0) return;
-    const uint32_t hash = entry_hash(e.name, value, false);
-    if (e.hash == hash || e.hash == entry_hash(e.name, value, true)) return;
+    if (is_ea_entry_hash(e.hash, e.name, value)) return;
     EaDefect& d = defect(EaDefectKind::hash, &e);
-    d.expected = fmt::format("{:#010x}", hash);
+    d.expected = fmt::format("{:#010x}", ea_entry_hash(e.name, value));
     d.found = fmt::format("{:#010x}", e.hash);
   }
 
@@ -124,14 +125,14 @@ class EaChecker {
       return wrong(fmt::format("e_value_inum is {}", e.value_inode));
     if (!read_inode(fs_, e.value_inode, raw_inode_)) return wrong(fmt::format("inode {} cannot be read", e.value_inode));
     const Inode value(g, e.value_inode, raw_inode_);
-    const uint32_t value_hash = value.base().i_atime;
-    const bool hash_ok = e.hash == mix(name_hash(e.name, false), value_hash) || e.hash == mix(name_hash(e.name, true), value_hash);
+    const Bytes value_hash = bytes_of(value.base().i_atime);
+    const bool hash_ok = is_ea_entry_hash(e.hash, e.name, value_hash);
     const bool lustre = !hash_ok && value.base().i_mtime == owner_.number().value &&
                         value.base().i_generation == owner_.base().i_generation;
     if (!value.is(EXT4_EA_INODE_FL)) wrong(fmt::format("inode {} lacks EA_INODE_FL", e.value_inode));
     else if (!hash_ok && !lustre) {
       EaDefect& d = defect(EaDefectKind::hash, &e);
-      d.expected = fmt::format("{:#010x}", mix(name_hash(e.name, false), value_hash));
+      d.expected = fmt::format("{:#010x}", ea_entry_hash(e.name, value_hash));
       d.found = fmt::format("{:#010x}", e.hash);
     }
     out_.values.push_back({e.value_inode, owner_.number(), at_, e.value_size, lustre});
@@ -153,13 +154,8 @@ class EaChecker {
   }
 
   void check_order() {
-    const auto before = [](const EaEntry& a, const EaEntry& b) {
-      if (a.name_index != b.name_index) return a.name_index < b.name_index;
-      if (a.name.size() != b.name.size()) return a.name.size() < b.name.size();
-      return std::ranges::lexicographical_compare(a.name, b.name);
-    };
     for (size_t i = 1; i < out_.entries.size(); ++i)
-      if (!before(out_.entries[i - 1], out_.entries[i])) {
+      if (const EaEntry &a = out_.entries[i - 1], &b = out_.entries[i]; !ea_entry_before(a.name_index, a.name, b.name_index, b.name)) {
         EaDefect& d = defect(EaDefectKind::order, &out_.entries[i]);
         d.expected = fmt::format("behind {}", attribute_name(out_.entries[i - 1].name_index, out_.entries[i - 1].name));
         return;
@@ -209,6 +205,18 @@ void check_inode_attributes(const FileSystem& fs, const Inode& inode, EaFacts& o
 void check_block_attributes(const FileSystem& fs, const Inode& owner, BlockNo at, Bytes block, EaFacts& out) {
   clear(out);
   EaChecker(fs, owner, at, block, sizeof(ext2_ext_attr_header), out).run();
+}
+
+uint32_t ea_entry_hash(Bytes name, Bytes value) { return entry_hash(name, value, false); }
+
+bool is_ea_entry_hash(uint32_t hash, Bytes name, Bytes value) {
+  return hash == entry_hash(name, value, false) || hash == entry_hash(name, value, true);
+}
+
+bool ea_entry_before(uint8_t index_a, Bytes name_a, uint8_t index_b, Bytes name_b) {
+  if (index_a != index_b) return index_a < index_b;
+  if (name_a.size() != name_b.size()) return name_a.size() < name_b.size();
+  return std::ranges::lexicographical_compare(name_a, name_b);
 }
 
 uint32_t ea_block_hash(const std::vector<EaEntry>& entries) {

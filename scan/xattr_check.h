@@ -3,6 +3,7 @@
 // Stateless: any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ enum class EaDefectKind : uint8_t {
 
 struct EaDefect {
   EaDefectKind kind{};
-  std::string attribute;  // "user.name", escaped by nobody
+  std::optional<size_t> entry;  // in EaFacts::entries; none: the list ends there
+  std::string attribute;        // "user.name", escaped by nobody
   std::string expected, found;
 };
 
@@ -54,6 +56,14 @@ void check_block_attributes(const FileSystem& fs, const Inode& owner, BlockNo at
 
 // h_hash over the entries' hashes; 0 when one of them has none.
 [[nodiscard]] uint32_t ea_block_hash(const std::vector<EaEntry>& entries);
+
+// e_hash over the name and the value, which is padded to 4 bytes; of a value in an inode, the value's own hash stands for
+// it. It was computed with plain char for years, so that two hashes are valid: ea_entry_hash() gives the current one.
+[[nodiscard]] uint32_t ea_entry_hash(Bytes name, Bytes value);
+[[nodiscard]] bool is_ea_entry_hash(uint32_t hash, Bytes name, Bytes value);
+
+// Before in the order that entries of a block have.
+[[nodiscard]] bool ea_entry_before(uint8_t index_a, Bytes name_a, uint8_t index_b, Bytes name_b);
 
 // "user.name" and its like; for an unknown index the number itself.
 [[nodiscard]] std::string attribute_name(uint8_t name_index, Bytes name);

@@ -116,6 +116,14 @@ TEST_CASE("JSON of several images is one document") {
   CHECK(document["images"][1]["exit_status"] == 0);
 }
 
+TEST_CASE("JSON tells what was recovered first, unless nothing was to be") {
+  Audited a;
+  CHECK(a.status_of(Verdict::clean, {"--format=json"}) == 0);
+  CHECK(nlohmann::json::parse(a.tool.printed())["images"][0]["recovery"]["needs_recovery"] == false);
+  CHECK(a.status_of(Verdict::clean, {"--format=json", "--no-replay"}) == 0);
+  CHECK(nlohmann::json::parse(a.tool.printed())["images"][0]["recovery"].is_null());
+}
+
 TEST_CASE("quiet prints nothing for clean images") {
   Audited a;
   CHECK(a.status_of(Verdict::clean, {"--quiet"}) == 0);

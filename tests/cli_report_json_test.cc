@@ -32,11 +32,20 @@ ImageReport scrubbed() {
   f.found = "free";
   f.repair = RepairState::made;
   image.findings = {f};
-  image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, {{BlockNo(7), 1, 2}}};
+  image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, 0, {{BlockNo(7), "superblock", "0001", "0002"}}};
   image.writeback = CommitReport{};
   image.writeback->outcome = CommitOutcome::committed;
   image.writeback->receipts.push_back({BlockNo(7), 1, 2, true, true, true, 0});
   image.statistics = AuditStatistics{};
+  image.recovery = Recovery{};
+  image.recovery->journal.flagged = image.recovery->replayed = true;
+  image.recovery->journal.transactions = 3;
+  image.recovery->journal.replayed_blocks = 40;
+  image.recovery->journal.revoked_blocks = 5;
+  image.recovery->journal.fast_commit_tags = 6;
+  image.recovery->orphans.listed = 4;
+  image.recovery->orphans.deleted = 2;
+  image.recovery->orphans.truncated = 1;
   return image;
 }
 
@@ -53,13 +62,13 @@ TEST_CASE("the document names its schema and version") {
 TEST_CASE("an image has every key of the schema") {
   const json image = images_of(scrubbed())["images"][0];
   for (const char* key : {"path", "offset", "uuid", "label", "features", "geometry", "verdict", "exit_status", "error",
-                          "warnings", "findings", "repairs", "writeback", "statistics", "timings"})
+                          "warnings", "recovery", "findings", "repairs", "writeback", "statistics", "timings"})
     CHECK(image.contains(key));
   CHECK(image["offset"] == 1048576);
   CHECK(image["verdict"] == "repaired");
   CHECK(image["features"] == json({"has_journal", "extent"}));
   CHECK(image["geometry"]["block_size"] == 1024);
-  CHECK(image["repairs"]["blocks"][0]["crc32c_after"] == "00000002");
+  CHECK(image["repairs"]["blocks"][0]["after"] == "0002");
   CHECK(image["writeback"]["outcome"] == "committed");
 }
 
@@ -79,6 +88,18 @@ TEST_CASE("a finding has every field, null where there is nothing") {
   }
 }
 
+TEST_CASE("what the next mount will recover stands in every document") {
+  const json recovery = images_of(scrubbed())["images"][0]["recovery"];
+  CHECK(recovery == json({{"needs_recovery", true},
+                          {"replayed", true},
+                          {"transactions", 3},
+                          {"blocks", 40},
+                          {"revoked_blocks", 5},
+                          {"fast_commits", 6},
+                          {"orphans_listed", 4},
+                          {"orphans_released", 3}}));
+}
+
 TEST_CASE("receipts of the write-back come with verbose") {
   CHECK_FALSE(images_of(scrubbed())["images"][0]["writeback"].contains("receipts"));
   CHECK(images_of(scrubbed(), true)["images"][0]["writeback"]["receipts"][0]["block"] == 7);
@@ -95,6 +116,7 @@ TEST_CASE("an image that could not be read has its reason, and null for the rest
   CHECK(j["uuid"].is_null());
   CHECK(j["geometry"].is_null());
   CHECK(j["writeback"].is_null());
+  CHECK(j["recovery"].is_null());
   CHECK(j["findings"].empty());
 }
 

@@ -59,13 +59,13 @@ TEST_CASE("the line says what became of the repair") {
     Finding f = wrong_blocks(state);
     f.problem = problem;
     ImageReport report = report_with(Verdict::damaged, {f});
-    report.repairs = RepairReport{policy, false, false, 1, {}};
+    report.repairs = RepairReport{policy, false, false, 1, 0, {}};
     return text_report(report, {});
   };
   CHECK(has(line(RepairState::made, Problem::inode_blocks, RepairPolicy::safe), "[repaired]"));
   CHECK(has(line(RepairState::staged, Problem::inode_blocks, RepairPolicy::safe), "[would be repaired]"));
   CHECK(has(line(RepairState::left, Problem::inode_blocks, RepairPolicy::safe), "[not repaired]"));
-  CHECK(has(line(RepairState::left, Problem::extent_header, RepairPolicy::safe), "[no repair yet]"));
+  CHECK(has(line(RepairState::left, Problem::read_error, RepairPolicy::safe), "[no repair yet]"));
   CHECK(has(line(RepairState::none, Problem::inode_blocks, RepairPolicy::none), "[`extscrub scrub` repairs it]"));
 }
 
@@ -104,10 +104,10 @@ TEST_CASE("the summary counts by severity and by what became of the repairs") {
   CHECK(last_line(text) == "disk.img: repaired (1 error, 1 warning, 1 note; 1 repaired, 1 left)");
 }
 
-TEST_CASE("a dry run lists the blocks with their checksums") {
+TEST_CASE("a dry run lists the blocks, with a hash before and after") {
   ImageReport report = report_with(Verdict::damaged, {wrong_blocks(RepairState::staged)});
-  report.repairs = RepairReport{RepairPolicy::safe, true, true, 1, {{BlockNo(1059), 0x12345678, 0x00abcdef}}};
-  CHECK(has(text_report(report, {}), "would write block 1059: crc32c 12345678 -> 00abcdef\n"));
+  report.repairs = RepairReport{RepairPolicy::safe, true, true, 1, 0, {{BlockNo(1059), "block bitmap of group 3", "12ab", "00cd"}}};
+  CHECK(has(text_report(report, {}), "would write block 1059 (block bitmap of group 3): 12ab -> 00cd\n"));
 }
 
 TEST_CASE("colour only when it is asked for") {

@@ -138,7 +138,7 @@ TEST_CASE("a dry run reports the blocks and writes nothing") {
   CHECK(s({"--dry-run"}) == 4);
   CHECK_FALSE(s.request);
   CHECK(s.verdict() == "damaged");
-  CHECK(s.tool.printed("would write block 7: crc32c "));
+  CHECK(s.tool.printed("would write block 7: "));
   CHECK(s.tool.printed("[would be repaired]"));
   CHECK(read_file(s.image) == bytes);
 
@@ -146,7 +146,7 @@ TEST_CASE("a dry run reports the blocks and writes nothing") {
   const auto repairs = nlohmann::json::parse(s.tool.printed())["images"][0]["repairs"];
   CHECK(repairs["dry_run"] == true);
   CHECK(repairs["blocks"][0]["block"] == 7);
-  CHECK(repairs["blocks"][0]["crc32c_before"] != repairs["blocks"][0]["crc32c_after"]);
+  CHECK(repairs["blocks"][0]["before"] != repairs["blocks"][0]["after"]);
 }
 
 TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is called repaired") {
@@ -181,6 +181,40 @@ TEST_CASE("a signal before the first write is a cancelled audit") {
   s.commit.outcome = CommitOutcome::cancelled;
   s.commit.armed = false;
   CHECK(s() == 32);
+}
+
+TEST_CASE("a plan is carried out, and refused when it does not fit any more") {
+  Scrubbed s;
+  CHECK(s({"--dry-run", "--format=json", "--repair=all"}) == 4);
+  const nlohmann::json report = nlohmann::json::parse(s.tool.printed());
+  const auto with_plan = [&](const nlohmann::json& plan) {
+    const fs::path file = write_file(s.image.string() + ".plan", plan.dump());
+    s.request = {};
+    return s({"--plan", file.string()});
+  };
+  CHECK(with_plan(report) == 1);
+  CHECK(s.request);
+
+  const char* const changed[] = {"before", "after"};
+  for (const char* key : changed) {
+    nlohmann::json other = report;
+    other["images"][0]["repairs"]["blocks"][0][key] = "0123";
+    CHECK(with_plan(other) == 8);
+    CHECK_FALSE(s.request);
+    CHECK(s.tool.said("does not fit the image any more: block 7"));
+  }
+  nlohmann::json fewer = report;
+  fewer["images"][0]["repairs"]["blocks"].clear();
+  CHECK(with_plan(fewer) == 8);
+  CHECK_FALSE(s.request);
+
+  CHECK(with_plan(nlohmann::json::object()) == 8);
+  CHECK(s.tool.said("is no plan of a scrub"));
+  nlohmann::json no_dry_run = report;
+  no_dry_run["images"][0]["repairs"]["dry_run"] = false;
+  CHECK(with_plan(no_dry_run) == 8);
+  CHECK(s({"--plan", "/does/not/exist"}) == 8);
+  CHECK_FALSE(s.request);
 }
 
 TEST_CASE("an image whose journal on another device has to be replayed is not written to") {

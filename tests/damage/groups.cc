@@ -87,10 +87,17 @@ const Scenario kScenarios[] = {
        return Place{.block = shared};
      },
      kLostInodes},
-    {group_flags, "uninitialised bitmap without a feature for it", "ext4-plain",
+    {group_flags, "uninitialised block bitmap of the last group", "ext4-gdtcsum",
+     [](const TestImage& image) { return set_field(image, 3, "flags", image.descriptor(3).bg_flags | EXT2_BG_BLOCK_UNINIT); }},
+    {group_flags_ignored, "uninitialised bitmap without a feature for it", "ext4-plain",
      [](const TestImage& image) {
        poke_descriptor(image, 1, &ext4_group_desc::bg_flags, EXT2_BG_BLOCK_UNINIT);
-       return Place{.group = 1};
+       return Place{.group = 1, .field = "bg_flags"};
+     }},
+    {group_flags_ignored, "unused inodes counted without a feature for it", "ext2-1k",
+     [](const TestImage& image) {
+       poke_descriptor(image, 0, &ext4_group_desc::bg_itable_unused, 5);
+       return Place{.group = 0, .field = "bg_itable_unused"};
      }},
     {group_itable_unused,
      "unused inodes reach over inodes in use",

@@ -1,4 +1,6 @@
 // Damage to the journal, to its log, and to the lists of orphans.
+#include <fmt/format.h>
+
 #include <cstddef>
 
 #include "tests/damage/scenario.h"
@@ -77,6 +79,18 @@ const Scenario kScenarios[] = {
      },
      {orphans_to_release},
      true},
+    {orphan_lost, "deleted file that hangs on no orphan list any more", "ext4-1k",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/three");
+       image.debugfs("rm /three");
+       image.debugfs(fmt::format("sif <{}> dtime 22", inode));
+       return Place{.inode = inode, .field = "i_dtime"};
+     }},
+    {orphan_lost, "reserved inode with the number of another where its deletion time is", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif <8> dtime 12");
+       return Place{.inode = 8, .field = "i_dtime"};
+     }},
     {orphan_file, "block of the orphan file without its magic number", "ext4-orphanfile",
      [](const TestImage& image) {
        const uint64_t block = image.block_of("<12>");

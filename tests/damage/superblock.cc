@@ -39,6 +39,14 @@ const Scenario kScenarios[] = {
        return Place{};
      },
      {superblock_not_clean}},
+    {superblock_primary_bad,
+     "primary superblock with an unknown feature and another checksum",
+     "ext4-1k",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_feature_compat, image.superblock().s_feature_compat | 1u << 30);
+       return Place{};
+     },
+     {superblock_not_clean}},
     {superblock_checksum, "superblock changed without being sealed, no backup to go by", "ext4-1group",
      [](const TestImage& image) {
        poke_superblock(image, &ext2_super_block::s_mnt_count, 77);
@@ -193,6 +201,35 @@ const Scenario kScenarios[] = {
        image.debugfs(fmt::format("ssv last_orphan {}", inode));
        return Place{};
      }},
+    {superblock_features,
+     "orphans in an orphan file that is not there",
+     "ext4-plain",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_feature_ro_compat,
+                       image.superblock().s_feature_ro_compat | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
+       return Place{};
+     }},
+    {superblock_field, "root directory named as a quota file", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("ssv grp_quota_inum 2");
+       return Place{.field = "s_grp_quota_inum"};
+     }},
+    {superblock_field, "free inode named as a quota file where there are no quotas", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("ssv prj_quota_inum {}", image.superblock().s_inodes_count - 1));
+       return Place{.field = "s_prj_quota_inum"};
+     }},
+    {superblock_field, "file named as the orphan file where there is none", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("ssv orphan_file_inum {}", image.inode_of("/three")));
+       return Place{.field = "s_orphan_file_inum"};
+     }},
+    {superblock_field, "size of descriptors that cannot be, where their size is fixed", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv desc_size 12");
+       return Place{.field = "s_desc_size"};
+     },
+     {superblock_backup_bad}},
     {superblock_features,
      "meta_bg together with resize_inode",
      "ext4-plain",

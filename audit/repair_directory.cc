@@ -1,0 +1,223 @@
+// Directories one by one: all findings about a directory are answered in one walk over its names.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "audit/directory_editor.h"
+#include "audit/free_name.h"
+#include "audit/inode_allocator.h"
+
+namespace extscrub {
+
+namespace {
+
+enum class Remedy : uint8_t {
+  none,
+  clear,     // the entry goes
+  characters,
+  rename,
+  type,
+  uninit,    // the inode may be in use all the same
+  rewrite,   // the block is written again, with `.`, `..` and the checksum
+  lay_out,   // the directory is laid out anew
+  size,      // of an inline directory
+};
+
+Remedy remedy_for(Problem p) {
+  switch (p) {
+    case Problem::directory_dot_again:
+    case Problem::entry_to_itself:
+    case Problem::entry_to_root:
+    case Problem::entry_name_empty:
+    case Problem::entry_name_short:
+    case Problem::entry_inode_invalid:
+    case Problem::entry_inode_bad_block:
+    case Problem::entry_inode_unused:
+    case Problem::entry_value_inode:
+    case Problem::entry_unencrypted:
+    case Problem::entry_policy: return Remedy::clear;
+    case Problem::entry_inode_uninit: return Remedy::uninit;
+    case Problem::entry_name_invalid: return Remedy::characters;
+    case Problem::entry_duplicate: return Remedy::rename;
+    case Problem::entry_type: return Remedy::type;
+    case Problem::directory_record:
+    case Problem::directory_dot:
+    case Problem::directory_dotdot_missing:
+    case Problem::directory_checksum:
+    case Problem::directory_tail_missing: return Remedy::rewrite;
+    case Problem::directory_hole:
+    case Problem::htree_root:
+    case Problem::htree_node:
+    case Problem::htree_checksum:
+    case Problem::htree_range:
+    case Problem::htree_depth:
+    case Problem::htree_referenced_again:
+    case Problem::htree_unreferenced: return Remedy::lay_out;
+    case Problem::directory_inline_size: return Remedy::size;
+    default: return Remedy::none;
+  }
+}
+
+// What is damaged hides names or blocks, which a directory written anew would not have.
+bool hides_names(const Finding& f) {
+  return f.problem == Problem::directory_record || f.problem == Problem::read_error || f.problem == Problem::inline_data;
+}
+
+class DirectoryRepair {
+ public:
+  DirectoryRepair(RepairRound& round, DirectoryEditor& editor)
+      : round_(round), editor_(editor), hasher_(round.fs().super) {}
+
+  // Returns how many findings were answered.
+  Result<size_t> run(const std::vector<Finding*>& findings) {
+    for (Finding* f : findings)
+      if (round_.may(f->problem))
+        if (auto r = answer(*f); !r) return std::unexpected(r.error());
+    if (answered_.empty()) return 0;
+    auto stored = editor_.store();
+    if (!stored) return std::unexpected(stored.error());
+    if (!*stored) return 0;
+    for (Finding* f : answered_) f->repair = RepairState::staged;
+    for (auto& [finding, what] : losses_) round_.lose(*finding, std::move(what));
+    round_.stale = round_.stale || stale_;
+    return answered_.size();
+  }
+
+ private:
+  Result<void> answer(Finding& f) {
+    switch (remedy_for(f.problem)) {
+      case Remedy::none: return {};
+      case Remedy::rewrite: rewrite(f); break;
+      case Remedy::lay_out:
+        editor_.lay_out();
+        stale_ = true;
+        break;
+      case Remedy::size:
+        editor_.mend_inline();
+        stale_ = true;
+        break;
+      default: return answer_entry(f);
+    }
+    answered_.push_back(&f);
+    return {};
+  }
+
+  void rewrite(const Finding& f) {
+    editor_.changed(f.logical.value_or(0));
+    stale_ = stale_ || (f.problem != Problem::directory_checksum && f.problem != Problem::directory_tail_missing);
+    if (f.problem == Problem::directory_record)
+      losses_.emplace_back(&f, fmt::format("names behind the malformed entry cleared, where they could not be read; {} were saved",
+                                           editor_.salvaged()));
+  }
+
+  Result<void> answer_entry(Finding& f) {
+    const EntryPlace place = unpack_entry_place(f.repair_value);
+    DirName* name = editor_.find(f.logical.value_or(0), place.offset, place.target);
+    // `.` and `..` are no names here; they are written with their block.
+    if (!name) {
+      if (f.problem == Problem::entry_type) rewrite(f), answered_.push_back(&f);
+      return {};
+    }
+    if (!name->inode) return answered_.push_back(&f), Result<void>{};  // cleared because of something else
+    switch (remedy_for(f.problem)) {
+      case Remedy::uninit: {
+        auto shown = show_inode(round_, name->inode);
+        if (!shown) return std::unexpected(shown.error());
+        if (!*shown) clear(f, *name);
+        stale_ = true;
+        break;
+      }
+      case Remedy::clear: clear(f, *name); break;
+      case Remedy::characters: replace_characters(f, *name); break;
+      case Remedy::rename: rename(f, *name); break;
+      case Remedy::type: retype(*name); break;
+      default: return {};
+    }
+    answered_.push_back(&f);
+    return {};
+  }
+
+  void clear(const Finding& f, DirName& name) {
+    losses_.emplace_back(&f, fmt::format("entry '{}' for inode {} cleared", name.name, name.inode));
+    editor_.changed(name);
+    name.inode = InodeNo();
+    stale_ = true;
+  }
+
+  void replace_characters(const Finding& f, DirName& name) {
+    const std::string before = name.name;
+    for (char& c : name.name)
+      if (c == '/' || c == '\0') c = '.';
+    if (editor_.folded())
+      while (const auto at = hasher_.malformed_at(name.name)) {
+        if (name.name[*at] == '.') break;
+        name.name[*at] = '.';
+      }
+    renamed(f, name, before);
+  }
+
+  void rename(const Finding& f, DirName& name) {
+    // An encrypted name cannot be changed; and two names for one file that are the same are one too many.
+    if (editor_.encrypted() || !is_first_for_inode(name)) return clear(f, name);
+    if (!free_names_) {
+      free_names_.emplace(hasher_, editor_.folded());
+      editor_.for_each([&](const DirName& n) { (void)free_names_->take(n.name); });
+    }
+    const std::string before = name.name;
+    name.name = free_names_->choose(before);
+    renamed(f, name, before);
+  }
+
+  void renamed(const Finding& f, DirName& name, const std::string& before) {
+    losses_.emplace_back(&f, fmt::format("entry '{}' renamed to '{}'", before, name.name));
+    editor_.changed(name, true);
+    stale_ = true;
+  }
+
+  // No other entry has the same name for the same inode.
+  bool is_first_for_inode(const DirName& name) {
+    bool first = true;
+    editor_.for_each([&](const DirName& n) { first = first && (&n == &name || n.inode != name.inode || n.name != name.name); });
+    return first;
+  }
+
+  void retype(DirName& name) {
+    const bool typed = round_.geometry().has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE);
+    name.type = typed ? round_.run.scan->links.type(name.inode) : uint8_t{0};
+    editor_.changed(name);
+  }
+
+  RepairRound& round_;
+  DirectoryEditor& editor_;
+  DirHasher hasher_;
+  std::optional<FreeNames> free_names_;
+  std::vector<Finding*> answered_;
+  std::vector<std::pair<const Finding*, std::string>> losses_;
+  bool stale_ = false;
+};
+
+}  // namespace
+
+Result<size_t> repair_directories(RepairRound& round) {
+  std::map<InodeNo, std::vector<Finding*>> by_directory;
+  for (Finding& f : round.findings)
+    if (f.inode && (remedy_for(f.problem) != Remedy::none || hides_names(f))) by_directory[*f.inode].push_back(&f);
+
+  size_t answered = 0;
+  const DirectoryTable& table = round.run.scan->directories;
+  for (auto& [ino, findings] : by_directory) {
+    if (table.find(ino) == table.directories.size()) continue;
+    if (std::ranges::none_of(findings, [&](const Finding* f) { return remedy_for(f->problem) != Remedy::none && round.may(f->problem); })) continue;
+    // What hides names must be mended with the rest, or the rest would bury them.
+    if (std::ranges::any_of(findings, [&](const Finding* f) { return f->problem == Problem::directory_record && !round.may(f->problem); })) continue;
+    auto editor = DirectoryEditor::open(round, ino);
+    if (!editor) return std::unexpected(editor.error());
+    auto n = DirectoryRepair(round, *editor).run(findings);
+    if (!n) return n;
+    answered += *n;
+  }
+  return answered;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "audit/lost_found.h"
+#include "audit/repair.h"
+#include "scan/checksum.h"
+#include "scan/inode_table.h"
+#include "scan/xattr.h"
+
+namespace extscrub {
+
+namespace {
+
+// Seals the inode, unless its checksum was wrong before: then it says that more is.
+template <class Change>
+Result<void> change_inode(RepairRound& round, InodeNo ino, Change&& change) {
+  const Geometry& g = round.geometry();
+  auto raw = edit_inode(round.fs(), round.overlay, ino);
+  if (!raw) return std::unexpected(raw.error());
+  const bool sound = !g.metadata_csum() || inode_checksum(g, ino, *raw) == stored_inode_checksum(g, *raw);
+  change(*raw);
+  if (sound || round.lossy()) seal_inode(g, ino, *raw);
+  return {};
+}
+
+// A regular file without contents and attributes: nothing goes away with it.
+Result<bool> is_empty(const RepairRound& round, InodeNo ino) {
+  const Geometry& g = round.geometry();
+  std::vector<std::byte> raw(g.inode_size);
+  if (auto r = read_inode(round.fs(), ino, raw); !r) return std::unexpected(r.error());
+  const Inode inode(g, ino, raw);
+  return inode.type() == FileType::regular && inode.size() == 0 && inode.blocks512() == 0 && !inode.ea_block() &&
+         inode_ea_entries(g, inode).empty();
+}
+
+Result<void> delete_inode(RepairRound& round, Finding& f) {
+  const auto remove = [&](MutableBytes raw) {
+    store(raw, offsetof(ext2_inode, i_links_count), uint16_t{0});
+    store(raw, offsetof(ext2_inode, i_dtime), round.now);
+  };
+  if (auto r = change_inode(round, *f.inode, remove); !r) return r;
+  f.repair = RepairState::staged;
+  round.lose(f, "empty file without a name deleted");
+  round.stale = true;
+  return {};
+}
+
+Result<size_t> name_unattached(RepairRound& round) {
+  size_t answered = 0;
+  std::vector<Finding*> findings;
+  std::vector<InodeNo> inodes;
+  for (Finding& f : round.findings) {
+    if (f.problem != Problem::inode_unattached || !round.may(f.problem)) continue;
+    auto empty = is_empty(round, *f.inode);
+    if (!empty) return std::unexpected(empty.error());
+    if (*empty) {
+      if (auto r = delete_inode(round, f); !r) return std::unexpected(r.error());
+      ++answered;
+      continue;
+    }
+    findings.push_back(&f);
+    inodes.push_back(*f.inode);
+  }
+  auto attached = attach(round, inodes);
+  if (!attached) return std::unexpected(attached.error());
+  for (size_t i = 0; i < attached->names.size(); ++i) {
+    findings[i]->repair = RepairState::staged;
+    round.lose(*findings[i], fmt::format("file named lost+found/{}", attached->names[i]));
+    round.stale = true;
+  }
+  return answered + attached->names.size();
+}
+
+}  // namespace
+
+Result<size_t> repair_links(RepairRound& round) {
+  // A directory that hides names hides links.
+  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
+  if (!round.lossy() && std::ranges::any_of(round.run.scan->directories.directories, hides)) return 0;
+  auto named = name_unattached(round);
+  if (!named || round.stale) return named;
+  size_t answered = *named;
+  for (Finding& f : round.findings) {
+    if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
+    const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
+    const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };
+    if (auto r = change_inode(round, *f.inode, set); !r) return std::unexpected(r.error());
+    f.repair = RepairState::staged;
+    ++answered;
+  }
+  return answered;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,156 @@
+// Block maps: what makes sense of a damaged one is kept, and the map is written anew from that.
+//
+// First all damaged maps are looked through and what they keep is reserved, so that no new node or block is put where
+// another damaged map, which the scan could not follow to its end, has its data. Then they are written one by one.
+#include <algorithm>
+#include <map>
+
+#include "audit/map_builder.h"
+#include "audit/map_salvage.h"
+#include "audit/relocation.h"
+#include "scan/checksum.h"
+#include "scan/inode_table.h"
+
+namespace extscrub {
+
+namespace {
+
+bool is_map_damage(Problem p) {
+  switch (p) {
+    case Problem::extent_header:
+    case Problem::extent_out_of_range:
+    case Problem::extent_order:
+    case Problem::extent_overlap:
+    case Problem::extent_length_zero:
+    case Problem::extent_too_far:
+    case Problem::extent_index_mismatch:
+    case Problem::extent_node_empty:
+    case Problem::extent_cluster:
+    case Problem::extent_unwritten_dir:
+    case Problem::indirect_out_of_range:
+    case Problem::indirect_too_big:
+    case Problem::map_metadata_block:
+    case Problem::map_loop: return true;
+    default: return false;
+  }
+}
+
+bool is_journal(const FileSystem& fs, InodeNo ino) {
+  return ino.value == EXT2_JOURNAL_INO || (fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && ino.value == fs.super.s_journal_inum);
+}
+
+// The logical clusters of blocks that lie at the wrong place of their cluster.
+std::set<uint64_t> misplaced_clusters(const Geometry& g, const std::vector<Run>& runs) {
+  const uint64_t mask = (uint64_t{1} << g.cluster_bits) - 1;
+  std::set<uint64_t> clusters;
+  for (const Run& run : runs)
+    if ((run.physical.value ^ run.logical) & mask)
+      for (uint64_t c = run.logical >> g.cluster_bits; c <= (run.logical + run.count - 1) >> g.cluster_bits; ++c) clusters.insert(c);
+  return clusters;
+}
+
+// An indirect map whose inode was given EXTENTS_FL: its block numbers make a sound map of the file's size.
+bool is_indirect_map(const RepairRound& round, InodeNo ino, MutableBytes raw) {
+  const Geometry& g = round.geometry();
+  std::vector<std::byte> copy(raw.begin(), raw.end());
+  const uint32_t flags = Inode(g, ino, copy).base().i_flags & ~uint32_t{EXT4_EXTENTS_FL};
+  store(MutableBytes(copy), offsetof(ext2_inode, i_flags), flags);
+  const Inode inode(g, ino, copy);
+  if (inode.block_area_is_blank() || inode.is_fast_symlink()) return false;
+  RunList list;
+  MapWalker walker(round.fs());
+  const BlockMap& map = walker.walk(inode, list);
+  const uint64_t size = inode.size(), last = static_cast<uint64_t>(map.last_logical);
+  return map.defects.empty() && map.data_blocks > 0 && size > last << g.block_bits && size <= (last + 1) << g.block_bits;
+}
+
+class MapRepairs {
+ public:
+  explicit MapRepairs(RepairRound& round) : round_(round), budget_(copy_budget(round.overlay)) {}
+
+  Result<size_t> make() {
+    collect();
+    for (const auto& [ino, findings] : damaged_)
+      if (auto r = reserve(ino); !r) return std::unexpected(r.error());
+    size_t answered = 0;
+    for (const auto& [ino, findings] : damaged_) {
+      const auto mended = mend(ino, *findings.front());
+      if (!mended) return std::unexpected(mended.error());
+      if (!*mended) continue;
+      for (Finding* f : findings) f->repair = RepairState::staged;
+      answered += findings.size();
+      round_.stale = true;
+    }
+    return answered;
+  }
+
+ private:
+  // The inodes all of whose damage the policy allows to mend. The resize inode's map follows from the descriptors.
+  void collect() {
+    for (Finding& f : round_.findings)
+      if (f.inode && is_map_damage(f.problem) && f.inode->value != EXT2_RESIZE_INO) damaged_[*f.inode].push_back(&f);
+    std::erase_if(damaged_, [&](const auto& entry) {
+      return !std::ranges::all_of(entry.second, [&](const Finding* f) { return round_.may(f->problem); });
+    });
+  }
+
+  Result<void> reserve(InodeNo ino) {
+    const auto raw = edit_inode(round_.fs(), round_.overlay, ino);
+    if (!raw) return std::unexpected(raw.error());
+    const Inode inode(round_.geometry(), ino, *raw);
+    if (!inode.has_block_map()) return {};
+    for (const Run& run : salvage_map(round_.fs(), *round_.run.scan, inode).runs) round_.blocks.reserve(run.physical, run.count);
+    return {};
+  }
+
+  // False when the damage stays.
+  Result<bool> mend(InodeNo ino, const Finding& cause) {
+    const auto raw = edit_inode(round_.fs(), round_.overlay, ino);
+    if (!raw) return std::unexpected(raw.error());
+    const Inode inode(round_.geometry(), ino, *raw);
+    if (!inode.has_block_map()) return false;
+    SalvagedMap map = salvage_map(round_.fs(), *round_.run.scan, inode);
+    if (map.sound) return false;  // another repair of this round has mended it
+    if (!map.whole || (!round_.lossy() && !map.lost.empty())) return false;
+    // A log with a hole is no log: whoever sees to the journal makes it anew.
+    if (is_journal(round_.fs(), ino) && !map.lost.empty()) return false;
+
+    if (map.runs.empty() && inode.uses_extents() && is_indirect_map(round_, ino, *raw)) {
+      store(*raw, offsetof(ext2_inode, i_flags), inode.base().i_flags & ~uint32_t{EXT4_EXTENTS_FL});
+      seal_inode(round_.geometry(), ino, *raw);
+      return true;
+    }
+    const auto written = write(ino, *raw, cause, map);
+    if (!written || !*written) return written;
+    seal_inode(round_.geometry(), ino, *raw);
+    report_losses(inode, cause, map);
+    return true;
+  }
+
+  Result<bool> write(InodeNo ino, MutableBytes raw, const Finding& cause, const SalvagedMap& map) {
+    const bool by_block = ino.value == EXT2_BAD_INO;  // its blocks are single ones, wherever they lie
+    const std::set<uint64_t> misplaced = by_block ? std::set<uint64_t>() : misplaced_clusters(round_.geometry(), map.runs);
+    if (!misplaced.empty()) return relocate(round_, cause, ino, raw, map.runs, misplaced, map.nodes, budget_);
+    const auto r = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, map.runs, map.nodes);
+    if (r) return true;
+    if (r.error().code == kNoSpace || r.error().code == EFBIG) return false;
+    return std::unexpected(r.error());
+  }
+
+  void report_losses(const Inode& inode, const Finding& cause, const SalvagedMap& map) {
+    const uint32_t bits = round_.geometry().block_bits;
+    const char* what = inode.type() == FileType::directory ? "entries cut" : "cut";
+    for (const LogicalRange& r : map.lost)
+      round_.lose(cause, what, ByteRange{r.first << bits, std::min(r.end << bits, inode.size())});
+  }
+
+  RepairRound& round_;
+  std::map<InodeNo, std::vector<Finding*>> damaged_;
+  uint64_t budget_;
+};
+
+}  // namespace
+
+Result<size_t> repair_maps(RepairRound& round) { return MapRepairs(round).make(); }
+
+}  // namespace extscrub

@@ -1,0 +1,78 @@
+// Images that look odd and are sound: what no kernel minds, and e2fsck does not count as an error, is none.
+#include <catch2/catch.hpp>
+
+#include "tests/support/audit_image.h"
+
+namespace extscrub::test {
+
+namespace {
+
+struct Oddity {
+  std::string_view name;
+  std::string_view feature_set;
+  void (*make)(const TestImage&);
+};
+
+const Oddity kOddities[] = {
+    {"file with a flag of the compression that never came", "ext4-1k",
+     [](const TestImage& image) { image.debugfs("sif /three flags 0x80200"); }},
+    {"indexed directory with a link count of 1, as one that was too full to count keeps", "ext4-1k",
+     [](const TestImage& image) {
+       (void)run({"e2fsck", "-fyD", image.path()});
+       image.debugfs("sif /many links_count 1");
+     }},
+};
+
+}  // namespace
+
+TEST_CASE("odd but sound image has no errors", "[audit][image]") {
+  for (const Oddity& oddity : kOddities) {
+    INFO(oddity.feature_set << ": " << oddity.name);
+    const TestImage image(oddity.feature_set);
+    const uint64_t before = image.fingerprint();
+    oddity.make(image);
+    CHECK(image.fingerprint() != before);
+    const Outcome outcome = image.e2fsck_report();
+    INFO(outcome.output);
+    CHECK(outcome.status == 0);
+    const Audit audit = audit_of(image);
+    CHECK(describe(audit.findings) == "");
+    CHECK(audit.verdict == Verdict::clean);
+  }
+}
+
+// e2fsck writes such counts into sound images, so they cannot be damage; but they are not what the kernel counts.
+TEST_CASE("quota that leaves out inline symbolic links, as e2fsck writes it, is only a warning", "[audit][image]") {
+  const TempDir tree;
+  std::filesystem::create_symlink(std::string(80, 't'), tree.path() / "link");
+  const TestImage image({"-b", "1024", "-I", "256", "-O", "inline_data,quota"}, "12M", tree.path());
+  (void)run({"e2fsck", "-fy", image.path()});
+  CHECK(image.e2fsck() == 0);
+  const Audit audit = audit_of(image);
+  INFO(describe(audit.findings));
+  CHECK(std::ranges::count(audit.findings, Problem::inline_symlink_uncounted, &Finding::problem) == 2);
+  CHECK(audit.findings.size() == 2);
+  CHECK(audit.verdict == Verdict::clean);
+}
+
+// What such a feature adds to the format could not be judged, whether or not the kernel mounts the image.
+TEST_CASE("image with a feature that is not known is not audited", "[audit][image]") {
+  const std::pair<__u32 ext2_super_block::*, uint32_t> kFeatures[] = {
+      {&ext2_super_block::s_feature_compat, 1u << 29},
+      {&ext2_super_block::s_feature_incompat, 1u << 29},
+      {&ext2_super_block::s_feature_ro_compat, 1u << 29},
+      {&ext2_super_block::s_feature_ro_compat, EXT4_FEATURE_RO_COMPAT_REPLICA},
+  };
+  for (const auto& [field, bit] : kFeatures) {
+    const TestImage image("ext4-plain");
+    image.patch<ext2_super_block>(kSuperblockOffset, [&](ext2_super_block& s) { s.*field |= bit; });
+    const Result<Image> opened = Image::open(image.path());
+    REQUIRE(opened);
+    const Result<Audit> audited = audit(*opened, nullptr, {});
+    REQUIRE_FALSE(audited);
+    CHECK(audited.error().message.contains("unknown feature"));
+    CHECK(image.e2fsck() >= 8);
+  }
+}
+
+}  // namespace extscrub::test
