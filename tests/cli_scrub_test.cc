@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "cli/escape.h"
 #include "tests/cli_support.h"
 #include "writeback/sidecar.h"
 
@@ -274,4 +275,42 @@ TEST_CASE("a signal while the repairs are proven: nothing is written, exit 32") 
   CHECK(s() == 32);
   CHECK_FALSE(s.request);
   CHECK(s.tool.said("nothing was written"));
+}
+
+TEST_CASE("where the undo file goes: beside the image, or where it is told, or nowhere") {
+  Scrubbed s;
+  CHECK(s() == 1);
+  REQUIRE(s.request->undo);
+  CHECK(s.request->undo->path.string().starts_with(s.image.string() + ".extscrub-undo-20"));
+  CHECK(s.request->undo->number_when_taken);
+  CHECK(s({"--undo-file", "elsewhere"}) == 1);
+  REQUIRE(s.request->undo);
+  CHECK(s.request->undo->path == "elsewhere");
+  CHECK_FALSE(s.request->undo->number_when_taken);
+  CHECK(s({"--no-undo"}) == 1);
+  CHECK_FALSE(s.request->undo);
+}
+
+TEST_CASE("the report names the undo file and the command for it, also when the repair failed") {
+  Scrubbed s;
+  s.commit.outcome = GENERATE(CommitOutcome::committed, CommitOutcome::errored, CommitOutcome::cancelled);
+  s.commit.undo = UndoLogState::kept;
+  s.commit.undo_file = "an undo's file";
+  s.commit.undo_bytes = 4711;
+  (void)s();
+  const std::string command = "extscrub undo 'an undo'\\''s file' " + s.image.string();
+  CHECK(s.tool.printed("`" + escape(command) + "`"));
+  (void)s({"--format=json"});
+  const auto undo = nlohmann::json::parse(s.tool.printed())["images"][0]["writeback"]["undo"];
+  CHECK(undo["state"] == "kept");
+  CHECK(undo["file"] == "an undo's file");
+  CHECK(undo["bytes"] == 4711);
+  CHECK(undo["command"] == command);
+}
+
+TEST_CASE("the report does not take the place of the undo file") {
+  Scrubbed s;
+  const std::string undo = s.directory.path() / "undo";
+  CHECK(s({"--undo-file", undo, "--output", (s.directory.path() / "." / "undo").string()}) == 16);
+  CHECK_FALSE(s.request);
 }

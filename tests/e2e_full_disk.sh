@@ -17,7 +17,14 @@ dd if=/dev/zero of="$work/small/ballast" bs=64k status=none 2>/dev/null || :
 cp --sparse=always "$image" "$work/before.img"
 
 expect 4 "$extscrub" audit "$image"
+# There is no room for the undo file either: then nothing is written at all.
 status_of "$extscrub" scrub "$image"
+((status & 8)) || fail "without room for an undo file: exit $status"
+grep -qi 'no space' "$work/output" && grep -q -e --no-undo "$work/output" || fail "the report does not say what is missing"
+cmp -s "$image" "$work/before.img" || fail "without room for an undo file, the image was written to"
+ls "$image".extscrub-undo-* 2>/dev/null && fail "half an undo file is left"
+
+status_of "$extscrub" scrub --no-undo "$image"
 cat "$work/output"
 ((status & 8)) || fail "exit $status, without the bit for operational errors"
 grep -qiE 'no space|ENOSPC' "$work/output" || fail "the report does not name the reason"
