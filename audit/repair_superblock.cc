@@ -48,8 +48,12 @@ constexpr auto kFields = std::to_array<FieldRepair>({
     {"s_encoding", [](const Geometry&, ext2_super_block& s) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
     {"s_journal_inum", [](const Geometry&, ext2_super_block& s) { s.s_journal_inum = 0; }},
     {"s_journal_dev", [](const Geometry&, ext2_super_block& s) { s.s_journal_dev = 0; }},
-    {"s_quota_inum",
-     [](const Geometry&, ext2_super_block& s) { s.s_usr_quota_inum = s.s_grp_quota_inum = s.s_prj_quota_inum = 0; }},
+    {"s_desc_size",  // where the format leaves a choice, a wrong one makes the superblock unusable
+     [](const Geometry&, ext2_super_block& s) { s.s_desc_size = 0; }},
+    {"s_usr_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_usr_quota_inum = 0; }},
+    {"s_grp_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_grp_quota_inum = 0; }},
+    {"s_prj_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_prj_quota_inum = 0; }},
+    {"s_orphan_file_inum", [](const Geometry&, ext2_super_block& s) { s.s_orphan_file_inum = 0; }},
 });
 
 // Every contradiction that check_superblock() knows, resolved to what the image is.
@@ -69,6 +73,8 @@ void reconcile_features(ext2_super_block& s) {
     if (s.s_feature_compat & EXT2_FEATURE_COMPAT_RESIZE_INODE) s.s_reserved_gdt_blocks = 0;
     s.s_feature_compat &= ~uint32_t{EXT2_FEATURE_COMPAT_RESIZE_INODE};
   }
+  if (!(s.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+    s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
   if (!(s.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL))
     s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
 }
