@@ -57,7 +57,7 @@ class ExtentSalvage {
   }
 
   std::optional<std::vector<std::byte>> read(BlockNo block) {
-    if (!block || !fs_.geometry.contains(block) || fs_.metadata.find(block)) return {};
+    if (!block || !fs_.geometry.contains(block)) return {};
     std::vector<std::byte> bytes(fs_.geometry.block_size);
     if (!fs_.blocks->read(block, bytes)) return {};
     return bytes;
@@ -107,12 +107,15 @@ class ExtentSalvage {
     if (i + 1 < n)
       if (const uint64_t next = entry_at<ext3_extent_idx>(node, i + 1).ei_block; next > e.ei_block) end = std::min(end, next);
     const auto block = read(child);
-    const bool sound = block && is_header(*block, depth - 1);
+    const bool node_there = block && is_header(*block, depth - 1);
+    // On metadata only a whole node counts, and what it says only as far as nothing speaks against it.
+    const bool on_metadata = block && fs_.metadata.find(child);
+    const bool sound = node_there && !on_metadata;
     if (!trusted) {
       if (!sound || e.ei_block < cover.first || e.ei_block >= cover.end) return false;
       cover.first = e.ei_block;
     }
-    if (!block || !visited_.insert(child).second) {
+    if (!block || (on_metadata && !node_there) || !visited_.insert(child).second) {
       lose(e.ei_block, end);
       return false;
     }

@@ -158,14 +158,20 @@ class InodeRepairs {
  private:
   using InodeFindings = std::vector<Finding*>;
 
-  // What says how the rest of the inode is to be read.
-  static bool decides_form(const Finding* f) {
-    return f->problem == Problem::inode_mode || f->problem == Problem::inode_misplaced_directory || f->problem == Problem::root_not_directory ||
-           f->problem == Problem::inode_flags || f->problem == Problem::inode_extra_isize;
+  // First what says how the rest of the inode is to be read.
+  static int precedence(const Finding* f) {
+    switch (f->problem) {
+      case Problem::inode_misplaced_directory: return 0;
+      case Problem::inode_mode:
+      case Problem::root_not_directory: return 1;
+      case Problem::inode_flags:
+      case Problem::inode_extra_isize: return 2;
+      default: return 3;
+    }
   }
 
   Result<size_t> mend(InodeNo ino, InodeFindings findings) {
-    std::ranges::stable_partition(findings, decides_form);
+    std::ranges::stable_sort(findings, {}, precedence);
     map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_inode_repair(f->problem); });
     const bool all_allowed = std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
     Finding* checksum = nullptr;
@@ -213,7 +219,9 @@ class InodeRepairs {
         if (const ZeroField* zero = find_zero_field(f.field)) clear(work, zero->offset, zero->size);
         return true;
       case Problem::inode_extra_isize: mend_extra_isize(work); return reshaped(work.ino);
-      case Problem::inode_special_blocks: work.set_size(0); return true;
+      case Problem::inode_special_blocks:
+        if (!is_reshaped(work.ino)) work.set_size(0);
+        return true;
       case Problem::inode_time: clear_extra_epoch(work, f.field); return true;
       case Problem::inode_size: return !is_reshaped(work.ino) && mend_size(work);
       case Problem::bad_blocks_inode: mend_bad_blocks_inode(work); return reshaped(work.ino);

@@ -27,12 +27,22 @@ bool begins_like_directory(Bytes block, uint32_t block_size, InodeNo self) {
   return dotdot && dotdot->name == "..";
 }
 
+// Inline data that begins with the number of the parent, and then entries that fill i_block.
+bool is_inline_directory(const Geometry& g, const Inode& inode) {
+  const Bytes area = inode.block_area();
+  if (!g.valid_inode(InodeNo(load<uint32_t>(area)))) return false;
+  EntryWalk walk(area.subspan(EXT4_INLINE_DATA_DOTDOT_SIZE), g.block_size);
+  while (walk.next()) {}
+  return !walk.broken();
+}
+
 }  // namespace
 
 bool is_misplaced_directory(const FileSystem& fs, const Inode& inode) {
   const Geometry& g = fs.geometry;
   const FileType type = inode.type();
   if (type == FileType::directory || type == FileType::regular || type == FileType::symlink) return false;
+  if (inode.is(EXT4_INLINE_DATA_FL) && g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA)) return is_inline_directory(g, inode);
   const auto blocks = load<std::array<uint32_t, EXT2_N_BLOCKS>>(inode.block_area());
   if (blocks[0] == 0) return false;
   BlockNo first(blocks[0]);

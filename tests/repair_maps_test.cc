@@ -190,6 +190,33 @@ TEST_CASE("extents behind a damaged header are found again", "[repair]") {
   }
 }
 
+TEST_CASE("node that lies on metadata is read there, and the metadata stays", "[repair]") {
+  const TestImage image("ext4-1k");
+  const std::string before = contents(image, "/runs10");
+  const uint32_t inode = image.inode_of("/runs10");
+  const uint64_t index = image.map_offset(inode) + sizeof(ext3_extent_header);
+  const auto leaf = image.peek<std::array<std::byte, 1024>>(image.offset(image.peek<ext3_extent_idx>(index).ei_leaf));
+  // The end of the table, which is not in use.
+  const uint32_t table_end = image.descriptor(1).bg_inode_table + image.superblock().s_inodes_per_group * 256 / 1024 - 1;
+  image.poke(image.offset(table_end), leaf);
+  image.patch<ext3_extent_idx>(index, [&](auto& entry) { entry.ei_leaf = table_end; });
+  image.debugfs(fmt::format("sif <{}> mtime @1700000000", inode), true);
+  const RepairPlan plan = repair(image);
+  check_sound(image, plan);
+  CHECK(contents(image, "/runs10") == before);
+  CHECK(plan.losses.empty());
+  CHECK(image.peek<std::array<std::byte, 1024>>(image.offset(table_end)) == leaf);
+}
+
+TEST_CASE("directory in an inode that says it is a pipe is a directory again", "[repair]") {
+  const TestImage image("ext4-inline");
+  image.debugfs("sif /dir/sub/deeper mode 010755");
+  const RepairPlan plan = repair(image);
+  check_sound(image, plan);
+  CHECK(image.debugfs("stat /dir/sub/deeper").contains("Type: directory"));
+  CHECK(plan.losses.empty());
+}
+
 TEST_CASE("safe repairs leave maps and shared blocks alone", "[repair]") {
   const TestImage image("ext4-1k");
   const uint64_t other = image.block_of("/other");
