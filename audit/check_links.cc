@@ -28,6 +28,12 @@ bool may_have_been_full(const FileSystem& fs, const Directory& d) {
 void check_directory_links(const FileSystem& fs, const Directory& d, Findings& findings) {
   const uint32_t counted = 2 + d.children;  // its own entry, its `.`, and their `..`
   const uint32_t expected = counted > kMostLinks ? 1 : counted;
+  if (counted > kMostLinks && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK)) {
+    add(fs, Problem::feature_dir_nlink, d.inode, expected, d.links, findings);
+    findings.back().field = "s_feature_ro_compat";
+    findings.back().expected = "dir_nlink";
+    findings.back().found = fmt::format("{} subdirectories", d.children);
+  }
   if (d.links == expected || may_have_been_full(fs, d)) return;
   add(fs, Problem::inode_links, d.inode, expected, d.links, findings);
 }
