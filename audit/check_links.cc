@@ -1,8 +1,6 @@
 // i_links_count against the entries found.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "audit/rules.h"
 
 namespace extscrub {
@@ -30,26 +28,19 @@ bool may_have_been_full(const FileSystem& fs, const Directory& d) {
 void check_directory_links(const FileSystem& fs, const Directory& d, Findings& findings) {
   const uint32_t counted = 2 + d.children;  // its own entry, its `.`, and their `..`
   const uint32_t expected = counted > kMostLinks ? 1 : counted;
+  if (counted > kMostLinks && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK)) {
+    add(fs, Problem::feature_dir_nlink, d.inode, expected, d.links, findings);
+    findings.back().field = "s_feature_ro_compat";
+    findings.back().expected = "dir_nlink";
+    findings.back().found = fmt::format("{} subdirectories", d.children);
+  }
   if (d.links == expected || may_have_been_full(fs, d)) return;
   add(fs, Problem::inode_links, d.inode, expected, d.links, findings);
-}
-
-// One finding for all of them: what is wrong is the superblock.
-void check_full_directories(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
-  const auto is_full = [](const Directory& d) { return 2 + d.children > kMostLinks; };
-  const auto full = std::ranges::count_if(scan.directories.directories, is_full);
-  if (full == 0) return;
-  Finding& f = findings.emplace_back();
-  f.problem = Problem::feature_dir_nlink;
-  f.block = fs.super_block;
-  f.field = "s_feature_ro_compat";
-  f.found = fmt::format("{} directories with more than {} links", full, kMostLinks);
 }
 
 }  // namespace
 
 void check_links(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings) {
-  if (!fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK)) check_full_directories(fs, scan, findings);
   for (const Directory& d : scan.directories.directories)
     if (d.inode.value >= fs.geometry.first_inode || d.inode.value == EXT2_ROOT_INO) check_directory_links(fs, d, findings);
   // Without a root nothing has a name, and that is a finding already.

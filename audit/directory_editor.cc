@@ -39,9 +39,7 @@ DirectoryEditor::DirectoryEditor(const RepairRound& round, InodeNo ino, MutableB
   hash_version_ = encrypted_ && folded_ ? EXT2_HASH_SIPHASH : default_hash_version(fs_->super);
   form_ = {g.block_size, encrypted_ && folded_, g.metadata_csum(), g.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE),
            g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0, ino, InodeNo()};
-  may_seal_ = round.lossy() || std::ranges::none_of(round.findings, [&](const Finding& f) {
-                return f.problem == Problem::inode_checksum && f.inode == ino;
-              });
+  may_seal_ = round.lossy() || !g.metadata_csum() || inode_checksum(g, ino, raw) == stored_inode_checksum(g, raw);
   if (in_inode_)
     read_inline();
   else
@@ -137,11 +135,10 @@ void DirectoryEditor::take(const Salvage& salvage, const DirEntry& e, Bytes area
 }
 
 DirName* DirectoryEditor::find(uint64_t logical, uint32_t offset, InodeNo target) {
-  for (Block& b : blocks_) {
-    if (!in_inode_ && b.logical != logical) continue;
-    for (DirName& n : b.names)
+  const auto first = in_inode_ ? blocks_.begin() : std::ranges::lower_bound(blocks_, logical, {}, &Block::logical);
+  for (auto b = first; b != blocks_.end() && (in_inode_ || b->logical == logical); ++b)
+    for (DirName& n : b->names)
       if (n.offset == offset && n.inode == target) return &n;
-  }
   return nullptr;
 }
 

@@ -61,9 +61,14 @@ Result<bool> DirectorySpace::resize(uint64_t count) {
   std::vector<BlockNo> have = clusters();
   const uint64_t per_cluster = uint64_t{1} << g.cluster_bits;
   have.resize(std::min<uint64_t>(have.size(), (count + per_cluster - 1) / per_cluster));
+  const size_t kept = have.size();
+  const auto give_back = [&] {
+    for (size_t i = kept; i < have.size(); ++i) blocks_.release(have[i], per_cluster);
+    return false;
+  };
   while (have.size() * per_cluster < count) {
     const auto fresh = blocks_.allocate(have.empty() ? g.group_first(g.group_of(ino_)) : have.back() + per_cluster);
-    if (!fresh) return false;
+    if (!fresh) return give_back();
     have.push_back(*fresh);
   }
   std::vector<Run> wanted;
@@ -83,7 +88,7 @@ Result<bool> DirectorySpace::resize(uint64_t count) {
   if (std::ranges::equal(wanted, runs_, same) && inode.size() == size) return true;
 
   if (auto r = write_map(fs_, overlay_, blocks_, ino_, raw_, wanted, nodes_); !r) {
-    if (r.error().code == kNoSpace || r.error().code == EFBIG) return false;
+    if (r.error().code == kNoSpace || r.error().code == EFBIG) return give_back();
     return std::unexpected(r.error());
   }
   const uint64_t before = clusters_, blocks_before = inode.blocks512();

@@ -59,11 +59,6 @@ Remedy remedy_for(Problem p) {
   }
 }
 
-// What is damaged hides names or blocks, which a directory written anew would not have.
-bool hides_names(const Finding& f) {
-  return f.problem == Problem::directory_record || f.problem == Problem::read_error || f.problem == Problem::inline_data;
-}
-
 class DirectoryRepair {
  public:
   DirectoryRepair(RepairRound& round, DirectoryEditor& editor)
@@ -159,12 +154,14 @@ class DirectoryRepair {
 
   void rename(const Finding& f, DirName& name) {
     // An encrypted name cannot be changed; and two names for one file that are the same are one too many.
-    if (editor_.encrypted() || !is_first_for_inode(name)) return clear(f, name);
-    if (!free_names_) {
-      free_names_.emplace(hasher_, editor_.folded());
-      editor_.for_each([&](const DirName& n) { (void)free_names_->take(n.name); });
+    if (!free_names_) read_names();
+    auto& doubles = links_.at({name.name, name.inode});
+    if (editor_.encrypted() || doubles > 1) {
+      --doubles;
+      return clear(f, name);
     }
     const std::string before = name.name;
+    --doubles;
     name.name = free_names_->choose(before);
     renamed(f, name, before);
   }
@@ -175,11 +172,12 @@ class DirectoryRepair {
     stale_ = true;
   }
 
-  // No other entry has the same name for the same inode.
-  bool is_first_for_inode(const DirName& name) {
-    bool first = true;
-    editor_.for_each([&](const DirName& n) { first = first && (&n == &name || n.inode != name.inode || n.name != name.name); });
-    return first;
+  void read_names() {
+    free_names_.emplace(hasher_, editor_.folded());
+    editor_.for_each([&](const DirName& n) {
+      (void)free_names_->take(n.name);
+      ++links_[{n.name, n.inode}];
+    });
   }
 
   void retype(DirName& name) {
@@ -192,25 +190,34 @@ class DirectoryRepair {
   DirectoryEditor& editor_;
   DirHasher hasher_;
   std::optional<FreeNames> free_names_;
+  std::map<std::pair<std::string, InodeNo>, size_t> links_;  // entries by name and inode, once there are duplicates
   std::vector<Finding*> answered_;
   std::vector<std::pair<const Finding*, std::string>> losses_;
   bool stale_ = false;
 };
+
+// Whether anything is to be done, and may be done: what stays damaged must not be buried by what is written.
+bool is_to_be_mended(const RepairRound& round, const std::vector<Finding*>& findings) {
+  const auto may = [&](const Finding* f) { return round.may(f->problem); };
+  if (std::ranges::none_of(findings, may)) return false;
+  if (std::ranges::all_of(findings, may)) return true;
+  // Names behind a malformed record would be gone, and a wrong checksum, which says that more is wrong, be made right.
+  return std::ranges::none_of(findings, [](const Finding* f) {
+    return f->problem == Problem::directory_record || f->problem == Problem::directory_checksum;
+  });
+}
 
 }  // namespace
 
 Result<size_t> repair_directories(RepairRound& round) {
   std::map<InodeNo, std::vector<Finding*>> by_directory;
   for (Finding& f : round.findings)
-    if (f.inode && (remedy_for(f.problem) != Remedy::none || hides_names(f))) by_directory[*f.inode].push_back(&f);
+    if (f.inode && remedy_for(f.problem) != Remedy::none) by_directory[*f.inode].push_back(&f);
 
   size_t answered = 0;
   const DirectoryTable& table = round.run.scan->directories;
   for (auto& [ino, findings] : by_directory) {
-    if (table.find(ino) == table.directories.size()) continue;
-    if (std::ranges::none_of(findings, [&](const Finding* f) { return remedy_for(f->problem) != Remedy::none && round.may(f->problem); })) continue;
-    // What hides names must be mended with the rest, or the rest would bury them.
-    if (std::ranges::any_of(findings, [&](const Finding* f) { return f->problem == Problem::directory_record && !round.may(f->problem); })) continue;
+    if (table.find(ino) == table.directories.size() || !is_to_be_mended(round, findings)) continue;
     auto editor = DirectoryEditor::open(round, ino);
     if (!editor) return std::unexpected(editor.error());
     auto n = DirectoryRepair(round, *editor).run(findings);

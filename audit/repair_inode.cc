@@ -150,7 +150,7 @@ class InodeRepairs {
       if (!n) return n;
       answered += *n;
     }
-    const auto large = mend_features();
+    const auto large = mend_large_file();
     if (!large) return large;
     return answered + *large;
   }
@@ -339,13 +339,11 @@ class InodeRepairs {
     return !work.inode().has_block_map() || walker.walk(work.inode(), list).data_blocks == 0;
   }
 
-  Result<size_t> mend_features() {
+  Result<size_t> mend_large_file() {
     size_t answered = 0;
     for (Finding& f : round_.findings) {
-      const bool large_file = f.problem == Problem::feature_large_file;
-      if ((!large_file && f.problem != Problem::feature_dir_nlink) || !round_.may(f.problem)) continue;
-      const uint32_t feature = large_file ? EXT2_FEATURE_RO_COMPAT_LARGE_FILE : EXT4_FEATURE_RO_COMPAT_DIR_NLINK;
-      if (auto r = turn_on_features(round_.overlay, 0, feature); !r) return std::unexpected(r.error());
+      if (f.problem != Problem::feature_large_file || !round_.may(f.problem)) continue;
+      if (auto r = turn_on_features(round_.overlay, 0, EXT2_FEATURE_RO_COMPAT_LARGE_FILE); !r) return std::unexpected(r.error());
       f.repair = RepairState::staged;
       ++answered;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "audit/lost_found.h"
+#include "audit/primary_superblock.h"
 #include "audit/repair.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
@@ -82,6 +83,12 @@ Result<size_t> repair_links(RepairRound& round) {
   if (!named || round.stale) return named;
   size_t answered = *named;
   for (Finding& f : round.findings) {
+    if (f.problem == Problem::feature_dir_nlink && round.may(f.problem)) {
+      const auto set = [](ext2_super_block& s) { s.s_feature_ro_compat |= EXT4_FEATURE_RO_COMPAT_DIR_NLINK; };
+      if (auto r = edit_primary_superblock(round.overlay, set); !r) return std::unexpected(r.error());
+      f.repair = RepairState::staged;
+      ++answered;
+    }
     if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
     const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
     const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "audit/directory_editor.h"
 #include "audit/lost_found.h"
@@ -33,14 +34,17 @@ bool may_connect(const RepairRound& round) {
 
 std::map<InodeNo, std::vector<Surplus>> find_surplus(RepairRound& round) {
   std::map<InodeNo, std::vector<Surplus>> by_parent;
+  const bool opens_loops = may_connect(round);
+  std::set<InodeNo> seen;  // a directory has a finding for each link too many; the first one answers them all
   for (Finding& f : round.findings) {
     const Directory* d = f.inode ? find_directory(round, *f.inode) : nullptr;
     if (!d) continue;
     // A loop is opened where it was found, so that the directory can go to lost+found.
-    if (f.problem == Problem::directory_unconnected && d->parent && may_connect(round)) by_parent[InodeNo(d->parent)].push_back({&f, d->inode, false});
-    if (f.problem != Problem::directory_linked_again || !round.may(f.problem)) continue;
-    for (const DirectoryLink& link : round.run.directories.extra_links)
-      if (link.directory == d->inode) by_parent[link.parent].push_back({&f, d->inode, link.parent.value == d->parent});
+    if (f.problem == Problem::directory_unconnected && d->parent && opens_loops)
+      by_parent[InodeNo(d->parent)].push_back({&f, d->inode, false});
+    if (f.problem != Problem::directory_linked_again || !round.may(f.problem) || !seen.insert(d->inode).second) continue;
+    for (const DirectoryLink& link : std::ranges::equal_range(round.run.directories.extra_links, d->inode, {}, &DirectoryLink::directory))
+      by_parent[link.parent].push_back({&f, d->inode, link.parent.value == d->parent});
   }
   return by_parent;
 }

@@ -13,7 +13,7 @@ namespace {
 constexpr Problem kNotByDamage[] = {
     Problem::read_error,      // "image that ends while it is being audited"
     Problem::journal_device,  // "external journal of another file system"
-    Problem::feature_dir_nlink,  // 65,000 directories: an image of the corpus, f_many_subdirs
+    Problem::feature_dir_nlink,  // "directory with more subdirectories than can be counted needs dir_nlink"
 };
 
 void check_damage(const Scenario& scenario) {

@@ -10,6 +10,7 @@
 #include "audit/directory_salvage.h"
 #include "audit/free_name.h"
 #include "audit/htree_builder.h"
+#include "audit/rules.h"
 #include "scan/htree.h"
 #include "tests/support/audit_image.h"
 
@@ -248,6 +249,35 @@ TEST_CASE("entries behind a malformed record are saved", "[directory][repair]") 
     CHECK(names_in(image, "/dir") == before);
     CHECK(names_in(image, "/lost+found").size() == 2);
   }
+}
+
+TEST_CASE("directory with more subdirectories than can be counted needs dir_nlink", "[directory][repair]") {
+  FileSystem fs;
+  fs.geometry.groups = 1;
+  fs.geometry.inodes_per_group = fs.geometry.inodes = fs.geometry.clusters_per_group = fs.geometry.blocks_per_group = 128;
+  fs.geometry.first_inode = 11;
+  fs.groups.resize(1);
+  InodeScan scan(fs);
+  Directory& d = scan.directories.directories.emplace_back();
+  d.inode = InodeNo(12);
+  d.children = EXT2_LINK_MAX - 2;
+  d.links = EXT2_LINK_MAX;
+  const auto problems = [&] {
+    std::vector<Problem> result;
+    Findings findings;
+    check_links(fs, scan, {}, findings);
+    for (const Finding& f : findings) result.push_back(f.problem);
+    return result;
+  };
+  CHECK(problems().empty());
+  ++d.children;
+  d.links = 1;
+  CHECK(problems() == std::vector{Problem::feature_dir_nlink});
+  d.links = 2;
+  CHECK(problems() == std::vector{Problem::feature_dir_nlink, Problem::inode_links});
+  fs.geometry.ro_compat = EXT4_FEATURE_RO_COMPAT_DIR_NLINK;
+  d.links = 1;
+  CHECK(problems().empty());
 }
 
 TEST_CASE("without space for lost+found a file without a name stays as it is", "[directory][repair]") {
