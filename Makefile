@@ -17,7 +17,7 @@ CTEST := ctest --output-on-failure -j$(JOBS)
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check asan tsan fuzz fuzz-build corpus sweep bench demo install clean
+.PHONY: help deps build check asan tsan fuzz fuzz-build corpus kept sweep bench demo install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ tsan: deps  ## run the tests built with the thread sanitizer
 corpus: build  ## audit and scrub the corpus and images filled by the kernel (needs SHARED, root)
 	$(SHARED)/tools/corpus --mode both build/extscrub $(SHARED)/corpus || :
 	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|corpus_scrub|kernel_images)$$'
+
+kept: build  ## count the files that scrubs of the corpus lose without need (needs SHARED, root)
+	@rm -rf build/corrupt && mkdir -p build/corrupt
+	@for f in $(SHARED)/corpus/corrupt/*.zst; do ln -s "$$(realpath "$$f")" build/corrupt/; done
+	tests/kept_files.py --repair=safe build/extscrub build/corrupt
+	tests/kept_files.py --repair=all build/extscrub build/corrupt
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
