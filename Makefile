@@ -17,7 +17,7 @@ CTEST := ctest --output-on-failure -j$(JOBS)
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check asan tsan fuzz fuzz-build corpus kept sweep bench demo install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept sweep bench demo install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,11 +68,17 @@ fuzz-build: deps
 fuzz: fuzz-build  ## run each fuzz target for FUZZ_SECONDS (600)
 	cd build-fuzz && FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(CTEST) -L fuzz
 
-check: build  ## build, run all tests, once more with sanitizers, and each fuzz target for some seconds
+# The unit tests run once, with the sanitizers; the program that is installed goes through the scenarios.
+check: deps  ## run the tests with sanitizers, each fuzz target for some seconds, and the scenarios on the release build
+	@$(MAKE) --no-print-directory build/CMakeCache.txt
+	cmake --build build -j$(JOBS) --target extscrub
 	@$(MAKE) --no-print-directory asan
 	@$(MAKE) --no-print-directory fuzz-build
-	cd build-fuzz && FUZZ_SECONDS=6 $(CTEST) -L fuzz
-	cd build && $(CTEST) -LE long
+	cd build-fuzz && FUZZ_SECONDS=5 $(CTEST) -L fuzz
+	cd build && $(CTEST) -L e2e -LE long
+
+unit: build  ## run the unit tests in the release build
+	cd build && $(CTEST) -LE e2e
 
 # libtbb is not built with the sanitizer, so what happens inside it looks like races.
 tsan: deps  ## run the tests built with the thread sanitizer

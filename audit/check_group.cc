@@ -44,10 +44,14 @@ void check_bad_block(const FileSystem& fs, GroupNo group, const char* field, Blo
   f.block = at;
 }
 
-void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findings& findings) {
+void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, const GroupTally& tally, Findings& findings) {
   const Geometry& g = fs.geometry;
   const uint16_t uninit = d.flags & (EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT);
-  if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
+  if (!g.group_csum() && (d.flags & EXT2_BG_INODE_UNINIT) && tally.inodes_used > 0) {
+    Finding& f = add(findings, Problem::group_flags, group);
+    f.field = "bg_flags";
+    f.found = fmt::format("{:#x}, but {} inodes of the group are in use", d.flags, tally.inodes_used);
+  } else if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
     Finding& f = add(findings, Problem::group_flags_ignored, group);
     f.field = uninit ? "bg_flags" : "bg_itable_unused";
     f.found = uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused);
@@ -138,7 +142,7 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
   check_location(fs, group, Problem::group_inode_table_location, "bg_inode_table", d.inode_table, g.itable_blocks, findings);
   check_bad_block(fs, group, "bg_block_bitmap", d.block_bitmap, findings);
   check_bad_block(fs, group, "bg_inode_bitmap", d.inode_bitmap, findings);
-  check_flags(fs, group, d, findings);
+  check_flags(fs, group, d, tally, findings);
   check_unused(fs, group, d, tally, findings);
 }
 

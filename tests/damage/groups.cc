@@ -89,6 +89,11 @@ const Scenario kScenarios[] = {
      kLostInodes},
     {group_flags, "uninitialised block bitmap of the last group", "ext4-gdtcsum",
      [](const TestImage& image) { return set_field(image, 3, "flags", image.descriptor(3).bg_flags | EXT2_BG_BLOCK_UNINIT); }},
+    {group_flags, "inodes in use where none was ever used, by a flag that nothing goes by", "ext2-1k",
+     [](const TestImage& image) {
+       poke_descriptor(image, 0, &ext4_group_desc::bg_flags, EXT2_BG_INODE_UNINIT);
+       return Place{.group = 0, .field = "bg_flags"};
+     }},
     {group_flags_ignored, "uninitialised bitmap without a feature for it", "ext4-plain",
      [](const TestImage& image) {
        poke_descriptor(image, 1, &ext4_group_desc::bg_flags, EXT2_BG_BLOCK_UNINIT);
