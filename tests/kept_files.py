@@ -63,9 +63,15 @@ def unpack(source, target):
 
 
 def reported(report):
-    """Paths and inodes of the losses that the scrub reports."""
+    """Paths, inodes and texts of the losses that the scrub reports."""
     losses = [l for i in report['images'] if i['repairs'] for l in i['repairs']['losses']]
-    return {l['path'] for l in losses if l['path']}, {l['inode'] for l in losses if l['inode']}
+    return {l['path'] for l in losses if l['path']}, {l['inode'] for l in losses if l['inode']}, [l['what'] for l in losses]
+
+
+def is_renamed(inode, c, after, whats):
+    """The same inode with the same contents has another name, and a report speaks of that name."""
+    names = [os.path.basename(p) for p, there in after.items() if there == (inode, c)]
+    return any(f"'{name}'" in what for name in names for what in whats)
 
 
 def is_reported(path, inode, paths, inodes):
@@ -92,7 +98,7 @@ def main():
             if args.repair == 'all':
                 run('e2fsck', '-fy', theirs)
             scrub = run(args.extscrub, 'scrub', '--repair=' + args.repair, '--format=json', ours)
-            paths, inodes = reported(json.loads(scrub.stdout))
+            paths, inodes, whats = reported(json.loads(scrub.stdout))
             before, after = tree(theirs), tree(ours)
             images += 1
             if before is None or after is None:
@@ -107,7 +113,7 @@ def main():
                 there = after.get(path)
                 if there and there[1] == c:
                     continue
-                if args.repair == 'all' and is_reported(path, inode, paths, inodes):
+                if args.repair == 'all' and (is_reported(path, inode, paths, inodes) or is_renamed(inode, c, after, whats)):
                     continue
                 if there:
                     altered += 1
