@@ -64,7 +64,8 @@ Result<OldBytes> read_both(const UndoLog& log, WriteDevice& device) {
   for (const UndoKey& key : log.keys()) {
     const uint64_t at = key.block * block_size;
     if (at > length || key.size > length - at)
-      return std::unexpected(Error{fmt::format("it ends before block {}, which the undo log has old bytes of", key.block)});
+      return std::unexpected(
+          Error{fmt::format("it ends before block {}, which the undo log has old bytes of", key.block)});
     const uint64_t blocks = (key.size + block_size - 1) / block_size;
     auto& now = all.buffers.emplace_back(blocks * block_size);
     const MutableBytes there = MutableBytes(now).first(std::min(blocks * block_size, length - at));
