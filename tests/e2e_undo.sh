@@ -17,7 +17,15 @@ undo_file() { # the only one: into $undo
   [ ${#files[@]} = 1 ] || fail "${#files[@]} undo files beside $image, not one"
   undo=${files[0]:-none}
 }
-killed_after() { { timeout -s KILL "$1" "$extscrub" "${@:2}"; } >/dev/null 2>&1 || :; }
+# killed_after SECONDS ARGUMENTS...: returns when nothing of the process is left. Its lock goes with its last write, which
+# the kernel may still be at when the process itself is gone.
+killed_after() {
+  "$extscrub" "${@:2}" >/dev/null 2>&1 &
+  local pid=$! i
+  sleep "$1"
+  { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || :
+  for ((i = 0; i < 100; i++)); do flock -n "$image" true && return; sleep 0.05; done
+}
 is_as_before() { cmp "$image" "$work/before.img" >&2 || fail "$*"; }
 
 for set in ext4-1k ext2-1k ext4-4k ext4-bigalloc ext4-noextents; do
