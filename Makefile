@@ -14,6 +14,9 @@ PACKAGES := g++ cmake make ninja-build pkg-config ccache \
 # A failed test says what it saw.
 CTEST := ctest --output-on-failure -j$(JOBS)
 
+# How many inputs each fuzz target gets in `make check`: they take a few seconds.
+FUZZ_RUNS ?= 500
+
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
@@ -39,10 +42,11 @@ deps:  ## install the Debian packages that are missing
 build/CMakeCache.txt:
 	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
 
-# The sanitizers check the same at -O0, and it compiles more than twice as fast as -O1.
+# One build for the sanitized tests and the fuzz targets. The sanitizers check the same at -O0, and it compiles more than
+# twice as fast as -O1.
 build-asan/CMakeCache.txt:
-	cmake -S . -B build-asan -G Ninja -DEXTSCRUB_SANITIZE=address,undefined \
-	  -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O0 -g1'
+	cmake -S . -B build-asan -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON \
+	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O0 -g1'
 
 build-tsan/CMakeCache.txt:
 	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_SANITIZE=thread \
@@ -56,10 +60,10 @@ build: deps  ## build the program and its tests in build/ (Release)
 	@$(MAKE) --no-print-directory build/CMakeCache.txt
 	cmake --build build -j$(JOBS)
 
-asan: deps  ## run the tests built with address and undefined behaviour sanitizers
+asan: deps  ## run the tests, and each fuzz target shortly, with address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory build-asan/CMakeCache.txt
 	cmake --build build-asan -j$(JOBS)
-	cd build-asan && UBSAN_OPTIONS=print_stacktrace=1 $(CTEST) -LE slow
+	cd build-asan && FUZZ_RUNS=$(FUZZ_RUNS) UBSAN_OPTIONS=print_stacktrace=1 $(CTEST) -LE slow
 
 fuzz-build: deps
 	@$(MAKE) --no-print-directory build-fuzz/CMakeCache.txt
@@ -69,7 +73,7 @@ fuzz: fuzz-build  ## run each fuzz target for FUZZ_SECONDS (600)
 	cd build-fuzz && FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(CTEST) -L fuzz
 
 # The unit tests run once, with the sanitizers; the program that is installed goes through the scenarios.
-check: deps  ## run the unit tests with sanitizers, and the scenarios on the release build
+check: deps  ## run the unit tests and fuzz targets with sanitizers, and the scenarios on the release build
 	@$(MAKE) --no-print-directory build/CMakeCache.txt
 	cmake --build build -j$(JOBS) --target extscrub
 	@$(MAKE) --no-print-directory asan
