@@ -4,6 +4,7 @@
 #include <map>
 #include <random>
 
+#include "scan/inode_table.h"
 #include "tests/support/recovered.h"
 #include "writeback/journal_transaction.h"
 
@@ -171,7 +172,7 @@ TEST_CASE("transaction that fills the log to the last block, and one that does n
         fmt::format("the journal has too little room: {} blocks needed, {} free", room + 1, room));
   uint64_t count = staged_in(*p.recovered, p.space).size();
   for (uint64_t block = kRest + 1; count < most; ++block, ++count)
-    stage(*p.recovered, block, std::vector<std::byte>(image.block_size(), static_cast<std::byte>(block)));
+    stage(*p.recovered, block, std::vector<std::byte>(image.block_size(), static_cast<std::byte>(block | 1)));
   const Content content = staged_in(*p.recovered, p.space);
   REQUIRE(content.size() == most);
   const JournalTransaction transaction = transaction_of(p.space, content);

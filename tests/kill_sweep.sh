@@ -18,11 +18,13 @@ for ((g = 0; g < groups; g++)); do
   debugfs -w -R "setb $((g * 4096 + 3500)) $((g % 7 + 1))" "$before" >/dev/null 2>&1
 done
 
-# What an audit finds, but for what a commit itself writes into superblocks.
+# What an audit finds, but for what a commit itself writes into superblocks, and the totals there, which whoever finds
+# that recovery is needed counts anew.
 errors() {
   "$extscrub" audit --format=json "$1" 2>/dev/null | python3 -c '
 import json, sys
-own = {"superblock-not-clean", "superblock-error-mark", "journal-error", "journal-needs-recovery"}
+own = {"superblock-not-clean", "superblock-error-mark", "journal-error", "journal-needs-recovery",
+       "superblock-free-blocks-count", "superblock-free-inodes-count"}
 for f in json.load(sys.stdin)["images"][0]["findings"]:
     if f["severity"] == "error" and f["code"] not in own:
         print(f["code"], f["group"], f["inode"], f["block"], f["logical"], f["field"])'
