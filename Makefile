@@ -20,7 +20,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept sweep bench demo install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept sweep kill bench demo install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,8 +99,12 @@ kept: build  ## count the files that scrubs of the corpus lose without need (nee
 	tests/kept_files.py --repair=safe build/extscrub build/corrupt
 	tests/kept_files.py --repair=all build/extscrub build/corrupt
 
-sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
+sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
+
+kill: build  ## kill a scrub at KILLS (200) random moments, and see what is left each time
+	KILLS=$(or $(KILLS),200) tests/kill_sweep.sh build/extscrub
+	KILLS=$(or $(KILLS),50) tests/kill_sweep.sh build/extscrub --commit=direct
 
 bench: build  ## time the audit against e2fsck -fn
 	tests/bench.sh build/extscrub

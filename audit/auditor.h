@@ -11,6 +11,7 @@
 
 #include "audit/finding.h"
 #include "audit/recovery.h"
+#include "scan/journal_space.h"
 #include "scan/overlay.h"
 #include "scan/progress.h"
 
@@ -98,6 +99,8 @@ struct RepairPlan {
   std::vector<Loss> losses;          // what the repair lets go of
   // The block with the journal's superblock, where the journal lies in the image.
   std::optional<BlockNo> journal_superblock;
+  // Whether all of this can go into that journal; nothing where nothing is staged.
+  std::optional<JournalSpace> journal;
   // The primary superblock as it is to be when all is written (already in the overlay too): 1024 bytes.
   std::array<std::byte, kSuperblockSize> final_superblock{};
 };

@@ -197,6 +197,8 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
     }
   }
   settle(plan, policy);
+  if (!plan.overlay->staged().empty())
+    plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal);
   if (auto r = take_final_superblock(plan); !r) return std::unexpected(r.error());
   return plan;
 }

@@ -37,7 +37,7 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
     report.error =
         fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
   }
-  report.exit_status = exit_status(*report.verdict, options.strict);
+  report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings);
 }
 
 }  // namespace

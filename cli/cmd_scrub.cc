@@ -69,7 +69,7 @@ void take_audit(ImageReport& report, const RepairPlan& plan) {
   report.recovery = plan.before.recovery;
   report.statistics = plan.before.statistics;
   report.verdict = plan.before.verdict;
-  report.exit_status = exit_status(plan.before.verdict, false);
+  report.exit_status = exit_status(plan.before.verdict, false) | read_failure_status(plan.before.findings);
 }
 
 // What the last audit sees and the first could not, behind what has been repaired by now.
@@ -94,7 +94,7 @@ void take_committed(ImageReport& report, const RepairPlan& plan) {
     report.verdict = Verdict::recoverable;
   else
     report.verdict = Verdict::damaged;
-  report.exit_status = kExitCorrected | exit_status(*report.verdict, false);
+  report.exit_status = kExitCorrected | exit_status(*report.verdict, false) | read_failure_status(plan.after.findings);
 }
 
 // A commit that did not come to its end. An image that was armed says "not clean", whatever it holds.
@@ -123,8 +123,8 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
   }
 }
 
-void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<StagedBlock> staged, const ImageLock& lock,
-                   const Options& options, const Environment& environment, Progress& progress) {
+CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, std::vector<StagedBlock> staged,
+                             const Options& options, Progress& progress) {
   CommitRequest request;
   request.path = report.path;
   request.offset = options.offset;
@@ -132,12 +132,19 @@ void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<Stag
   request.blocks = std::move(staged);
   request.final_superblock = plan.final_superblock;
   request.journal_superblock = plan.journal_superblock;
+  request.journal = plan.journal;
+  request.way = options.way;
   if (!options.undo_file.empty())
     request.undo = UndoPlace{options.undo_file};
   else if (!options.no_undo)
     request.undo = default_undo_place(report.path, std::chrono::system_clock::now());
   request.queue = options.queue;
   request.progress = &progress;
+  return request;
+}
+
+void write_repairs(ImageReport& report, const RepairPlan& plan, const CommitRequest& request, const ImageLock& lock,
+                   const Environment& environment) {
   report.writeback = environment.engine.commit(request, lock);
   report.timings.writeback = report.writeback->seconds;
   if (report.writeback->outcome == CommitOutcome::committed)
@@ -192,13 +199,15 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
       return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
     }
   if (staged.empty()) return settle(report.findings, RepairState::left);
+  const CommitRequest request = commit_request(report, *plan, staged, options, progress);
+  report.repairs->way = choose_way(request);
   if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
   if (environment.stopped()) {
     CommitReport cancelled;
     cancelled.outcome = CommitOutcome::cancelled;
     return take_unfinished(report, cancelled);
   }
-  write_repairs(report, *plan, std::move(staged), *lock, options, environment, progress);
+  write_repairs(report, *plan, request, *lock, environment);
 }
 
 }  // namespace

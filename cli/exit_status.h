@@ -1,6 +1,8 @@
 // The exit status, as fsck(8) has it: bits, ORed over the images. Constants and pure functions: any thread.
 #pragma once
 
+#include <algorithm>
+
 #include "audit/auditor.h"
 
 namespace extscrub {
@@ -30,6 +32,12 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
       return kExitOperational;
   }
   return kExitOperational;
+}
+
+// What the device did not give was not audited: beside what the verdict says, that is an operational error.
+[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings) {
+  const bool failed = std::ranges::find(findings, Problem::read_error, &Finding::problem) != findings.end();
+  return failed ? kExitOperational : kExitOk;
 }
 
 }  // namespace extscrub

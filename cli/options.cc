@@ -144,6 +144,10 @@ void add_scrub_options(CLI::App& app, Options& o) {
       app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
   undo_file->type_name("FILE");
   app.add_flag("--no-undo", o.no_undo, "Do not save the old bytes")->excludes(undo_file);
+  add_choice<CommitWay>(
+      app, "--commit", o.way,
+      {{"auto", CommitWay::automatic}, {"journal", CommitWay::journal}, {"direct", CommitWay::direct}},
+      "Write all blocks as one transaction of the image's journal, or in place");
   add_queue_option(app, o);
 }
 

@@ -43,6 +43,7 @@ struct Options {
   bool force = false;     // of scrub and undo
   std::string undo_file;  // of scrub: where to make it; empty: the default place. Of undo: the one to carry out
   bool no_undo = false;   // of scrub
+  CommitWay way = CommitWay::automatic;  // of scrub
   QueueKind queue = QueueKind::automatic;
 };
 

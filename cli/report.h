@@ -29,6 +29,7 @@ struct RepairReport {
   uint32_t time = 0;          // seconds; what goes into fields that hold a time
   std::vector<BlockChange> blocks;
   std::vector<Loss> losses = {};  // what the repair lets go of
+  std::optional<WayChoice> way = {};  // how the blocks go, or would go, to the image; nothing where there are none
 };
 
 struct Timings {
@@ -72,8 +73,8 @@ struct TextStyle {
 // The command that puts the old bytes back, to be given to a shell; for a write-back that has kept them.
 [[nodiscard]] std::string undo_command(const ImageReport& image);
 
-// The whole run as one JSON document, schema extscrub/1. `verbose` adds the receipts of the write-back.
-[[nodiscard]] std::string json_report(const RunReport& run, bool verbose);
+// The whole run as one JSON document, schema extscrub/1.
+[[nodiscard]] std::string json_report(const RunReport& run);
 
 // The catalogue, or one problem of it, as JSON documents of the same schema.
 [[nodiscard]] std::string json_checks();

@@ -69,6 +69,22 @@ std::string_view word_of(UndoLogState state) {
   return "";
 }
 
+std::string_view word_of(BufferKind kind) {
+  switch (kind) {
+    case BufferKind::block:
+      return "block";
+    case BufferKind::log:
+      return "log";
+    case BufferKind::journal_superblock:
+      return "journal-superblock";
+    case BufferKind::superblock:
+      return "superblock";
+    case BufferKind::mark:
+      return "error-mark";
+  }
+  return "";
+}
+
 std::string_view word_of(QueueKind queue) {
   switch (queue) {
     case QueueKind::automatic:
@@ -131,6 +147,20 @@ Json json_of(const Loss& loss) {
   return json;
 }
 
+// The blocks of the log, as runs: they follow each other but where the log wraps round or lies in pieces.
+Json json_of(const WayChoice& way) {
+  Json log = Json::array();
+  for (const BlockNo block : way.log) {
+    if (!log.empty() && block.value == log.back()["block"].get<uint64_t>() + log.back()["count"].get<uint64_t>())
+      log.back()["count"] = log.back()["count"].get<uint64_t>() + 1;
+    else
+      log.push_back({{"block", block.value}, {"count", 1}});
+  }
+  return {{"way", way.journal ? "journal" : "direct"},
+          {"why_direct", text_or_null(way.why_direct)},
+          {"log", std::move(log)}};
+}
+
 Json json_of(const RepairReport& r) {
   Json blocks = Json::array(), losses = Json::array();
   for (const Loss& loss : r.losses) losses.push_back(json_of(loss));
@@ -141,17 +171,20 @@ Json json_of(const RepairReport& r) {
           {"time", r.time},
           {"proven_clean", r.proven_clean},
           {"losses", std::move(losses)},
-          {"blocks", std::move(blocks)}};
+          {"blocks", std::move(blocks)},
+          {"commit", r.way ? json_of(*r.way) : Json(nullptr)}};
 }
 
 Json json_of(const Receipt& r) {
   return {{"block", r.block.value},
+          {"kind", word_of(r.kind)},
           {"crc32c_before", fmt::format("{:08x}", r.before_crc)},
           {"crc32c_after", fmt::format("{:08x}", r.after_crc)},
           {"submitted", r.submitted},
           {"completed", r.completed},
           {"read_back", r.read_back},
-          {"error", r.error}};
+          {"error", r.error},
+          {"flush", r.flush == 0 ? Json(nullptr) : Json(r.flush)}};
 }
 
 Json undo_file_of(const ImageReport& image) {
@@ -163,13 +196,17 @@ Json undo_file_of(const ImageReport& image) {
           {"command", kept ? text_or_null(undo_command(image)) : Json(nullptr)}};
 }
 
-Json json_of_writeback(const ImageReport& image, bool verbose) {
+Json json_of_writeback(const ImageReport& image) {
   const CommitReport& c = *image.writeback;
   Json json = {{"outcome", word_of(c.outcome)},
                {"message", text_or_null(c.message)},
                {"error", c.error},
                {"error_block", number_or_null(c.error_block)},
                {"failures", c.failures},
+               {"way", c.through_journal ? "journal" : "direct"},
+               {"why_direct", text_or_null(c.why_direct)},
+               {"log_blocks", c.log_blocks},
+               {"logged", c.logged},
                {"armed", c.armed},
                {"marked", c.marked},
                {"sidecar", text_or_null(c.sidecar.native())},
@@ -180,9 +217,9 @@ Json json_of_writeback(const ImageReport& image, bool verbose) {
                {"bytes_written", c.bytes_written},
                {"writes", c.writes},
                {"flushes", c.flushes}};
-  if (!verbose) return json;
   Json& receipts = json["receipts"] = Json::array();
-  for (const Receipt& receipt : c.receipts) receipts.push_back(json_of(receipt));
+  for (const auto* each : {&c.receipts, &c.superblock_receipts})
+    for (const Receipt& receipt : *each) receipts.push_back(json_of(receipt));
   return json;
 }
 
@@ -204,7 +241,7 @@ Json json_of(const AuditStatistics& s) {
           {"bytes_read", s.bytes_read}};
 }
 
-Json json_of(const ImageReport& image, bool verbose) {
+Json json_of(const ImageReport& image) {
   Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
   json["uuid"] = image.info ? text_or_null(image.info->uuid) : Json(nullptr);
   json["label"] = image.info ? Json(as_utf8(image.info->label)) : Json(nullptr);
@@ -219,7 +256,7 @@ Json json_of(const ImageReport& image, bool verbose) {
   json["findings"] = Json::array();
   for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
-  json["writeback"] = image.writeback ? json_of_writeback(image, verbose) : Json(nullptr);
+  json["writeback"] = image.writeback ? json_of_writeback(image) : Json(nullptr);
   json["undo_file"] = text_or_null(image.undo_log);
   json["undone"] = image.undone ? Json(*image.undone) : Json(nullptr);
   json["statistics"] = image.statistics ? json_of(*image.statistics) : Json(nullptr);
@@ -248,11 +285,11 @@ std::string dump(const Json& json) {
 
 }  // namespace
 
-std::string json_report(const RunReport& run, bool verbose) {
+std::string json_report(const RunReport& run) {
   Json json = document();
   json["command"] = run.command;
   json["images"] = Json::array();
-  for (const ImageReport& image : run.images) json["images"].push_back(json_of(image, verbose));
+  for (const ImageReport& image : run.images) json["images"].push_back(json_of(image));
   return dump(json);
 }
 

@@ -93,7 +93,7 @@ class ReportWriter {
       run_.command = options_.command == Command::scrub  ? "scrub"
                      : options_.command == Command::undo ? "undo"
                                                          : "audit";
-      text_ = json_report(run_, options_.verbose);
+      text_ = json_report(run_);
     }
     return write(text_);
   }

@@ -72,6 +72,7 @@ struct JournalFacts {
   uint32_t error = 0;     // s_errno, as a positive errno
   uint32_t first_sequence = 0, last_sequence = 0;  // replayed; last < first when none was
   uint32_t transactions = 0;
+  uint32_t log_end = 0;   // the block of the log behind what was replayed
   uint64_t replayed_blocks = 0;  // writes of the replay; a block may be written by several transactions
   uint64_t revoked_blocks = 0;   // writes left out because of a revoke record
   uint32_t fast_commit_tags = 0;
@@ -89,6 +90,10 @@ class JournalLog {
   [[nodiscard]] uint32_t block_size() const { return block_size_; }
   // Where the block lies in the image; nothing for a journal on another device.
   [[nodiscard]] std::optional<BlockNo> place(uint64_t log_block) const;
+  // The block of the image belongs to the log, its superblock included.
+  [[nodiscard]] bool contains(BlockNo block) const;
+  // Both lie in the image, at the same places.
+  [[nodiscard]] bool lies_as(const JournalLog& other) const;
 
  private:
   friend class JournalFinder;

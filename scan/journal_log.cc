@@ -33,9 +33,11 @@ class Replay {
 
   Result<void> run() {
     facts_.first_sequence = super_.sequence;
+    end_block_ = super_.start;
     if (auto r = pass(Pass::scan); !r) return r;
     facts_.last_sequence = end_ - 1;
     facts_.transactions = end_ - super_.sequence;
+    facts_.log_end = end_block_;
     if (facts_.transactions > 0) {
       if (auto r = pass(Pass::revoke); !r) return r;
       if (auto r = pass(Pass::replay); !r) return r;
@@ -210,6 +212,7 @@ class Replay {
     last_commit_seconds_ = seconds;
     crc_ = ~0u;
     ++sequence_;
+    if (!end_known_) end_block_ = static_cast<uint32_t>(next_);
     return Step::on;
   }
 
@@ -280,6 +283,7 @@ class Replay {
   uint64_t steps_ = 0;      // blocks gone through in this pass
   uint32_t sequence_ = 0;
   uint32_t end_ = 0;
+  uint32_t end_block_ = 0;  // of the log, behind the last commit that counts
   bool end_known_ = false;
   uint64_t commit_block_ = 0;
   // A checksum did not match in this transaction; whether that is damage is known at its commit.

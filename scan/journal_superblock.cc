@@ -152,6 +152,19 @@ std::optional<BlockNo> JournalLog::place(uint64_t log_block) const {
   return it->physical + (log_block - it->logical);
 }
 
+bool JournalLog::contains(BlockNo block) const {
+  return std::ranges::any_of(runs_, [=](const Run& run) {
+    return block >= run.physical && block - run.physical < run.count;
+  });
+}
+
+bool JournalLog::lies_as(const JournalLog& other) const {
+  return device_ == nullptr && other.device_ == nullptr && blocks_ == other.blocks_ &&
+         std::ranges::equal(runs_, other.runs_, [](const Run& a, const Run& b) {
+           return a.logical == b.logical && a.physical == b.physical && a.count == b.count;
+         });
+}
+
 bool JournalSuper::csum_v2_or_v3() const { return incompat & (kIncompatCsumV2 | kIncompatCsumV3); }
 
 size_t JournalSuper::tag_bytes() const {

@@ -72,6 +72,18 @@ TEST_CASE("an image that is mounted is audited with a warning") {
   CHECK(a.tool.printed(": clean\n"));
 }
 
+TEST_CASE("bytes that the device does not give: errors are left, and the run has not done what it was to do",
+          "[behaviour-7]") {
+  Audited a;
+  const std::string bytes = read_file(a.image);
+  a.tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions&) -> Result<Audit> {
+    return audit_with(Verdict::damaged, {finding(Problem::read_error)});
+  };
+  CHECK(a.tool({"audit", a.image}) == 12);
+  CHECK(a.tool.printed(": damaged"));
+  CHECK(read_file(a.image) == bytes);
+}
+
 TEST_CASE("an image beside which a failed write is recorded is not called clean") {
   Audited a;
   write_file(sidecar_path(a.image), "write failed\n");

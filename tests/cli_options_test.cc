@@ -27,6 +27,7 @@ TEST_CASE("options not given have the defaults of the manual") {
   CHECK(o.format == Format::text);
   CHECK(o.repair == RepairPolicy::safe);
   CHECK(o.queue == QueueKind::automatic);
+  CHECK(o.way == CommitWay::automatic);
   CHECK(o.jobs == 0);
   CHECK(o.offset == 0);
   CHECK_FALSE(o.superblock.has_value());
@@ -51,12 +52,13 @@ TEST_CASE("options of undo files reach the run, and exclude what makes no sense"
 }
 
 TEST_CASE("options of a scrub reach the run") {
-  const Options o = parsed({"scrub", "--repair=all", "--dry-run", "--queue", "threads", "--jobs=3", "--superblock",
+  const Options o = parsed({"scrub", "--repair=all", "--dry-run", "--queue", "threads", "--commit=direct", "--jobs=3", "--superblock",
                             "32768", "--block-size=4096", "--format=json", "-o", "report", "--force", "x"});
   CHECK(o.repair == RepairPolicy::all);
   CHECK(o.dry_run);
   CHECK(o.force);
   CHECK(o.queue == QueueKind::threads);
+  CHECK(o.way == CommitWay::direct);
   CHECK(o.jobs == 3);
   CHECK(o.superblock == 32768u);
   CHECK(o.block_size == 4096u);

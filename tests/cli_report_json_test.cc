@@ -10,10 +10,10 @@ using nlohmann::json;
 
 namespace {
 
-json images_of(ImageReport image, bool verbose = false) {
+json images_of(ImageReport image) {
   RunReport run{"scrub", {}};
   run.images.push_back(std::move(image));
-  return json::parse(json_report(run, verbose));
+  return json::parse(json_report(run));
 }
 
 ImageReport scrubbed() {
@@ -35,7 +35,7 @@ ImageReport scrubbed() {
   image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, 0, {{BlockNo(7), "superblock", "0001", "0002"}}};
   image.writeback = CommitReport{};
   image.writeback->outcome = CommitOutcome::committed;
-  image.writeback->receipts.push_back({BlockNo(7), 1, 2, true, true, true, 0});
+  image.writeback->receipts.push_back({BlockNo(7), 1, 2, true, true, true, 0, 2});
   image.statistics = AuditStatistics{};
   image.recovery = Recovery{};
   image.recovery->journal.flagged = image.recovery->replayed = true;
@@ -100,9 +100,27 @@ TEST_CASE("what the next mount will recover stands in every document") {
                           {"orphans_released", 3}}));
 }
 
-TEST_CASE("receipts of the write-back come with verbose") {
-  CHECK_FALSE(images_of(scrubbed())["images"][0]["writeback"].contains("receipts"));
-  CHECK(images_of(scrubbed(), true)["images"][0]["writeback"]["receipts"][0]["block"] == 7);
+TEST_CASE("every buffer of the write-back has a receipt") {
+  ImageReport image = scrubbed();
+  image.writeback->superblock_receipts.push_back({BlockNo(1), 3, 4, true, true, false, 5, 0, BufferKind::mark});
+  const json receipts = images_of(image)["images"][0]["writeback"]["receipts"];
+  CHECK(receipts == json({{{"block", 7}, {"kind", "block"}, {"crc32c_before", "00000001"}, {"crc32c_after", "00000002"},
+                           {"submitted", true}, {"completed", true}, {"read_back", true}, {"error", 0}, {"flush", 2}},
+                          {{"block", 1}, {"kind", "error-mark"}, {"crc32c_before", "00000003"},
+                           {"crc32c_after", "00000004"}, {"submitted", true}, {"completed", true}, {"read_back", false},
+                           {"error", 5}, {"flush", nullptr}}}));
+}
+
+TEST_CASE("the way of a commit, or of one that a dry run has planned, and the blocks of the log it takes") {
+  ImageReport image = scrubbed();
+  image.writeback->why_direct = "the file system has no journal";
+  image.repairs->way = WayChoice{true, {}, {BlockNo(50), BlockNo(51), BlockNo(40)}};
+  const json j = images_of(image)["images"][0];
+  CHECK(j["writeback"]["way"] == "direct");
+  CHECK(j["writeback"]["why_direct"] == "the file system has no journal");
+  CHECK(j["repairs"]["commit"]["way"] == "journal");
+  CHECK(j["repairs"]["commit"]["why_direct"].is_null());
+  CHECK(j["repairs"]["commit"]["log"] == json({{{"block", 50}, {"count", 2}}, {{"block", 40}, {"count", 1}}}));
 }
 
 TEST_CASE("an image that could not be read has its reason, and null for the rest") {
@@ -124,7 +142,7 @@ TEST_CASE("a label of any bytes makes a valid document of plain ASCII") {
   ImageReport image = scrubbed();
   image.info->label = "caf\xe9\x1b[31m";
   image.findings[0].path = "/ü\u202E";
-  const std::string text = json_report({"audit", {image}}, false);
+  const std::string text = json_report({"audit", {image}});
   CHECK(std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); }));
   const json j = json::parse(text)["images"][0];
   CHECK(j["label"] == "caf\\xe9\\x1b[31m");

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <cerrno>
 
 #include "cli/report.h"
 #include "tests/cli_support.h"
@@ -32,6 +33,14 @@ Finding wrong_blocks(RepairState state = RepairState::none) {
   f.found = "16";
   f.repair = state;
   return f;
+}
+
+ImageReport report_of_commit(CommitOutcome outcome) {
+  ImageReport image = report_with(Verdict::errored, {});
+  image.repairs = RepairReport{};
+  image.writeback = CommitReport{};
+  image.writeback->outcome = outcome;
+  return image;
 }
 
 bool has(const std::string& text, std::string_view part) {
@@ -135,4 +144,34 @@ TEST_CASE("times and rates stand only in the verbose report") {
   report.timings.total = Seconds(9);
   CHECK(text_report(report, {}) == text);
   CHECK(has(text_report(report, {.verbose = true}), "3.00 s"));
+}
+
+TEST_CASE("a commit that failed: a receipt of every buffer, the failed ones first") {
+  ImageReport image = report_of_commit(CommitOutcome::errored);
+  CommitReport& commit = *image.writeback;
+  commit.superblock_receipts = {{BlockNo(1), 1, 2, true, true, true, 0, 1, BufferKind::superblock}};
+  commit.receipts = {{BlockNo(7), 0x10, 0x20, true, true, false, 0, 0},
+                     {BlockNo(8), 0x11, 0x21, true, false, false, EIO, 0},
+                     {BlockNo(9), 0x12, 0x22, false, false, false, 0, 0}};
+  const std::string text = text_report(image, {});
+  CHECK(text.find("  receipt block 8: 00000011 -> 00000021, submitted, failed: Input/output error\n"
+                  "  receipt superblock in block 1: 00000001 -> 00000002, written, durable by flush 1, read back\n"
+                  "  receipt block 7: 00000010 -> 00000020, written\n"
+                  "  receipt block 9: 00000012 -> 00000022, not submitted\n") != std::string::npos);
+
+  commit.receipts.assign(100, commit.receipts[0]);
+  CHECK(text_report(image, {}).find("61 receipts more: --verbose") != std::string::npos);
+  CHECK(text_report(image, {.verbose = true}).find("receipts more") == std::string::npos);
+  commit.outcome = CommitOutcome::committed;
+  CHECK(text_report(image, {}).find("receipt") == std::string::npos);
+}
+
+TEST_CASE("the way of a commit is told, and why it was not the journal's") {
+  ImageReport image = report_of_commit(CommitOutcome::committed);
+  image.writeback->through_journal = true;
+  CHECK(text_report(image, {}).find("read back; as one transaction of the journal\n") != std::string::npos);
+  image.writeback->through_journal = false;
+  image.writeback->why_direct = "the file system has no journal";
+  CHECK(text_report(image, {}).find("read back; in place, not through the journal: the file system has no journal\n") !=
+        std::string::npos);
 }

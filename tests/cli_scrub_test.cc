@@ -149,7 +149,7 @@ TEST_CASE("a dry run reports the blocks and writes nothing") {
   CHECK(repairs["blocks"][0]["before"] != repairs["blocks"][0]["after"]);
 }
 
-TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is called repaired") {
+TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is called repaired", "[behaviour-18]") {
   Scrubbed s;
   s.commit.outcome = CommitOutcome::errored;
   s.commit.message = "cannot write block 7: Input/output error";
@@ -227,7 +227,7 @@ TEST_CASE("an image whose journal on another device has to be replayed is not wr
   CHECK_FALSE(s.tool.printed("would be repaired"));
 }
 
-TEST_CASE("an image with the record of a failed write is refused unless forced") {
+TEST_CASE("an image with the record of a failed write is refused unless forced", "[behaviour-21]") {
   Scrubbed s;
   const fs::path sidecar = write_file(sidecar_path(s.image), "write failed\n");
   CHECK(s() == 8);
@@ -241,7 +241,7 @@ TEST_CASE("an image with the record of a failed write is refused unless forced")
   CHECK(fs::exists(sidecar));
 }
 
-TEST_CASE("an image in use or locked is refused before it is read") {
+TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {
   Scrubbed s;
   s.tool.environment.engine.lock = [](const fs::path& path) -> Result<ImageLock> {
     return std::unexpected(Error{path.string() + " is locked: another scrub works on it", EBUSY});

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 
-#include "audit/auditor.h"
-#include "audit/recovery.h"
-#include "tests/support/journal_log.h"
+#include "tests/support/recovered.h"
 
 namespace extscrub::test {
 
@@ -13,56 +11,15 @@ namespace {
 
 using namespace jbd2;
 
-// An image under an overlay, recovered.
-struct Recovered {
-  explicit Recovered(const TestImage& test) : image(*Image::open(test.path())), fs(*load_superblock(image, nullptr, {})) {
-    overlay.emplace(image, fs.geometry.block_size);
-    fs.blocks = &*overlay;
-    load_descriptors(fs);
-    auto r = recover(fs, *overlay, nullptr);
-    REQUIRE(r);
-    recovery = std::move(*r);
-  }
-
-  [[nodiscard]] std::vector<std::byte> block(uint64_t number) const {
-    std::vector<std::byte> bytes(fs.geometry.block_size);
-    REQUIRE(overlay->read(BlockNo(number), bytes));
-    return bytes;
-  }
-  [[nodiscard]] bool has(JournalDefectKind kind) const {
-    return std::ranges::count(recovery.journal.defects, kind, &JournalDefect::kind) > 0;
-  }
-
-  Image image;
-  FileSystem fs;
-  std::optional<Overlay> overlay;
-  Recovery recovery;
-};
-
 // Free blocks of the image, far from anything.
 constexpr uint64_t kA = 20001, kB = 20002, kC = 20003;
-
-const LogFormat kFormats[] = {
-    {.version = 1},
-    {},
-    {.incompat = kIncompatRevoke},
-    {.incompat = kIncompatRevoke | kIncompat64Bit},
-    {.compat = kCompatChecksum, .incompat = kIncompatRevoke},
-    {.compat = kCompatChecksum, .incompat = kIncompatRevoke | kIncompat64Bit | kIncompatAsyncCommit},
-    {.incompat = kIncompatRevoke | kIncompatCsumV2},
-    {.incompat = kIncompatRevoke | kIncompatCsumV2 | kIncompat64Bit},
-    {.incompat = kIncompatRevoke | kIncompatCsumV3},
-    {.incompat = kIncompatRevoke | kIncompatCsumV3 | kIncompat64Bit},
-    {.incompat = kIncompatRevoke | kIncompatCsumV3 | kIncompat64Bit | kIncompatAsyncCommit},
-    {.incompat = kIncompatRevoke | kIncompatCsumV3, .sequence = 0xFFFFFFFF},  // the number wraps around
-};
 
 const LogFormat kV3 = {.incompat = kIncompatRevoke | kIncompatCsumV3 | kIncompat64Bit};
 
 }  // namespace
 
 TEST_CASE("log of two transactions in every format", "[journal]") {
-  for (const LogFormat& format : kFormats) {
+  for (const LogFormat& format : log_formats()) {
     INFO("version " << format.version << ", compat " << format.compat << ", incompat " << format.incompat);
     const TestImage image("ext4-plain");
     JournalLog log(image, format);
@@ -88,7 +45,7 @@ TEST_CASE("log of two transactions in every format", "[journal]") {
 }
 
 TEST_CASE("revoked block is not replayed, one logged again is", "[journal]") {
-  for (const LogFormat& format : kFormats) {
+  for (const LogFormat& format : log_formats()) {
     if (!(format.incompat & kIncompatRevoke)) continue;
     INFO("compat " << format.compat << ", incompat " << format.incompat);
     const TestImage image("ext4-plain");

@@ -77,7 +77,8 @@ TEST_CASE("all jobs are written, never more at a time than the queue is deep") {
   for (size_t i = 0; i < 16; ++i) CHECK(bench.block_now(i) == Bench::block_of(i));
 }
 
-TEST_CASE("failed completion: the latch is set before it is told, nothing more is submitted") {
+TEST_CASE("failed completion: the latch is set before it is told, nothing more is submitted",
+          "[behaviour-3][behaviour-4]") {
   const unsigned depth = GENERATE(1u, 4u);
   Bench bench(kinds(), depth);
   bench.log.rule = fault_of(2, {-EIO, 0});
@@ -101,7 +102,7 @@ TEST_CASE("failed completion: the latch is set before it is told, nothing more i
   CHECK(bench.client.good.size() + 1 == bench.log.count(Operation::write));
 }
 
-TEST_CASE("latch set before the first job: nothing is submitted") {
+TEST_CASE("latch set before the first job: nothing is submitted", "[behaviour-4]") {
   Bench bench(kinds());
   bench.latch.record({EIO, CommitStep::arm, BlockNo(0)});
   CHECK_FALSE(bench.run());
@@ -120,7 +121,7 @@ TEST_CASE("latch set: the rest of a short write is not submitted either") {
   CHECK(bench.client.failed[1] == std::pair<size_t, int>{1, ECANCELED});
 }
 
-TEST_CASE("short completion: the rest is submitted again, the last job's too") {
+TEST_CASE("short completion: the rest is submitted again, the last job's too", "[behaviour-13]") {
   const size_t job = GENERATE(0, 7, 15);
   Bench bench(kinds());
   bench.faulty.broken_last = GENERATE(false, true);
@@ -140,7 +141,7 @@ TEST_CASE("short completion inside a sector: the rest begins on the sector") {
   for (const Event& e : bench.log.events()) CHECK(e.at % bench.device->alignment() == 0);
 }
 
-TEST_CASE("completion without progress is EIO") {
+TEST_CASE("completion without progress is EIO", "[behaviour-13]") {
   Bench bench(kinds());
   bench.log.rule = fault_of(5, {0, 0});
   CHECK_FALSE(bench.run());
@@ -155,7 +156,7 @@ TEST_CASE("completion of more than was asked for is EIO") {
   CHECK(bench.latch.summary().first.error == EIO);
 }
 
-TEST_CASE("EAGAIN and EINTR are submitted again and are no errors") {
+TEST_CASE("EAGAIN and EINTR are submitted again and are no errors", "[behaviour-14]") {
   const int error = GENERATE(EAGAIN, EINTR);
   Bench bench(kinds());
   bench.log.rule = fault_of(4, {-error, 0}, WriteProgress::kMaxRetries);
@@ -164,7 +165,7 @@ TEST_CASE("EAGAIN and EINTR are submitted again and are no errors") {
   CHECK(bench.block_now(4) == Bench::block_of(4));
 }
 
-TEST_CASE("EAGAIN and EINTR without end are errors in the end") {
+TEST_CASE("EAGAIN and EINTR without end are errors in the end", "[behaviour-14]") {
   const int error = GENERATE(EAGAIN, EINTR);
   Bench bench(kinds());
   bench.log.rule = fault_of(4, {-error, 0}, SIZE_MAX);
@@ -172,7 +173,7 @@ TEST_CASE("EAGAIN and EINTR without end are errors in the end") {
   CHECK(bench.latch.summary().first.error == error);
 }
 
-TEST_CASE("ECANCELED counts as not durable") {
+TEST_CASE("ECANCELED counts as not durable", "[behaviour-15]") {
   Bench bench(kinds());
   bench.log.rule = fault_of(4, {-ECANCELED, 0});
   CHECK_FALSE(bench.run());

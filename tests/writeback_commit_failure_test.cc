@@ -17,7 +17,8 @@ size_t reads_of(const Log& log, Extent extent, size_t from_event) {
 
 }  // namespace
 
-TEST_CASE("failed block write: errored, marked with block and errno, never read again, memory has the new bytes") {
+TEST_CASE("failed block write: errored, marked with block and errno, never read again, memory has the new bytes",
+          "[behaviour-24][behaviour-30]") {
   const int error = GENERATE(EIO, ENOSPC, EDQUOT, EFBIG);
   TestImage image({.block_size = GENERATE(1024u, 4096u)});
   image.put_superblock([&] {  // errors=continue changes nothing about it
@@ -60,7 +61,7 @@ TEST_CASE("failed block write: errored, marked with block and errno, never read 
   CHECK(image.request().blocks[2].after[0] == request.blocks[2].after[0]);
 }
 
-TEST_CASE("failed block: an overlay goes on serving the new bytes, without a read of the device") {
+TEST_CASE("failed block: an overlay goes on serving the new bytes, without a read of the device", "[behaviour-1]") {
   TestImage image;
   const auto opened = Image::open(image.path());
   REQUIRE(opened);
@@ -81,6 +82,31 @@ TEST_CASE("failed block: an overlay goes on serving the new bytes, without a rea
   REQUIRE(overlay.staged().size() == 2);
 }
 
+TEST_CASE("failed block and memory that gets short: the overlay does not drop it, nor reads it again", "[behaviour-2]") {
+  TestImage image;
+  const auto opened = Image::open(image.path());
+  REQUIRE(opened);
+  Overlay overlay(*opened, 4096, 4 * 4096);  // no more than two blocks, before and after, stay on the heap
+  const auto fill = [&](uint64_t block) {
+    const auto bytes = overlay.edit(BlockNo(block));
+    REQUIRE(bytes);
+    std::ranges::fill(*bytes, static_cast<std::byte>(block));
+  };
+  for (const uint64_t block : {5u, 9u}) fill(block);
+  CommitRequest request = image.request();
+  request.blocks = overlay.staged();
+  Log log;
+  log.rule = fail_writes_to(image.extent_of(9));
+  REQUIRE(commit_with_faults(request, log).outcome == CommitOutcome::errored);
+  for (uint64_t block = 20; block < 60; ++block) fill(block);
+  write_file(image.path(), std::vector<std::byte>(image.original().size()));  // who reads the disk finds zeros
+  std::vector<std::byte> again(4096);
+  for (const uint64_t block : {5u, 9u, 20u, 59u}) {
+    REQUIRE(overlay.read(BlockNo(block), again));
+    CHECK(again == std::vector<std::byte>(4096, static_cast<std::byte>(block)));
+  }
+}
+
 TEST_CASE("one write of many blocks fails: every block of it has the error in its receipt, counted once") {
   TestImage image;
   image.stage({3, 4, 5, 40});
@@ -93,7 +119,7 @@ TEST_CASE("one write of many blocks fails: every block of it has the error in it
   CHECK(report.error_block == BlockNo(3));
 }
 
-TEST_CASE("many failures in flight: one mark, all counted, first and last named") {
+TEST_CASE("many failures in flight: one mark, all counted, first and last named", "[behaviour-5]") {
   TestImage image;
   for (uint64_t b = 2; b < 62; b += 2) image.stage(b);
   Log log;
@@ -112,7 +138,7 @@ TEST_CASE("many failures in flight: one mark, all counted, first and last named"
   CHECK(superblocks == 2);  // armed, marked
 }
 
-TEST_CASE("mark is written by a thread of its own, when nothing is in flight, as the last write") {
+TEST_CASE("mark is written by a thread of its own, when nothing is in flight, as the last write", "[behaviour-6]") {
   TestImage image;
   image.stage({3, 9, 20});
   Log log;
@@ -128,7 +154,8 @@ TEST_CASE("mark is written by a thread of its own, when nothing is in flight, as
     if (e.operation == Operation::write && e.queued) CHECK(e.thread == std::this_thread::get_id());
 }
 
-TEST_CASE("failed flush: the run fails though the next flush works, and the valid bit is never set") {
+TEST_CASE("failed flush: the run fails though the next flush works, and the valid bit is never set",
+          "[behaviour-17][behaviour-18]") {
   const size_t n = GENERATE(0u, 1u, 2u, 3u);  // armed; blocks; final without its valid bit; final
   TestImage image;
   image.stage({3, 9});
@@ -153,7 +180,7 @@ TEST_CASE("failed flush: the run fails though the next flush works, and the vali
   CHECK(later_writes == 1);
 }
 
-TEST_CASE("last write of all fails: noticed, and marked") {
+TEST_CASE("last write of all fails: noticed, and marked", "[behaviour-19]") {
   TestImage image;
   image.stage({3, 9});
   Log good;
@@ -174,7 +201,7 @@ TEST_CASE("last write of all fails: noticed, and marked") {
   CHECK(image.superblock_is_sealed());
 }
 
-TEST_CASE("superblock write in flight when it fails slowly: the mark lands last") {
+TEST_CASE("superblock write in flight when it fails slowly: the mark lands last", "[behaviour-22]") {
   TestImage image;
   image.stage({3, 9});
   Log log;
@@ -247,7 +274,7 @@ TEST_CASE("mark's own write fails once: the second try marks") {
   CHECK(image.superblock_now().s_state == (2 | 4));
 }
 
-TEST_CASE("mark's own write, flush or read-back fails twice: a sidecar says it") {
+TEST_CASE("mark's own write, flush or read-back fails twice: a sidecar says it", "[behaviour-21]") {
   TestImage image;
   image.stage(9);
   Log log;
@@ -299,7 +326,8 @@ TEST_CASE("sidecar lies beside the file a symbolic link leads to") {
   CHECK(sidecar_path("dir/image") == "dir/image.extscrub-errored");
 }
 
-TEST_CASE("error stored in the image from before does not trip the commit, and goes with the final superblock") {
+TEST_CASE("error stored in the image from before does not trip the commit, and goes with the final superblock",
+          "[behaviour-23][behaviour-26]") {
   TestImage image;
   auto bytes = image.superblock_before();
   apply_error_mark(bytes, {{EIO, 7, "old", 0}, {EIO, 7, "old", 0}, 3, 1600000000});
@@ -341,7 +369,8 @@ TEST_CASE("damaged primary superblock is not sealed over: the final one, without
   CHECK(image.superblock_now().s_state == (2 | 4));
 }
 
-TEST_CASE("RECOVER: the journal gets an error before the first block, and its staged superblock after the last") {
+TEST_CASE("RECOVER: the journal gets an error before the first block, and its staged superblock after the last",
+          "[behaviour-12]") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)});
   auto bytes = image.superblock_before();
   auto sb = load<ext2_super_block>(bytes);
@@ -412,7 +441,7 @@ TEST_CASE("no RECOVER: a journal that is not staged is not touched") {
   CHECK(image.now() == image.repaired());
 }
 
-TEST_CASE("sparse image on a full file system: ENOSPC is found, named and marked") {
+TEST_CASE("sparse image on a full file system: ENOSPC is found, named and marked", "[behaviour-30]") {
   if (::geteuid() != 0) {
     WARN("not root: no file system to fill, skipped");
     return;
@@ -451,7 +480,7 @@ TEST_CASE("sparse image on a full file system: ENOSPC is found, named and marked
   }
 }
 
-TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is due") {
+TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is due", "[behaviour-11]") {
   TempDir dir;
   const auto path = dir.path() / "image";
   const std::string csum = GENERATE("metadata_csum", "^metadata_csum");

@@ -49,7 +49,8 @@ TEST_CASE("commit works for every block size, sector size, offset and tail, and 
   }
 }
 
-TEST_CASE("image that ends in the middle of a block: the block is written up to the end, the size stays") {
+TEST_CASE("image that ends in the middle of a block: the block is written up to the end, the size stays",
+          "[behaviour-16]") {
   ImageOptions options;
   options.tail = 1500;
   TestImage image(options);
@@ -100,7 +101,7 @@ TEST_CASE("order: armed and flushed, then blocks, flushed, then the valid bit al
   CHECK(says_valid == 1);
 }
 
-TEST_CASE("before-image that differs: refused, nothing written") {
+TEST_CASE("before-image that differs: refused, nothing written", "[behaviour-27]") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)});
   const uint64_t block = GENERATE(0u, 1u, 5u, 30u);
   image.stage({0, 1, 5, 30});

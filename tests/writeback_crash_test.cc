@@ -25,27 +25,6 @@ bool tells_the_truth(const TestImage& image, const std::vector<std::byte>& now) 
   return !says_clean(sb) || !is_sound_superblock(sb);
 }
 
-enum class Break { fail, torn, fail_from, lose, shorten };
-
-Rule breaking(Break how, Operation operation, size_t n) {
-  return [=](const Event& e) -> std::optional<Fault> {
-    if (e.operation != operation) return std::nullopt;
-    if (how == Break::fail_from ? e.index < n : e.index != n) return std::nullopt;
-    switch (how) {
-      case Break::fail:
-      case Break::fail_from:
-        return Fault{-EIO, 0};
-      case Break::torn:
-        return Fault{-EIO, 512};
-      case Break::lose:
-        return Fault{static_cast<int64_t>(e.length), 0};
-      case Break::shorten:
-        return Fault{512, 512};
-    }
-    return std::nullopt;
-  };
-}
-
 }  // namespace
 
 TEST_CASE("every operation of a commit fails in turn: the image tells the truth, the report too") {

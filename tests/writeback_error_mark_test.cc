@@ -17,7 +17,7 @@ std::string name_in(const unsigned char (&field)[32]) {
 
 }  // namespace
 
-TEST_CASE("error mark of an EIO: errcode 2, the error bit set, all other state bits kept") {
+TEST_CASE("error mark of an EIO: errcode 2, the error bit set, all other state bits kept", "[behaviour-8]") {
   auto bytes = make_superblock(4096);
   auto sb = load<ext2_super_block>(bytes);
   const uint16_t state = GENERATE(0, 4, 0x20, 1 | 4);
@@ -58,7 +58,7 @@ TEST_CASE("error mark lies at the offsets of the on-disk format") {
   CHECK(load<uint32_t>(bytes, 0x3FC) == 0);  // no metadata_csum, no checksum
 }
 
-TEST_CASE("image with an old first error: first stays, last is new, the count grows") {
+TEST_CASE("image with an old first error: first stays, last is new, the count grows", "[behaviour-9]") {
   auto bytes = make_superblock(4096);
   auto sb = load<ext2_super_block>(bytes);
   sb.s_error_count = 5;
@@ -94,7 +94,7 @@ TEST_CASE("stale errcode with both times zero is overwritten") {
   CHECK(load<ext2_super_block>(bytes).s_first_error_errcode == 3);
 }
 
-TEST_CASE("function name of 33 characters is cut at 32 bytes and overruns nothing") {
+TEST_CASE("function name of 33 characters is cut at 32 bytes and overruns nothing", "[behaviour-10]") {
   auto bytes = make_superblock(4096);
   const std::string name(33, 'x');
   apply_error_mark(bytes, mark_of(EIO, 77, name));

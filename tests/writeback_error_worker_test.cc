@@ -5,7 +5,7 @@
 
 namespace extscrub::test::wb {
 
-TEST_CASE("whoever is woken by a failure finds the latch set") {
+TEST_CASE("whoever is woken by a failure finds the latch set", "[behaviour-3]") {
   for (int round = 0; round < 200; ++round) {
     ErrorLatch latch;
     std::atomic<bool> there = false;
@@ -21,7 +21,7 @@ TEST_CASE("whoever is woken by a failure finds the latch set") {
   }
 }
 
-TEST_CASE("ten failures before the worker runs: one mark, count ten, first and last named") {
+TEST_CASE("ten failures before the worker runs: one mark, count ten, first and last named", "[behaviour-5]") {
   ErrorLatch latch;
   std::vector<FailureSummary> marks;
   ErrorWorker worker(latch, [&](const FailureSummary& s) { marks.push_back(s); });
@@ -49,7 +49,7 @@ TEST_CASE("failures of many threads at once are all counted") {
   CHECK(latch.summary().count == 4000);
 }
 
-TEST_CASE("mark is not written by the one who fails, and not before what is in flight is over") {
+TEST_CASE("mark is not written by the one who fails, and not before what is in flight is over", "[behaviour-6]") {
   ErrorLatch latch;
   std::atomic<bool> superblock_in_flight = true, marked = false, overtook = false;
   std::thread::id marker;

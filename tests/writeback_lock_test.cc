@@ -20,7 +20,7 @@ std::string output_of(const std::string& command) {
 
 }  // namespace
 
-TEST_CASE("second scrub of one image is refused while the first one holds the lock") {
+TEST_CASE("second scrub of one image is refused while the first one holds the lock", "[behaviour-28]") {
   TestImage image;
   {
     const auto first = ImageLock::acquire(image.path());
@@ -54,7 +54,7 @@ TEST_CASE("image nobody uses is not in use") {
   CHECK_FALSE(image_in_use(image.path()));
 }
 
-TEST_CASE("image behind a loop device, then mounted: in use, and refused") {
+TEST_CASE("image behind a loop device, then mounted: in use, and refused", "[behaviour-29]") {
   if (::geteuid() != 0) {
     WARN("not root: loop devices are not tested");
     return;

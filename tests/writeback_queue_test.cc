@@ -96,7 +96,7 @@ TEST_CASE("queue is destroyed with writes in flight: they are waited for, nothin
   queue->reset();
 }
 
-TEST_CASE("io_uring forbidden by seccomp: the thread queue commits the same") {
+TEST_CASE("io_uring forbidden by seccomp: the thread queue commits the same", "[behaviour-20]") {
   TestImage image;
   image.stage({3, 4, 9});
   const pid_t child = ::fork();

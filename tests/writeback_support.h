@@ -351,6 +351,28 @@ inline Rule fail_flush(size_t n) {
   };
 }
 
+enum class Break { fail, torn, fail_from, lose, shorten };
+
+// The n-th operation of its kind breaks; with fail_from all that follow too.
+inline Rule breaking(Break how, Operation operation, size_t n) {
+  return [=](const Event& e) -> std::optional<Fault> {
+    if (e.operation != operation) return std::nullopt;
+    if (how == Break::fail_from ? e.index < n : e.index != n) return std::nullopt;
+    switch (how) {
+      case Break::fail:
+      case Break::fail_from:
+        return Fault{-EIO, 0};
+      case Break::torn:
+        return Fault{-EIO, 512};
+      case Break::lose:
+        return Fault{static_cast<int64_t>(e.length), 0};
+      case Break::shorten:
+        return Fault{512, 512};
+    }
+    return std::nullopt;
+  };
+}
+
 // Cancels once `stop` says so.
 struct StopAfter final : Progress {
   explicit StopAfter(std::function<bool()> stop) : stop(std::move(stop)) {}

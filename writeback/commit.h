@@ -1,7 +1,10 @@
 // The commit: staged blocks go to the image so that it never claims to be clean while it is damaged.
 //   (lock held by the caller) → before-images compared → undo log written, durable → arm (valid bit cleared, flush)
-//   → blocks, asynchronously, every completion checked → flush → read back → journal superblock, final superblock still without its valid bit → flush →
-//   final superblock → flush → read back
+//   → journal transaction (see below) → blocks, asynchronously, every completion checked → flush → read back → journal
+//   superblock → flush → final superblock still without its valid bit → flush → final superblock → flush → read back
+// Where the image has a journal with room, all blocks go into one transaction first: log → flush → read back → the
+// superblock says that recovery is needed → flush → the journal's superblock says where the log begins → flush. Until
+// that last sector is there, the image is as it was; from then on whoever mounts it completes the repair.
 // On the first failure: nothing more is submitted, what is in flight is waited for, the image is marked errored.
 // The valid bit goes out by itself, so that even half of that write cannot say "clean" over an old half.
 // One commit belongs to one caller; inside it runs a queue (io_uring or threads) and an error worker of its own.
@@ -16,12 +19,19 @@
 
 #include "scan/overlay.h"
 #include "scan/progress.h"
+#include "scan/journal_space.h"
 #include "writeback/image_lock.h"
 #include "writeback/sidecar.h"
 #include "writeback/undo_file.h"
 #include "writeback/write_queue.h"
 
 namespace extscrub {
+
+enum class CommitWay : uint8_t {
+  automatic,  // through the journal where that can be
+  journal,    // refused where it cannot
+  direct,
+};
 
 struct CommitRequest {
   std::filesystem::path path;
@@ -33,6 +43,8 @@ struct CommitRequest {
   // set: a replay of the old journal over a half written repair would put an old superblock, valid bit and all, over
   // the armed one, so the journal is given an error (s_errno) that survives it. Its staged bytes go out last but one.
   std::optional<BlockNo> journal_superblock;
+  CommitWay way = CommitWay::automatic;
+  std::optional<JournalSpace> journal;  // the room in that journal; nothing: nobody has looked
   // Where the old bytes of all that the commit may write are put, before the first write. Nothing: nowhere.
   std::optional<UndoPlace> undo;
   bool is_undo = false;  // the blocks are the old bytes of an earlier commit: only messages are worded otherwise
@@ -55,12 +67,24 @@ enum class UndoLogState : uint8_t {
   kept,     // complete and durable before the first write; it stays
 };
 
+// What a buffer that was written is for.
+enum class BufferKind : uint8_t { block, log, journal_superblock, superblock, mark };
+
 // What became of one buffer.
 struct Receipt {
   BlockNo block;
   uint32_t before_crc = 0, after_crc = 0;  // crc32c of the whole block
   bool submitted = false, completed = false, read_back = false;
-  int error = 0;  // errno of its completion, 0 when it was good
+  int error = 0;      // errno of its completion, 0 when it was good
+  uint64_t flush = 0; // which flush of the commit made it durable, counted from 1; 0: none has
+  BufferKind kind = BufferKind::block;
+};
+
+// Which way a commit goes.
+struct WayChoice {
+  bool journal = false;
+  std::string why_direct;  // in words; empty with `journal`
+  std::vector<BlockNo> log;  // the blocks of the log that a transaction is going to take
 };
 
 struct CommitReport {
@@ -75,12 +99,20 @@ struct CommitReport {
   UndoLogState undo = UndoLogState::none;
   std::filesystem::path undo_file;         // set when kept
   uint64_t undo_bytes = 0;                 // of that file
+  bool through_journal = false;            // one transaction had all blocks before the first went to its place
+  std::string why_direct;                  // why not; empty when it did, or the commit did not get as far
+  bool logged = false;                     // the journal has the whole repair: a mount would complete it
+  uint64_t log_blocks = 0;                 // of that transaction
   QueueKind queue = QueueKind::automatic;  // the one that was used
   bool direct_io = false;                  // O_DIRECT; otherwise O_DSYNC
   uint64_t blocks_written = 0, bytes_written = 0, writes = 0, flushes = 0;
   std::chrono::duration<double> seconds{};
-  std::vector<Receipt> receipts;
+  std::vector<Receipt> receipts;             // a buffer of a block each, by block number
+  std::vector<Receipt> superblock_receipts;  // every write of a superblock, in order
 };
+
+// The way that a commit of this request would go. Reads nothing.
+[[nodiscard]] WayChoice choose_way(const CommitRequest& request);
 
 // `lock`: proof that this run alone works on the image.
 [[nodiscard]] CommitReport commit(const CommitRequest& request, const ImageLock& lock);

@@ -21,6 +21,8 @@ StepName name_of(CommitStep step) {
   switch (step) {
     case CommitStep::arm:
       return {"extscrub_arm", "arming the superblock"};
+    case CommitStep::log:
+      return {"extscrub_log", "writing the journal"};
     case CommitStep::write:
       return {"extscrub_write", "writing"};
     case CommitStep::flush:
@@ -43,6 +45,7 @@ void CommitRun::write_mark(const FailureSummary& failures) noexcept {
   const auto record = [](const WriteFailure& failure) {
     return ErrorRecord{failure.error, failure.block.value_or(BlockNo{}).value, name_of(failure.step).function, 0};
   };
+  marking_ = true;
   try {
     // The final superblock may be on its way to the platter already, valid bit and all: the mark takes the bit out.
     arm_superblock(superblock_.superblock());

@@ -29,21 +29,17 @@ CommitRun::CommitRun(const CommitRequest& request, WriteDevice& device, WriteQue
       queue_(queue),
       report_(report),
       shape_{{request.offset, room_behind(device.size(), request.offset)}, request.block_size, device.alignment()},
-      held_blocks_(request.blocks.size()),
-      truth_(request.blocks, shape_) {
+      blocks_(request.blocks),
+      roles_(blocks_.size(), Role::in_place) {
   report_.queue = queue.kind();
   report_.direct_io = device.direct();
 }
 
 bool CommitRun::prepare() {
-  if (!check_request()) return false;
+  if (!check_request() || !choose_journal()) return false;
   find_held_blocks();
-  pieces_ = plan_pieces(request_.blocks, held_blocks_, shape_);
-  uint64_t longest = std::max(superblock_.piece.extent.length, uint64_t{request_.block_size});
-  if (journal_) longest = std::max(longest, journal_->piece.extent.length);
-  for (const Piece& piece : pieces_) longest = std::max(longest, piece.extent.length);
-  scratch_ = AlignedBuffer(longest);
-  expected_ = AlignedBuffer(longest);
+  plan_writes();
+  make_receipts();
   if (!read_before_images()) return false;
 
   if (request_.blocks.empty() && equal(superblock_.truth(), request_.final_superblock)) {
@@ -51,10 +47,10 @@ bool CommitRun::prepare() {
     return false;
   }
   if (cancelled()) return cancel_untouched();
-  make_receipts();
-  truth_.hold(superblock_);
-  if (journal_) truth_.hold(*journal_);
-  writer_.emplace(queue_, latch_, shape_.alignment, longest);
+  truth_.emplace(blocks_, shape_);
+  truth_->hold(superblock_);
+  if (journal_) truth_->hold(*journal_);
+  writer_.emplace(queue_, latch_, shape_.alignment, scratch_.size());
   worker_.emplace(latch_, [this](const FailureSummary& failures) { write_mark(failures); });
   return true;
 }
@@ -98,31 +94,62 @@ void CommitRun::find_held_blocks() {
     return range;
   };
   superblock_ = as_held(superblock_block, {shape_.image.at + kSuperblockOffset, kSuperblockSize});
-  if (request_.journal_superblock && *request_.journal_superblock != superblock_block)
-    journal_ = as_held(*request_.journal_superblock, shape_.extent_of(*request_.journal_superblock));
+  const auto journal = transaction_ ? request_.journal->superblock : request_.journal_superblock;
+  if (journal && *journal != superblock_block) journal_ = as_held(*journal, shape_.extent_of(*journal));
 
-  for (size_t i = 0; i < request_.blocks.size(); ++i) {
-    const StagedBlock& staged = request_.blocks[i];
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const StagedBlock& staged = blocks_[i];
+    if (roles_[i] == Role::log) continue;
     if (staged.block == superblock_block) {
       const size_t behind = inside + kSuperblockSize;
-      held_blocks_[i] = equal(staged.before.first(inside), staged.after.first(inside)) &&
-                        equal(staged.before.subspan(behind), staged.after.subspan(behind));
+      if (equal(staged.before.first(inside), staged.after.first(inside)) &&
+          equal(staged.before.subspan(behind), staged.after.subspan(behind)))
+        roles_[i] = Role::held;
     }
-    if (journal_ && staged.block == journal_->block) held_blocks_[i] = true;
+    if (journal_ && staged.block == journal_->block) roles_[i] = Role::held;
   }
 }
 
-bool CommitRun::read_before_images() {
-  for (Piece& piece : pieces_) {
+// What goes to its place, and apart from it what goes into the log; the buffers for the longest of all.
+void CommitRun::plan_writes() {
+  const auto others_than = [this](Role role) {
+    std::vector<bool> others(roles_.size());
+    for (size_t i = 0; i < roles_.size(); ++i) others[i] = roles_[i] != role;
+    return others;
+  };
+  pieces_ = plan_pieces(blocks_, others_than(Role::in_place), shape_);
+  log_pieces_ = plan_pieces(blocks_, others_than(Role::log), shape_);
+  uint64_t longest = std::max(superblock_.piece.extent.length, uint64_t{request_.block_size});
+  if (journal_) longest = std::max(longest, journal_->piece.extent.length);
+  for (const auto* pieces : {&pieces_, &log_pieces_})
+    for (const Piece& piece : *pieces) longest = std::max(longest, piece.extent.length);
+  scratch_ = AlignedBuffer(longest);
+  expected_ = AlignedBuffer(longest);
+}
+
+bool CommitRun::read_before(std::vector<Piece>& pieces, Role role) {
+  for (Piece& piece : pieces) {
     const MutableBytes bytes = scratch_.first(piece.extent.length);
     if (const int error = read_fully(device_, piece.extent.at, bytes)) return refuse_read(error, piece.extent);
-    for (size_t i = piece.first; i < piece.first + piece.count; ++i)
-      if (!held_blocks_[i] && !compare_before(i, piece.extent, bytes)) return false;
+    for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
+      if (roles_[i] != role) continue;
+      const Extent extent = shape_.extent_of(blocks_[i].block);
+      // Nobody has read what lies in the free part of the log.
+      if (role == Role::log)
+        report_.receipts[i].before_crc = crc32c(~0u, bytes.subspan(extent.at - piece.extent.at, extent.length));
+      else if (!compare_before(i, piece.extent, bytes))
+        return false;
+    }
     if (!piece.whole) piece.base.assign(bytes.begin(), bytes.end());
   }
-  for (size_t i = 0; i < request_.blocks.size(); ++i) {
-    if (!held_blocks_[i]) continue;
-    const Extent extent = shape_.extent_of(request_.blocks[i].block);
+  return true;
+}
+
+bool CommitRun::read_before_images() {
+  if (!read_before(pieces_, Role::in_place) || !read_before(log_pieces_, Role::log)) return false;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    if (roles_[i] != Role::held) continue;
+    const Extent extent = shape_.extent_of(blocks_[i].block);
     const MutableBytes bytes = scratch_.first(extent.length);
     if (const int error = read_fully(device_, extent.at, bytes)) return refuse_read(error, extent);
     if (!compare_before(i, extent, bytes)) return false;
@@ -131,21 +158,25 @@ bool CommitRun::read_before_images() {
   if (!journal_) return true;
   // Not staged, and nobody will replay it: then it is no business of this commit.
   const bool staged = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block) != request_.blocks.end();
-  if (!staged && !replay_due()) journal_.reset();
+  if (!transaction_ && !staged && !replay_due()) journal_.reset();
   if (journal_) journal_before_ = journal_->bytes;
-  return true;
+  return !transaction_ || equal(journal_before_, request_.journal->superblock_bytes) || refuse_changed(journal_->block);
 }
 
 bool CommitRun::compare_before(size_t index, Extent read_extent, Bytes read_bytes) {
-  const StagedBlock& staged = request_.blocks[index];
+  const StagedBlock& staged = blocks_[index];
   const Extent extent = shape_.extent_of(staged.block);
   if (equal(read_bytes.subspan(extent.at - read_extent.at, extent.length), staged.before.first(extent.length)))
     return true;
-  report_.error_block = staged.block;
+  return refuse_changed(staged.block);
+}
+
+bool CommitRun::refuse_changed(BlockNo block) {
+  report_.error_block = block;
   return refuse(
       fmt::format("{} is untouched: block {} has changed since it was read, so somebody else writes to the "
                   "image; try again once nobody does",
-                  request_.path.string(), staged.block));
+                  request_.path.string(), block));
 }
 
 bool CommitRun::read_held(HeldRange& range) {
@@ -155,6 +186,7 @@ bool CommitRun::read_held(HeldRange& range) {
   if (!range.piece.whole) range.piece.base.assign(bytes.begin(), bytes.end());
   const Bytes own = bytes.subspan(range.extent.at - range.piece.extent.at, range.extent.length);
   range.bytes.assign(own.begin(), own.end());
+  range.written_crc = crc32c(~0u, own);
   return true;
 }
 
@@ -166,6 +198,7 @@ bool CommitRun::cancel_untouched() {
 
 bool CommitRun::refuse(std::string message, int error) {
   report_.outcome = CommitOutcome::refused;
+  report_.receipts.clear();  // there are no buffers
   report_.message = std::move(message);
   report_.error = error;
   return false;
@@ -181,12 +214,14 @@ bool CommitRun::refuse_read(int error, Extent extent) {
 }
 
 void CommitRun::make_receipts() {
-  for (const StagedBlock& staged : request_.blocks) {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const StagedBlock& staged = blocks_[i];
     Receipt receipt;
     receipt.block = staged.block;
+    if (roles_[i] == Role::log) receipt.kind = BufferKind::log;
     receipt.before_crc = crc32c(~0u, staged.before);
     receipt.after_crc = crc32c(~0u, staged.after);
-    if (staged.block == superblock_.block) {
+    if (roles_[i] != Role::log && staged.block == superblock_.block) {
       const size_t inside = kSuperblockOffset % request_.block_size;
       receipt.after_crc = crc32c(~0u, staged.after.first(inside));
       receipt.after_crc = crc32c(receipt.after_crc, request_.final_superblock);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ranges>
 
+#include "scan/crc.h"
 #include "writeback/error_mark.h"
 
 namespace extscrub {
@@ -14,7 +16,11 @@ bool CommitRun::arm() {
     std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
   arm_superblock(superblock_.superblock());
   const bool journal_too = replay_due();
-  if (journal_too) set_journal_error(journal_->superblock());
+  if (journal_too) {
+    // What the log holds must not be put over half of the old bytes.
+    if (request_.is_undo) empty_log(journal_->superblock());
+    set_journal_error(journal_->superblock());
+  }
 
   report_.armed = write_held(superblock_, CommitStep::arm) &&
                   (!journal_too || write_held(*journal_, CommitStep::arm)) && flush(CommitStep::arm) &&
@@ -23,23 +29,29 @@ bool CommitRun::arm() {
 }
 
 bool CommitRun::write_blocks() {
-  // The journal transaction has its place here, for an image with a healthy journal.
-  uint64_t total = 0;
-  for (const Piece& piece : pieces_) total += piece.extent.length;
-  if (request_.progress != nullptr) request_.progress->phase("writing", total);
-  if (stop_if_cancelled()) return false;
-  const bool written = write_wave(false) && write_wave(true) && write_unaligned_pieces();
+  const bool written = write_pieces(pieces_, Role::in_place, "writing");
   if (latch_.set()) return false;
   return flush(CommitStep::flush) && written;
 }
 
-bool CommitRun::write_wave(bool second) {
+bool CommitRun::read_back() {
+  return pieces_read_back(pieces_, Role::in_place, "reading back");
+}
+
+// Returns once nothing is in flight: true when all is written, though not durable yet.
+bool CommitRun::write_pieces(const std::vector<Piece>& pieces, Role role, std::string_view phase) {
+  begin_phase(phase, pieces);
+  if (stop_if_cancelled()) return false;
+  role_ = role;
+  return write_wave(pieces, false) && write_wave(pieces, true) && write_unaligned_pieces(pieces) && !latch_.set();
+}
+
+bool CommitRun::write_wave(const std::vector<Piece>& pieces, bool second) {
   wave_.clear();
   std::vector<WriteJob> jobs;
-  for (size_t i = 0; i < pieces_.size(); ++i) {
-    const Piece& piece = pieces_[i];
+  for (const Piece& piece : pieces) {
     if (piece.second_wave != second || !shape_.aligned(piece.extent)) continue;
-    wave_.push_back(i);
+    wave_.push_back(&piece);
     jobs.push_back({piece.extent.at, static_cast<uint32_t>(piece.extent.length)});
   }
   const uint64_t before = writer_->submissions();
@@ -51,28 +63,25 @@ bool CommitRun::write_wave(bool second) {
 
 // The image's ends, where they lie inside a sector: these go through the page cache, which works with whole pages, so
 // nothing else may be in flight.
-bool CommitRun::write_unaligned_pieces() {
-  for (const Piece& piece : pieces_) {
+bool CommitRun::write_unaligned_pieces(const std::vector<Piece>& pieces) {
+  for (const Piece& piece : pieces) {
     if (shape_.aligned(piece.extent)) continue;
     if (latch_.set() || stop_if_cancelled()) return false;
-    for (size_t i = piece.first; i < piece.first + piece.count; ++i)
-      if (!held_blocks_[i]) truth_.release(i), report_.receipts[i].submitted = true;
     const MutableBytes out = expected_.first(piece.extent.length);
-    truth_.compose(piece, out);
+    release(piece, out);
     ++report_.writes;
     const int error = write_fully(device_, piece.extent.at, out);
-    if (error != 0) fail(error, CommitStep::write, request_.blocks[piece.first].block);
+    if (error != 0) fail(error, CommitStep::write, block_in(piece, 0));
     piece_finished(piece, error);
     if (error != 0) return false;
   }
   return true;
 }
 
-bool CommitRun::read_back() {
-  uint64_t total = 0;
-  for (const Piece& piece : pieces_) total += piece.extent.length;
-  if (request_.progress != nullptr) request_.progress->phase("reading back", total);
-  for (const Piece& piece : pieces_) {
+bool CommitRun::pieces_read_back(const std::vector<Piece>& pieces, Role role, std::string_view phase) {
+  begin_phase(phase, pieces);
+  role_ = role;
+  for (const Piece& piece : pieces) {
     if (stop_if_cancelled() || !piece_reads_back(piece)) return false;
     if (request_.progress != nullptr) request_.progress->advance(piece.extent.length);
   }
@@ -85,48 +94,51 @@ bool CommitRun::piece_reads_back(const Piece& piece) {
     fail(error, CommitStep::read_back, block_of_byte(piece.extent.at));
     return false;
   }
-  truth_.compose(piece, should);
+  truth_->compose(piece, should);
   const auto [wrong, right] = std::ranges::mismatch(is, should);
   if (wrong != is.end()) {
     fail(EIO, CommitStep::read_back, block_of_byte(piece.extent.at + static_cast<uint64_t>(wrong - is.begin())));
     return false;
   }
-  for (size_t i = piece.first; i < piece.first + piece.count; ++i)
-    if (!held_blocks_[i]) report_.receipts[i].read_back = true;
+  for_each_block(piece, [this](size_t i) { report_.receipts[i].read_back = true; });
   return true;
 }
 
 // All blocks are on the device, and proven to be: now, and only now, the image may say so.
 bool CommitRun::finish() {
+  if (journal_) {
+    const Bytes done = journal_when_done();
+    std::ranges::copy(done, journal_->bytes.begin());
+    // Before the superblock says that there is nothing to recover: a log that is not empty would be in the way then.
+    if (!write_durably(*journal_, CommitStep::finish)) return false;
+    finish_receipt(*journal_);
+  }
   std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
   arm_superblock(superblock_.superblock());
-  if (journal_) {
-    std::ranges::copy(journal_before_, journal_->bytes.begin());
-    const auto it = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block);
-    if (it != request_.blocks.end())
-      std::ranges::copy(it->after.first(journal_->bytes.size()), journal_->bytes.begin());
-    if (!write_held(*journal_, CommitStep::finish)) return false;
-  }
-  if (!write_held(superblock_, CommitStep::finish) || !flush(CommitStep::finish)) return false;
+  if (!write_durably(superblock_, CommitStep::finish)) return false;
 
   // The valid bit is still missing, or an undo has an unsound superblock to put back as it was.
   if (!std::ranges::equal(superblock_.bytes, request_.final_superblock)) {
     std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
-    if (!write_held(superblock_, CommitStep::finish) || !flush(CommitStep::finish)) return false;
+    if (!write_durably(superblock_, CommitStep::finish)) return false;
   }
-  if (!check_held(superblock_, CommitStep::finish)) return false;
-  finish_receipt(superblock_.block);
-  if (!journal_) return true;
-  if (!check_held(*journal_, CommitStep::finish)) return false;
-  finish_receipt(journal_->block);
+  finish_receipt(superblock_);
   return true;
 }
 
-void CommitRun::finish_receipt(BlockNo block) {
-  for (size_t i = 0; i < report_.receipts.size(); ++i) {
+// What is staged for it; else what it was.
+Bytes CommitRun::journal_when_done() const {
+  const auto it = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block);
+  if (it == request_.blocks.end()) return journal_before_;
+  return it->after.first(journal_->bytes.size());
+}
+
+void CommitRun::finish_receipt(const HeldRange& range) {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    if (blocks_[i].block != range.block || roles_[i] != Role::held) continue;
     Receipt& receipt = report_.receipts[i];
-    if (receipt.block != block || !held_blocks_[i]) continue;
     receipt.submitted = receipt.completed = receipt.read_back = true;
+    receipt.flush = report_.flushes;
     ++report_.blocks_written;
   }
 }
@@ -143,6 +155,10 @@ void CommitRun::fail(int error, CommitStep step, std::optional<BlockNo> block) {
 bool CommitRun::stop_if_cancelled() {
   if (!latch_.set() && cancelled()) stopped_ = true;
   return stopped_;
+}
+
+bool CommitRun::write_durably(HeldRange& range, CommitStep step) {
+  return write_held(range, step) && flush(step) && check_held(range, step);
 }
 
 bool CommitRun::write_held(HeldRange& range, CommitStep step) {
@@ -167,22 +183,51 @@ bool CommitRun::flush(CommitStep step) {
 
 int CommitRun::put_held(HeldRange& range) {
   const MutableBytes out = range.out.bytes();
-  truth_.compose(range.piece, out);
+  truth_->compose(range.piece, out);
   ++report_.writes;
   const int error = write_fully(device_, range.piece.extent.at, out);
   if (error == 0) report_.bytes_written += out.size();
+  add_superblock_receipt(range, error);
   return error;
+}
+
+void CommitRun::add_superblock_receipt(HeldRange& range, int error) {
+  Receipt receipt;
+  receipt.block = range.block;
+  receipt.kind = marking_                ? BufferKind::mark
+                 : &range == &superblock_ ? BufferKind::superblock
+                                          : BufferKind::journal_superblock;
+  receipt.before_crc = range.written_crc;
+  receipt.after_crc = range.written_crc = crc32c(~0u, range.truth());
+  receipt.submitted = true;
+  receipt.completed = error == 0;
+  receipt.error = error;
+  report_.superblock_receipts.push_back(receipt);
 }
 
 int CommitRun::held_reads_back(HeldRange& range) {
   const MutableBytes is = scratch_.first(range.extent.length);
   if (const int error = read_fully(device_, range.extent.at, is)) return error;
-  return std::ranges::equal(is, range.truth()) ? 0 : EIO;
+  if (!std::ranges::equal(is, range.truth())) return EIO;
+  for (Receipt& receipt : std::views::reverse(report_.superblock_receipts)) {
+    if (receipt.block != range.block) continue;
+    receipt.read_back = true;
+    break;
+  }
+  return 0;
 }
 
 int CommitRun::flush_device() {
   ++report_.flushes;
-  return device_.flush();
+  const int error = device_.flush();
+  // What was complete by now is durable, or it is not known whether it is, and no later flush tells.
+  for (auto* receipts : {&report_.receipts, &report_.superblock_receipts})
+    for (Receipt& receipt : *receipts) {
+      if (!receipt.completed || receipt.flush != 0 || receipt.error != 0) continue;
+      receipt.error = error;
+      if (error == 0) receipt.flush = report_.flushes;
+    }
+  return error;
 }
 
 void CommitRun::settle() {
@@ -193,8 +238,7 @@ void CommitRun::settle() {
     report_.error = failures.first.error;
     report_.error_block = failures.first.block;
     report_.failures = failures.count;
-    report_.message = failure_message(failures) + (request_.is_undo ? "; not all old bytes are back on the image. "
-                                                                    : "; the repair is not on the image. ");
+    report_.message = failure_message(failures) + "; " + what_is_left() + ". ";
     if (report_.marked)
       report_.message += "The image is marked as having errors";
     else if (!report_.sidecar.empty())
@@ -206,35 +250,50 @@ void CommitRun::settle() {
                                         : "scrub the image, or a copy on sound storage, again";
   } else if (stopped_) {
     report_.outcome = CommitOutcome::cancelled;
-    report_.message = request_.path.string() + ": stopped with part of the ";
-    report_.message += request_.is_undo ? "old bytes written; the image says that it is not clean. Undo again"
-                                        : "repair written; the image says that it is not clean. Scrub it again";
+    report_.message = request_.path.string() + ": stopped before the end; " + what_is_left() +
+                      "; the image says that it is not clean. " + (request_.is_undo ? "Undo" : "Scrub it") + " again";
   } else {
     report_.outcome = CommitOutcome::committed;
   }
 }
 
-void CommitRun::compose(size_t job, MutableBytes out) {
-  const Piece& piece = pieces_[wave_[job]];
-  for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
-    if (held_blocks_[i]) continue;
-    truth_.release(i);
+void CommitRun::begin_phase(std::string_view phase, const std::vector<Piece>& pieces) {
+  if (request_.progress == nullptr) return;
+  uint64_t total = 0;
+  for (const Piece& piece : pieces) total += piece.extent.length;
+  request_.progress->phase(phase, total);
+}
+
+// The piece's blocks go out now: composes what is written.
+void CommitRun::release(const Piece& piece, MutableBytes out) {
+  for_each_block(piece, [this](size_t i) {
+    truth_->release(i);
     report_.receipts[i].submitted = true;
-  }
-  truth_.compose(piece, out);
+  });
+  truth_->compose(piece, out);
+}
+
+std::string CommitRun::what_is_left() const {
+  if (request_.is_undo) return "not all old bytes are back on the image";
+  if (report_.logged) return "the whole repair waits in the image's journal, and the next mount or scrub completes it";
+  if (transaction_) return "the repair is not on the image, which is as it was but for that";
+  return "the repair is not on the image, or only in part";
+}
+
+void CommitRun::compose(size_t job, MutableBytes out) {
+  release(*wave_[job], out);
 }
 
 void CommitRun::finished(size_t job, int error) {
-  piece_finished(pieces_[wave_[job]], error);
+  piece_finished(*wave_[job], error);
 }
 
 void CommitRun::piece_finished(const Piece& piece, int error) {
-  for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
-    if (held_blocks_[i]) continue;
+  for_each_block(piece, [&](size_t i) {
     report_.receipts[i].completed = error == 0;
     report_.receipts[i].error = error;
-    if (error == 0) ++report_.blocks_written;
-  }
+    if (error == 0 && role_ == Role::in_place) ++report_.blocks_written;
+  });
   if (error != 0) return;
   report_.bytes_written += piece.extent.length;
   if (request_.progress != nullptr) request_.progress->advance(piece.extent.length);
@@ -242,9 +301,12 @@ void CommitRun::piece_finished(const Piece& piece, int error) {
 
 // The staged block there; in a gap between two, the one behind it.
 BlockNo CommitRun::block_at(size_t job, size_t done) const {
-  const Piece& piece = pieces_[wave_[job]];
-  const size_t i = truth_.first_at(piece.extent.at + done);
-  return request_.blocks[std::clamp(i, piece.first, piece.first + piece.count - 1)].block;
+  return block_in(*wave_[job], done);
+}
+
+BlockNo CommitRun::block_in(const Piece& piece, size_t done) const {
+  const size_t i = truth_->first_at(piece.extent.at + done);
+  return blocks_[std::clamp(i, piece.first, piece.first + piece.count - 1)].block;
 }
 
 BlockNo CommitRun::block_of_byte(uint64_t at) const {

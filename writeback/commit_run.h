@@ -9,6 +9,7 @@
 #include "writeback/async_writer.h"
 #include "writeback/commit.h"
 #include "writeback/error_worker.h"
+#include "writeback/journal_transaction.h"
 #include "writeback/memory_truth.h"
 #include "writeback/undo_log.h"
 
@@ -30,6 +31,8 @@ class CommitRun final : WriteClient {
   [[nodiscard]] bool save_old_bytes();
 
   [[nodiscard]] bool arm();
+  // Where the commit goes through the journal: when this returns true, the journal has all of it.
+  [[nodiscard]] bool write_log();
   [[nodiscard]] bool write_blocks();
   [[nodiscard]] bool read_back();
   [[nodiscard]] bool finish();
@@ -41,11 +44,19 @@ class CommitRun final : WriteClient {
   void settle();
 
  private:
+  // What a block of the commit is: goes to its place in a piece, or by itself, or into the log.
+  enum class Role : uint8_t { in_place, held, log };
+
   // Preparing; each refuses by itself.
   bool check_request();
+  bool choose_journal();
+  bool make_log();
+  void plan_writes();
   void find_held_blocks();
   bool read_before_images();
+  bool read_before(std::vector<Piece>& pieces, Role role);
   bool compare_before(size_t index, Extent read_extent, Bytes read_bytes);
+  bool refuse_changed(BlockNo block);
   bool read_held(HeldRange& range);
   bool refuse(std::string message, int error = 0);
   bool refuse_read(int error, Extent extent);
@@ -62,14 +73,27 @@ class CommitRun final : WriteClient {
   [[nodiscard]] bool replay_due();
 
   // The steps' parts; each fails by itself.
-  bool write_wave(bool second);
-  bool write_unaligned_pieces();
+  bool write_pieces(const std::vector<Piece>& pieces, Role role, std::string_view phase);
+  bool write_wave(const std::vector<Piece>& pieces, bool second);
+  bool write_unaligned_pieces(const std::vector<Piece>& pieces);
+  bool pieces_read_back(const std::vector<Piece>& pieces, Role role, std::string_view phase);
+  void begin_phase(std::string_view phase, const std::vector<Piece>& pieces);
   bool write_held(HeldRange& range, CommitStep step);
   bool check_held(HeldRange& range, CommitStep step);
   bool flush(CommitStep step);
   bool piece_reads_back(const Piece& piece);
+  bool write_durably(HeldRange& range, CommitStep step);
+  Bytes journal_when_done() const;
+  void release(const Piece& piece, MutableBytes out);
+  // The blocks that the piece carries; those between them go another way.
+  template <class Each>
+  void for_each_block(const Piece& piece, Each&& each) const {
+    for (size_t i = piece.first; i < piece.first + piece.count; ++i)
+      if (roles_[i] == role_) each(i);
+  }
   bool stop_if_cancelled();
-  void finish_receipt(BlockNo block);
+  void finish_receipt(const HeldRange& range);
+  void add_superblock_receipt(HeldRange& range, int error);
 
   // The error worker's.
   void write_mark(const FailureSummary& failures) noexcept;
@@ -86,7 +110,9 @@ class CommitRun final : WriteClient {
   bool cancelled() const override;
 
   void piece_finished(const Piece& piece, int error);
+  BlockNo block_in(const Piece& piece, size_t done) const;
   BlockNo block_of_byte(uint64_t at) const;
+  std::string what_is_left() const;
   std::string failure_message(const FailureSummary& failures) const;
 
   const CommitRequest& request_;
@@ -94,16 +120,22 @@ class CommitRun final : WriteClient {
   WriteQueue& queue_;
   CommitReport& report_;
   ImageShape shape_;
-  std::vector<bool> held_blocks_;  // of the request: go out by themselves, not in a piece
-  MemoryTruth truth_;
+  // All blocks the commit writes, by number: the request's, and those of the log.
+  std::vector<StagedBlock> blocks_;
+  std::vector<Role> roles_;
+  std::optional<MemoryTruth> truth_;
   HeldRange superblock_;
   std::optional<HeldRange> journal_;  // the journal's superblock, where it has to be written
   std::vector<std::byte> journal_before_;
-  std::vector<Piece> pieces_;
-  std::vector<size_t> wave_;          // the pieces of the wave in hand, by job
+  std::optional<JournalTransaction> transaction_;
+  std::vector<std::byte> superblock_block_;  // the block with the primary superblock, for the transaction
+  std::vector<Piece> pieces_, log_pieces_;
+  std::vector<const Piece*> wave_;    // the pieces of the wave in hand, by job
+  Role role_ = Role::in_place;        // of the blocks they carry
   AlignedBuffer scratch_, expected_;  // of the longest piece
   std::optional<UndoFile> undo_file_;
   bool stopped_ = false;  // cancelled
+  bool marking_ = false;  // the error worker writes
   std::string sidecar_error_;
   ErrorLatch latch_;
   std::optional<AsyncWriter> writer_;

@@ -38,7 +38,8 @@ bool CommitRun::save_old_bytes() {
 std::vector<Extent> CommitRun::extents_to_save() const {
   std::vector<Extent> written{superblock_.piece.extent};
   if (journal_) written.push_back(journal_->piece.extent);
-  for (const Piece& piece : pieces_) written.push_back(piece.extent);
+  for (const auto* pieces : {&pieces_, &log_pieces_})
+    for (const Piece& piece : *pieces) written.push_back(piece.extent);
   std::ranges::sort(written, {}, &Extent::at);
 
   std::vector<Extent> parts;
@@ -67,9 +68,9 @@ bool CommitRun::save_extent(UndoLogWriter& log, Extent extent) {
     report_.undo = UndoLogState::removed;
     return refuse_read(error, extent);
   }
-  for (size_t i = truth_.first_at(extent.at); i < request_.blocks.size(); ++i) {
-    if (shape_.extent_of(request_.blocks[i].block).at >= extent.end()) break;
-    if (compare_before(i, extent, bytes)) continue;
+  for (size_t i = truth_->first_at(extent.at); i < blocks_.size(); ++i) {
+    if (shape_.extent_of(blocks_[i].block).at >= extent.end()) break;
+    if (roles_[i] == Role::log || compare_before(i, extent, bytes)) continue;
     report_.undo = UndoLogState::removed;
     return false;
   }

@@ -15,6 +15,7 @@ namespace extscrub {
 namespace {
 
 constexpr uint16_t kValid = 1, kErrors = 2;  // s_state
+constexpr uint32_t kRecover = 0x4;           // s_feature_incompat
 constexpr size_t kChecksumOffset = offsetof(ext2_super_block, s_checksum);
 static_assert(kChecksumOffset == 0x3FC && offsetof(ext2_super_block, s_first_error_errcode) == 0x27A);
 
@@ -39,9 +40,9 @@ constexpr std::array<std::pair<int, uint8_t>, 16> kErrorCodes{{
 }};
 constexpr uint8_t kUnknownError = 1;
 
-// journal_superblock_s, big-endian: h_magic, h_blocktype, s_errno, s_feature_incompat, s_checksum.
+// journal_superblock_s, big-endian: h_magic, h_blocktype, s_start, s_errno, s_feature_incompat, s_checksum.
 constexpr uint32_t kJournalMagic = 0xC03B3998, kJournalV1 = 3, kJournalV2 = 4, kJournalChecksums = 0x8 | 0x10;
-constexpr size_t kJournalType = 0x4, kJournalErrno = 0x20, kJournalIncompat = 0x28, kJournalChecksum = 0xFC;
+constexpr size_t kJournalType = 0x4, kJournalStart = 0x1C, kJournalErrno = 0x20, kJournalIncompat = 0x28, kJournalChecksum = 0xFC;
 
 uint32_t load_be32(Bytes bytes, size_t offset) {
   return be32toh(load<uint32_t>(bytes, offset));
@@ -116,8 +117,14 @@ bool is_sound_superblock(ConstSuperblockBytes superblock) {
          (!has_checksum(superblock) || load<uint32_t>(superblock, kChecksumOffset) == superblock_checksum(superblock));
 }
 
+void set_needs_recovery(SuperblockBytes superblock, bool needed) {
+  constexpr size_t offset = offsetof(ext2_super_block, s_feature_incompat);
+  const auto features = load<uint32_t>(superblock, offset);
+  store(superblock, offset, needed ? features | kRecover : features & ~kRecover);
+  seal_superblock(superblock);
+}
+
 bool needs_recovery(ConstSuperblockBytes superblock) {
-  constexpr uint32_t kRecover = 0x4;
   return (load<ext2_super_block>(superblock).s_feature_incompat & kRecover) != 0;
 }
 
@@ -130,13 +137,26 @@ bool is_journal_superblock(ConstSuperblockBytes journal) {
   return load_be32(journal, 0) == kJournalMagic && (type == kJournalV1 || type == kJournalV2);
 }
 
-void set_journal_error(SuperblockBytes journal) {
-  store_be32(journal, kJournalErrno, static_cast<uint32_t>(-EIO));
+namespace {
+
+void seal_journal(SuperblockBytes journal) {
   if (load_be32(journal, kJournalType) != kJournalV2) return;
   if ((load_be32(journal, kJournalIncompat) & kJournalChecksums) == 0) return;
   // s_checksum: over the whole superblock with itself taken as zero.
   store_be32(journal, kJournalChecksum, 0);
   store_be32(journal, kJournalChecksum, crc32c(~0u, journal));
+}
+
+}  // namespace
+
+void empty_log(SuperblockBytes journal) {
+  store_be32(journal, kJournalStart, 0);
+  seal_journal(journal);
+}
+
+void set_journal_error(SuperblockBytes journal) {
+  store_be32(journal, kJournalErrno, static_cast<uint32_t>(-EIO));
+  seal_journal(journal);
 }
 
 }  // namespace extscrub

@@ -34,6 +34,9 @@ void apply_error_mark(SuperblockBytes superblock, const ErrorMark& mark);
 // Clears the valid bit of s_state, then seals: a kernel mounts it with a warning, e2fsck checks it whole.
 void arm_superblock(SuperblockBytes superblock);
 
+// Says that the journal has to be replayed (needs_recovery), or that it has not, then seals.
+void set_needs_recovery(SuperblockBytes superblock, bool needed);
+
 // Writes s_checksum where the image has metadata_csum; does nothing otherwise.
 void seal_superblock(SuperblockBytes superblock);
 
@@ -51,6 +54,9 @@ void seal_superblock(SuperblockBytes superblock);
 
 // The bytes are a jbd2 superblock.
 [[nodiscard]] bool is_journal_superblock(ConstSuperblockBytes journal);
+
+// Sets s_start of a journal's superblock to 0 and seals it: the log is empty.
+void empty_log(SuperblockBytes journal);
 
 // Sets s_errno of a journal's superblock to -EIO and seals it. Whoever replays the journal afterwards takes the error
 // over into the superblock, even if the replay has put an older one there.

@@ -100,13 +100,14 @@ CommitReport flushed(CommitReport report, const UndoRequest& request, WriteDevic
   return report;
 }
 
-// The bytes that a commit changes by itself: s_state, s_error_count to s_last_error_func, their times' high bytes and
+// The bytes that a commit changes by itself: needs_recovery, s_state, s_error_count to s_last_error_func, their times' high bytes and
 // errcodes, s_checksum.
 void blank_own_fields(SuperblockCopy& superblock) {
   const auto blank = [&](size_t begin, size_t end) {
     std::fill(superblock.begin() + static_cast<std::ptrdiff_t>(begin),
               superblock.begin() + static_cast<std::ptrdiff_t>(end), std::byte{});
   };
+  set_needs_recovery(superblock, false);
   blank(0x3A, 0x3C);
   blank(0x194, 0x200);
   blank(0x278, 0x27C);
