@@ -20,7 +20,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept sweep kill bench demo install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,13 +91,16 @@ tsan: deps  ## run the tests built with the thread sanitizer
 
 corpus: build  ## audit and scrub the corpus and images filled by the kernel (needs SHARED, root)
 	$(SHARED)/tools/corpus --mode both build/extscrub $(SHARED)/corpus || :
-	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|corpus_scrub|kernel_images|plan|sound_images)$$'
+	cd build && EXTSCRUB_SHARED=$(SHARED) $(CTEST) -R '^e2e_(corpus|corpus_scrub|kernel_images|plan|second_scrub|sound_images)$$'
 
 kept: build  ## count the files that scrubs of the corpus lose without need (needs SHARED, root)
 	@rm -rf build/corrupt && mkdir -p build/corrupt
 	@for f in $(SHARED)/corpus/corrupt/*.zst; do ln -s "$$(realpath "$$f")" build/corrupt/; done
 	tests/kept_files.py --repair=safe build/extscrub build/corrupt
 	tests/kept_files.py --repair=all build/extscrub build/corrupt
+
+mounts: build  ## mend MOUNTS_COUNT (240) images damaged at random, and have the kernel read each (needs SHARED, root)
+	tests/mended_mounts.sh build/extscrub $(SHARED)/tools/fuzz $(or $(MOUNTS_COUNT),240) $(or $(MOUNTS_SEED),1)
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools

@@ -156,8 +156,10 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   check_superblock(fs, findings);
   check_recovery(fs, run.audit.recovery, findings);
   check_clock(fs, static_cast<uint64_t>(std::time(nullptr)), findings);
-  check_backups(fs, read_backups(fs), findings);
-  check_resize_inode(read_resize_inode(fs), findings);
+  const std::vector<BackupFacts> backups = read_backups(fs);
+  check_backups(fs, backups, findings);
+  check_inode_tables(fs, backups, findings);
+  check_resize_inode(fs, read_resize_inode(fs), findings);
   check_metadata_overlaps(fs.metadata, findings);
   check_quota_inodes(fs, findings);
   if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_MMP)) check_mmp(fs, read_mmp(fs), findings);

@@ -26,6 +26,13 @@ Problem problem_of(MapDefectKind kind, bool extents) {
   return Problem::read_error;
 }
 
+// The resize inode's whole map follows from the geometry: whatever it names wrongly is damage of the one kind.
+Problem problem_of(const MapDefect& d, const Inode& inode) {
+  const bool read_failed = d.kind == MapDefectKind::unreadable;
+  if (inode.number().value == EXT2_RESIZE_INO && !read_failed) return Problem::superblock_resize_inode;
+  return problem_of(d.kind, inode.uses_extents());
+}
+
 void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
   if (d.expected != d.found) {
     const bool checksum = d.kind == MapDefectKind::checksum;
@@ -47,7 +54,7 @@ bool check_block_map(const FileSystem& fs, const InodeFacts& facts, Findings& fi
   bool damaged = false;
   for (const MapDefect& d : facts.map->defects) {
     Finding& f = findings.emplace_back();
-    f.problem = problem_of(d.kind, facts.inode.uses_extents());
+    f.problem = problem_of(d, facts.inode);
     f.group = facts.group;
     f.inode = facts.inode.number();
     f.block = d.kind == MapDefectKind::header || d.kind == MapDefectKind::node_empty ? d.node : d.block;

@@ -124,31 +124,35 @@ void check_ea_location(const Geometry& g, const Inode& inode, InodeReport& repor
   f.found = g.contains(block) ? "set without the feature ext_attr" : fmt::to_string(block);
 }
 
-void check_size(const Geometry& g, const ext2_super_block& super, const InodeFacts& facts, InodeReport& report) {
-  const Inode& inode = facts.inode;
-  const BlockMap& map = *facts.map;
-  const uint64_t size = inode.size();
-  const auto wrong = [&](std::string expected) {
-    Finding& f = report.add(Problem::inode_size, "i_size");
-    f.expected = std::move(expected);
-    f.found = fmt::to_string(size);
-  };
-  const uint64_t mapped = static_cast<uint64_t>(map.last_logical + 1);
-  if (inode.type() == FileType::directory) {
-    const uint64_t blocks = size >> g.block_bits;
-    if (size % g.block_size != 0 || blocks > mapped || mapped - blocks > super.s_prealloc_dir_blocks)
-      wrong(fmt::to_string(mapped << g.block_bits));
-    return;
-  }
-  // fs-verity keeps its tree behind the end of the file.
-  if (map.last_written >= 0 && size < static_cast<uint64_t>(map.last_written) << g.block_bits && !inode.is(EXT4_VERITY_FL))
-    return wrong(fmt::format("more than {}", static_cast<uint64_t>(map.last_written) << g.block_bits));
+void wrong_size(const Inode& inode, std::string expected, InodeReport& report) {
+  report.wrong(Problem::inode_size, "i_size", fmt::to_string(inode.size()), std::move(expected));
+}
+
+// What the file's map could reach, if it had one: data in the inode may end in a hole as far as that.
+void check_size_limit(const Geometry& g, const Inode& inode, InodeReport& report) {
   const uint64_t per_block = g.block_size / sizeof(uint32_t);
   const uint64_t reach = inode.uses_extents() ? uint64_t{1} << 32 : 12 + per_block + per_block * per_block + per_block * per_block * per_block;
   uint64_t limit = reach << g.block_bits;
   // Without huge_file the count of 512-byte units has 32 bits, the map's own blocks included: 2 TiB less those.
   if (!inode.uses_extents()) limit = std::min(limit, uint64_t{1} << 46);
-  if (size > limit) wrong(fmt::format("at most {}", limit));
+  if (inode.size() > limit) wrong_size(inode, fmt::format("at most {}", limit), report);
+}
+
+void check_size(const Geometry& g, const ext2_super_block& super, const InodeFacts& facts, InodeReport& report) {
+  const Inode& inode = facts.inode;
+  const BlockMap& map = *facts.map;
+  const uint64_t size = inode.size();
+  const uint64_t mapped = static_cast<uint64_t>(map.last_logical + 1);
+  if (inode.type() == FileType::directory) {
+    const uint64_t blocks = size >> g.block_bits;
+    if (size % g.block_size != 0 || blocks > mapped || mapped - blocks > super.s_prealloc_dir_blocks)
+      wrong_size(inode, fmt::to_string(mapped << g.block_bits), report);
+    return;
+  }
+  // fs-verity keeps its tree behind the end of the file.
+  if (map.last_written >= 0 && size < static_cast<uint64_t>(map.last_written) << g.block_bits && !inode.is(EXT4_VERITY_FL))
+    return wrong_size(inode, fmt::format("more than {}", static_cast<uint64_t>(map.last_written) << g.block_bits), report);
+  check_size_limit(g, inode, report);
 }
 
 void check_blocks(const Geometry& g, const InodeFacts& facts, InodeReport& report) {
@@ -280,6 +284,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
+  if (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular) check_size_limit(g, inode, report);
   check_blocks(g, facts, report);
 }
 

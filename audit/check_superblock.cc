@@ -6,6 +6,7 @@
 
 #include "audit/rules.h"
 #include "scan/checksum.h"
+#include "scan/inode_table.h"
 
 namespace extscrub {
 
@@ -25,16 +26,17 @@ class SuperblockReport {
 
   // The field must hold `expected`.
   void equal(const char* field, uint64_t expected, uint64_t found) {
-    if (expected != found) invalid(field, fmt::to_string(expected), found);
+    if (expected != found) invalid(field, fmt::to_string(expected), found).repair_value = expected;
   }
   void at_most(const char* field, uint64_t limit, uint64_t found) {
     if (found > limit) invalid(field, fmt::format("at most {}", limit), found);
   }
-  void invalid(const char* field, std::string expected, uint64_t found) {
+  Finding& invalid(const char* field, std::string expected, uint64_t found) {
     Finding& f = add(Problem::superblock_field);
     f.field = field;
     f.expected = std::move(expected);
     f.found = fmt::to_string(found);
+    return f;
   }
   void contradiction(std::string what) { add(Problem::superblock_features).found = std::move(what); }
 
@@ -76,8 +78,21 @@ void check_extra_isize(const FileSystem& fs, SuperblockReport& report) {
 // Descriptors of 32 bytes do without the field, but no tool of e2fsprogs opens an image with an impossible one.
 void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
   const uint16_t size = fs.super.s_desc_size;
-  if (!fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && size != 0 && !std::has_single_bit(size))
-    report.invalid("s_desc_size", "0, or a power of 2", size);
+  if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) return report.equal("s_desc_size", fs.geometry.desc_size, size);
+  if (size != 0 && !std::has_single_bit(size)) report.invalid("s_desc_size", "0, or a power of 2", size);
+}
+
+// The file system keeps its first ten inodes, and no tool has ever kept more: a field that says so takes files for its own.
+void check_first_inode(const FileSystem& fs, SuperblockReport& report) {
+  constexpr uint32_t kLookedAt = 100;
+  const Geometry& g = fs.geometry;
+  std::vector<std::byte> raw(g.inode_size);
+  for (uint32_t n = EXT2_GOOD_OLD_FIRST_INO; n < std::min(g.first_inode, EXT2_GOOD_OLD_FIRST_INO + kLookedAt); ++n) {
+    if (!read_inode(fs, InodeNo(n), raw)) return;
+    const Inode inode(g, InodeNo(n), raw);
+    if (inode.base().i_links_count == 0 || inode.type() == FileType::none || inode.type() == FileType::unknown) continue;
+    return report.equal("s_first_ino", EXT2_GOOD_OLD_FIRST_INO, g.first_inode);
+  }
 }
 
 void check_features(const FileSystem& fs, SuperblockReport& report) {
@@ -159,6 +174,7 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   check_counts(fs, report);
   check_extra_isize(fs, report);
   check_desc_size(fs, report);
+  check_first_inode(fs, report);
   check_features(fs, report);
   check_state(fs, report);
 }
@@ -184,7 +200,9 @@ void check_backups(const FileSystem&, const std::vector<BackupFacts>& backups, F
   }
 }
 
-void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings) {
+void check_resize_inode(const FileSystem& fs, const ResizeInodeFacts& facts, Findings& findings) {
+  if (facts.reserved_blocks)
+    SuperblockReport(fs, findings).equal("s_reserved_gdt_blocks", *facts.reserved_blocks, fs.super.s_reserved_gdt_blocks);
   if (facts.problem.empty()) return;
   Finding& f = findings.emplace_back();
   f.problem = Problem::superblock_resize_inode;

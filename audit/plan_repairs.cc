@@ -3,6 +3,7 @@
 #include <ctime>
 #include <tuple>
 
+#include "audit/primary_superblock.h"
 #include "audit/repair.h"
 #include "scan/journal.h"
 
@@ -18,8 +19,9 @@ using Repair = Result<size_t>(RepairRound&);
 const std::vector<std::vector<Repair*>>& layers() {
   static const std::vector<std::vector<Repair*>> all = {
       {repair_primary},
-      {repair_superblock_fields, repair_descriptors, repair_journal, repair_orphans, repair_resize_inode, repair_mmp,
-       repair_quota_inodes},
+      {repair_superblock_fields},
+      {repair_descriptors},
+      {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
       {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
       {repair_directories},
@@ -29,6 +31,11 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_groups, repair_superblock, repair_backups},
   };
   return all;
+}
+
+// Without the root directory and the file system's own inodes there is nothing that could be mended.
+bool first_table_is_there(const FileSystem& fs) {
+  return valid_location(fs.geometry, GroupNo(), fs.groups[0].inode_table, fs.geometry.itable_blocks);
 }
 
 bool has(const std::vector<Finding>& findings, Problem problem) {
@@ -86,6 +93,28 @@ Result<void> take_final_superblock(RepairPlan& plan) {
   return {};
 }
 
+Result<ext2_super_block> primary_superblock(const Overlay& overlay) {
+  std::vector<std::byte> block(overlay.block_size());
+  if (auto r = overlay.read(BlockNo(kSuperblockOffset / block.size()), block); !r) return std::unexpected(r.error());
+  return load<ext2_super_block>(block, kSuperblockOffset % block.size());
+}
+
+// Not valid; and what only a proven repair changes is as it was before: the error mark and what was recorded with it, the
+// time of the last check. Where no more can be mended, a later scrub then has nothing to write.
+Result<void> take_back_state(Overlay& overlay, const ext2_super_block& before, uint32_t now) {
+  if (before.s_magic != EXT2_SUPER_MAGIC) return stage_state(overlay, false, now);
+  return edit_primary_superblock(overlay, [&](ext2_super_block& s) {
+    s.s_state = before.s_state & static_cast<uint16_t>(~EXT2_VALID_FS);
+    s.s_lastcheck = before.s_lastcheck;
+    s.s_mnt_count = before.s_mnt_count;
+    std::ranges::copy(bytes_of(before).subspan(EXT4_S_ERR_START, EXT4_S_ERR_LEN), mutable_bytes_of(s).subspan(EXT4_S_ERR_START).begin());
+    s.s_first_error_time_hi = before.s_first_error_time_hi;
+    s.s_last_error_time_hi = before.s_last_error_time_hi;
+    s.s_first_error_errcode = before.s_first_error_errcode;
+    s.s_last_error_errcode = before.s_last_error_errcode;
+  });
+}
+
 std::optional<BlockNo> find_journal_superblock(const FileSystem& fs) {
   const Journal journal = open_journal(fs, nullptr);
   if (!journal.facts.present || journal.facts.external) return {};
@@ -105,6 +134,8 @@ class Rounds {
 
   // `marked`: the state of the superblock has to change even when nothing else does.
   Result<void> go(bool marked) {
+    const auto superblock_before = primary_superblock(*plan_.overlay);
+    if (!superblock_before) return std::unexpected(superblock_before.error());
     while (plan_.rounds < kMaxRounds) {
       auto answered = one_round();
       if (!answered) return std::unexpected(answered.error());
@@ -123,7 +154,7 @@ class Rounds {
       if (plan_.after.verdict == Verdict::clean || first_layer_ == layers().size()) break;
     }
     if (plan_.after.verdict == Verdict::clean || plan_.overlay->staged().empty()) return {};
-    return stage_state(*plan_.overlay, false, now_);
+    return take_back_state(*plan_.overlay, *superblock_before, now_);
   }
 
  private:
@@ -138,7 +169,7 @@ class Rounds {
         if (!n) return n;
         answered += *n;
       }
-      if (round.stale) break;
+      if (round.stale || (layers()[last_layer_].front() == repair_descriptors && !first_table_is_there(run_.fs))) break;
     }
     last_layer_ = std::min(last_layer_, layers().size() - 1);
     return answered;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "audit/repair.h"
+#include "audit/table_search.h"
 #include "scan/checksum.h"
 
 namespace extscrub {
@@ -33,11 +34,8 @@ uint32_t blocks_of(const Geometry& g, MetadataKind kind) { return kind == Metada
 
 class DescriptorRepair {
  public:
-  explicit DescriptorRepair(RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()) {
-    constexpr size_t kEnough = 3;
-    for (GroupNo group(1); group.value < g_.groups && copies_.size() < kEnough; ++group)
-      if (g_.has_super(group)) copies_.push_back(read_descriptors(fs_, group));
-  }
+  explicit DescriptorRepair(RepairRound& round)
+      : round_(round), fs_(round.fs()), g_(round.geometry()), copies_(descriptor_copies(round.fs())) {}
 
   Result<size_t> run() {
     for (Finding& f : round_.findings) take(f);
@@ -96,10 +94,11 @@ class DescriptorRepair {
 
   Result<bool> place(const Structure& s, const Finding& cause) {
     if (!round_.may(cause.problem) || !fs_.groups[s.group.value].readable) return false;
-    auto at = from_copies(s);
-    if (!at && s.kind == MetadataKind::inode_table) at = find_table(s.group);
+    const bool table = s.kind == MetadataKind::inode_table;
+    auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;
+    if (!at) at = from_copies(s);
     if (!at) {
-      auto fresh = s.kind == MetadataKind::inode_table ? new_table(s.group, cause) : new_bitmap(s);
+      auto fresh = table ? new_table(s.group, cause) : new_bitmap(s);
       if (!fresh) return std::unexpected(fresh.error());
       at = *fresh;
     }
@@ -117,55 +116,16 @@ class DescriptorRepair {
     return it->second;
   }
 
-  // Nothing that is where it may be lies there.
-  bool is_vacant(BlockNo first, uint32_t count) const {
-    for (uint32_t i = 0; i < count; ++i)
-      if (fs_.metadata.find(first + i)) return false;
-    return true;
-  }
-
   std::optional<BlockNo> from_copies(const Structure& s) const {
     for (const auto& copy : copies_) {
       const GroupDesc& d = copy[s.group.value];
       const BlockNo at = place_in(d, s.kind);
-      if (d.readable && d.checksum_ok && valid_location(g_, s.group, at, blocks_of(g_, s.kind)) &&
-          is_vacant(at, blocks_of(g_, s.kind)))
+      const uint32_t count = blocks_of(g_, s.kind);
+      if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) && valid_location(g_, s.group, at, count) &&
+          is_vacant(fs_, s.group, s.kind, at, count))
         return at;
     }
     return {};
-  }
-
-  // Where mke2fs puts the table: behind the group's bitmaps, or behind the table of the group before, or in front of that
-  // of the group behind.
-  std::optional<BlockNo> find_table(GroupNo group) const {
-    const GroupDesc& d = fs_.groups[group.value];
-    std::vector<BlockNo> guesses = {g_.group_first(group) + g_.super_and_desc_blocks(group) + 2, d.inode_bitmap + 1};
-    if (group.value > 0) guesses.push_back(fs_.groups[group.value - 1].inode_table + g_.itable_blocks);
-    if (group.value + 1 < g_.groups && fs_.groups[group.value + 1].inode_table.value > g_.itable_blocks)
-      guesses.emplace_back(fs_.groups[group.value + 1].inode_table.value - g_.itable_blocks);
-    for (const BlockNo at : guesses)
-      if (valid_location(g_, group, at, g_.itable_blocks) && is_vacant(at, g_.itable_blocks) && looks_like_table(group, at)) return at;
-    return {};
-  }
-
-  // It has inodes, and nothing that could not be one.
-  bool looks_like_table(GroupNo group, BlockNo at) const {
-    std::vector<std::byte> block(g_.block_size);
-    uint32_t inodes = 0;
-    for (uint32_t i = 0; i < g_.inodes_per_group; ++i) {
-      const uint64_t offset = uint64_t{i} * g_.inode_size;
-      if (offset % g_.block_size == 0 && !round_.overlay.read(at + (offset >> g_.block_bits), block)) return false;
-      const Bytes raw = Bytes(block).subspan(offset % g_.block_size, g_.inode_size);
-      const InodeNo ino = g_.group_first_inode(group) + i;
-      const Inode inode(g_, ino, raw);
-      if (inode.is_blank()) continue;
-      const bool sealed = !g_.metadata_csum() || stored_inode_checksum(g_, raw) == inode_checksum(g_, ino, raw);
-      const bool reserved = ino.value < g_.first_inode;
-      if (!sealed || (!reserved && inode.type() == FileType::unknown)) return false;
-      if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return false;
-      if (inode.base().i_links_count > 0) ++inodes;
-    }
-    return inodes > 0;
   }
 
   // A bitmap of what was counted; the next round goes over it.

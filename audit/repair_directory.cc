@@ -40,7 +40,8 @@ Remedy remedy_for(Problem p) {
     case Problem::entry_inode_uninit: return Remedy::uninit;
     case Problem::entry_name_invalid: return Remedy::characters;
     case Problem::entry_duplicate: return Remedy::rename;
-    case Problem::entry_type: return Remedy::type;
+    case Problem::entry_type:
+    case Problem::entry_type_unset: return Remedy::type;
     case Problem::directory_record:
     case Problem::directory_dot:
     case Problem::directory_dotdot_missing:
@@ -111,7 +112,7 @@ class DirectoryRepair {
     DirName* name = editor_.find(f.logical.value_or(0), place.offset, place.target);
     // `.` and `..` are no names here; they are written with their block.
     if (!name) {
-      if (f.problem == Problem::entry_type) rewrite(f), answered_.push_back(&f);
+      if (remedy_for(f.problem) == Remedy::type) rewrite(f), answered_.push_back(&f);
       return {};
     }
     if (!name->inode) return answered_.push_back(&f), Result<void>{};  // cleared because of something else

@@ -82,9 +82,17 @@ void mend_extra_isize(const InodeAtWork& work) {
   store(work.raw, offsetof(ext2_inode_large, i_extra_isize), static_cast<uint16_t>(size));
 }
 
-// A directory is as long as its blocks, a file at least; one that is longer than its map can reach ends with its blocks.
+// A directory is as long as its blocks, a file at least; one that is longer than its map can reach ends with its blocks,
+// or with its data in the inode.
 bool mend_size(const InodeAtWork& work) {
   const Inode inode = work.inode();
+  if (inode.is(EXT4_INLINE_DATA_FL)) {
+    EaFacts facts;
+    check_inode_attributes(work.round.fs(), inode, facts);
+    const uint64_t size = inline_data_size(inode, &facts);
+    if (size > 0) work.set_size(size);
+    return size > 0;
+  }
   if (!inode.has_block_map()) return false;
   RunList list;
   MapWalker walker(work.round.fs());

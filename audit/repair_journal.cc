@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "audit/inode_edit.h"
 #include "audit/map_builder.h"
 #include "audit/primary_superblock.h"
 #include "audit/repair.h"
@@ -33,7 +34,8 @@ class JournalRepair {
   // What has to be done, the most thorough first.
   Result<void> run(const Finding& cause) {
     if (is(JournalDefectKind::backup_map_used)) return restore_inode(cause);
-    if (is(JournalDefectKind::inode_invalid) || is(JournalDefectKind::inode_map)) return create(cause);
+    if (is(JournalDefectKind::inode_invalid) || is(JournalDefectKind::inode_map) || cause.problem == Problem::block_multiply_claimed)
+      return create(cause);
     if (!journal_.facts.usable || is(JournalDefectKind::users) || is(JournalDefectKind::fields_of_version_2)) {
       if (journal_.facts.flagged) round_.lose(cause, "changes that waited in the journal are dropped");
       return write_superblock();
@@ -73,10 +75,11 @@ class JournalRepair {
     if (read_inode(fs_, InodeNo(EXT2_JOURNAL_INO), old)) wanted = Inode(g_, InodeNo(EXT2_JOURNAL_INO), old).size() >> g_.block_bits;
     constexpr uint64_t kMostBlocks = 262144;  // what mke2fs gives the largest file systems
     if (wanted < kMinBlocks || wanted > kMostBlocks) wanted = usual_length(g_.blocks);
-    std::vector<Run> runs;
-    for (; wanted >= kMinBlocks; wanted /= 2)
-      if (runs = allocate(wanted); !runs.empty()) break;
+    std::vector<Run> runs = allocate(wanted);
+    if (runs.empty()) release_old_log();
+    for (; runs.empty() && wanted >= kMinBlocks; wanted /= 2) runs = allocate(wanted);
     if (runs.empty()) return drop(cause);
+    wanted = runs.back().logical + runs.back().count;
 
     auto raw = blank_inode();
     if (!raw) return std::unexpected(raw.error());
@@ -141,12 +144,20 @@ class JournalRepair {
         runs.push_back({done, *at, static_cast<uint32_t>(piece), false});
         done += piece;
       } else if (piece == 1) {
+        for (const Run& run : runs) round_.blocks.release(run.physical, run.count);
         return {};
       } else {
         piece = (piece + 1) / 2;
       }
     }
     return runs;
+  }
+
+  // What is nobody's else is room for the new log, where there is no other.
+  void release_old_log() {
+    const uint64_t blocks = journal_.log.blocks();
+    for (uint64_t i = 0; i < blocks; ++i)
+      if (const auto at = journal_.log.place(i); at && !is_shared(round_, *at)) round_.blocks.release(*at, 1);
   }
 
   // Blocks that could be taken for parts of a log.
@@ -203,6 +214,20 @@ class JournalRepair {
   Journal journal_;
 };
 
+// Whoever replays such a log writes it over metadata, and the log is what yields: it can be made anew. With a file it is the
+// other way round.
+bool lies_on_metadata(const RepairRound& round) {
+  const auto taken = [&](BlockNo block) {
+    return round.fs().metadata.find(block) || std::ranges::binary_search(round.fs().bad_blocks, block);
+  };
+  return std::ranges::any_of(round.run.owners, [&](const Owner& o) {
+    if (o.inode != InodeNo(EXT2_JOURNAL_INO) || o.use == Owner::Use::metadata) return false;
+    for (uint32_t i = 0; i < o.count; ++i)
+      if (taken(o.first + i)) return true;
+    return false;
+  });
+}
+
 bool is_journal_damage(const Finding& f) {
   switch (f.problem) {
     case Problem::journal_inode_missing:
@@ -218,14 +243,19 @@ bool is_journal_damage(const Finding& f) {
 }  // namespace
 
 Result<size_t> repair_journal(RepairRound& round) {
-  if (round.run.audit.recovery.journal.external) return 0;
-  size_t answered = 0;
+  const JournalFacts& journal = round.run.audit.recovery.journal;
+  if (journal.external) return 0;
+  std::vector<Finding*> wrong;
+  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && lies_on_metadata(round);
   for (Finding& f : round.findings) {
-    if (!is_journal_damage(f) || !round.may(f.problem)) continue;
-    if (answered++ == 0)
-      if (auto r = JournalRepair(round).run(f); !r) return std::unexpected(r.error());
-    f.repair = RepairState::staged;
+    const bool shared = f.problem == Problem::block_multiply_claimed && f.inode == journal.inode;
+    if (!round.may(f.problem) || (!is_journal_damage(f) && !(shared && misplaced))) continue;
+    wrong.insert(shared ? wrong.begin() : wrong.end(), &f);  // a new journal answers to all
   }
+  if (!wrong.empty())
+    if (auto r = JournalRepair(round).run(*wrong.front()); !r) return std::unexpected(r.error());
+  for (Finding* f : wrong) f->repair = RepairState::staged;
+  const size_t answered = wrong.size();
   if (answered > 0) round.stale = true;
   return answered;
 }

@@ -111,6 +111,7 @@ class ResizeInodeRepair {
 
 Result<size_t> repair_resize_inode(RepairRound& round) {
   size_t answered = 0;
+  std::optional<bool> made_anew;  // as a whole, however many findings there are
   for (Finding& f : round.findings) {
     if (!round.may(f.problem)) continue;
     if (f.problem == Problem::superblock_reserved_gdt) {
@@ -118,9 +119,12 @@ Result<size_t> repair_resize_inode(RepairRound& round) {
         return std::unexpected(r.error());
       round.stale = true;
     } else if (f.problem == Problem::superblock_resize_inode) {
-      auto r = ResizeInodeRepair(round).run();
-      if (!r) return std::unexpected(r.error());
-      if (!*r) continue;
+      if (!made_anew) {
+        const auto r = ResizeInodeRepair(round).run();
+        if (!r) return std::unexpected(r.error());
+        made_anew = *r;
+      }
+      if (!*made_anew) continue;
     } else {
       continue;
     }

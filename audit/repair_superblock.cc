@@ -23,37 +23,40 @@ uint16_t usual_extra_isize(const Geometry& g) {
 
 struct FieldRepair {
   std::string_view field;
-  void (*apply)(const Geometry& g, ext2_super_block& s);
+  void (*apply)(const Geometry& g, ext2_super_block& s, uint64_t expected);  // by the finding, where it is one value
 };
 
 constexpr auto kFields = std::to_array<FieldRepair>({
-    {"s_inodes_count", [](const Geometry& g, ext2_super_block& s) { s.s_inodes_count = g.inodes; }},
+    {"s_inodes_count", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_inodes_count = g.inodes; }},
     {"s_r_blocks_count",  // mke2fs reserves 5 %
-     [](const Geometry& g, ext2_super_block& s) {
+     [](const Geometry& g, ext2_super_block& s, uint64_t) {
        s.s_r_blocks_count = static_cast<uint32_t>(g.blocks / 20);
        if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) s.s_r_blocks_count_hi = static_cast<uint32_t>((g.blocks / 20) >> 32);
      }},
     {"s_log_groups_per_flex",
-     [](const Geometry& g, ext2_super_block& s) { s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0; }},
-    {"s_clusters_per_group", [](const Geometry&, ext2_super_block& s) { s.s_clusters_per_group = s.s_blocks_per_group; }},
-    {"s_checksum_type", [](const Geometry&, ext2_super_block& s) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
-    {"s_last_orphan", [](const Geometry&, ext2_super_block& s) { s.s_last_orphan = 0; }},
+     [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0; }},
+    {"s_clusters_per_group", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
+    {"s_checksum_type", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
+    {"s_last_orphan", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_last_orphan = 0; }},
     {"s_backup_bgs",
-     [](const Geometry& g, ext2_super_block& s) {
+     [](const Geometry& g, ext2_super_block& s, uint64_t) {
        for (uint32_t& group : s.s_backup_bgs)
          if (group >= g.groups) group = 0;
      }},
-    {"s_min_extra_isize", [](const Geometry& g, ext2_super_block& s) { s.s_min_extra_isize = usual_extra_isize(g); }},
-    {"s_want_extra_isize", [](const Geometry& g, ext2_super_block& s) { s.s_want_extra_isize = usual_extra_isize(g); }},
-    {"s_encoding", [](const Geometry&, ext2_super_block& s) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
-    {"s_journal_inum", [](const Geometry&, ext2_super_block& s) { s.s_journal_inum = 0; }},
-    {"s_journal_dev", [](const Geometry&, ext2_super_block& s) { s.s_journal_dev = 0; }},
-    {"s_desc_size",  // where the format leaves a choice, a wrong one makes the superblock unusable
-     [](const Geometry&, ext2_super_block& s) { s.s_desc_size = 0; }},
-    {"s_usr_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_usr_quota_inum = 0; }},
-    {"s_grp_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_grp_quota_inum = 0; }},
-    {"s_prj_quota_inum", [](const Geometry&, ext2_super_block& s) { s.s_prj_quota_inum = 0; }},
-    {"s_orphan_file_inum", [](const Geometry&, ext2_super_block& s) { s.s_orphan_file_inum = 0; }},
+    {"s_min_extra_isize", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_min_extra_isize = usual_extra_isize(g); }},
+    {"s_want_extra_isize", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_want_extra_isize = usual_extra_isize(g); }},
+    {"s_encoding", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
+    {"s_journal_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_inum = 0; }},
+    {"s_journal_dev", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
+    {"s_first_ino", [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
+    {"s_reserved_gdt_blocks",
+     [](const Geometry&, ext2_super_block& s, uint64_t listed) { s.s_reserved_gdt_blocks = static_cast<uint16_t>(listed); }},
+    {"s_desc_size",  // 0 where it does not matter
+     [](const Geometry&, ext2_super_block& s, uint64_t size) { s.s_desc_size = static_cast<uint16_t>(size); }},
+    {"s_usr_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_usr_quota_inum = 0; }},
+    {"s_grp_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_grp_quota_inum = 0; }},
+    {"s_prj_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_prj_quota_inum = 0; }},
+    {"s_orphan_file_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_orphan_file_inum = 0; }},
 });
 
 // Every contradiction that check_superblock() knows, resolved to what the image is.
@@ -125,7 +128,7 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
       if (f.problem == Problem::superblock_features)
         reconcile_features(s);
       else
-        field->apply(round.geometry(), s);
+        field->apply(round.geometry(), s, f.repair_value);
     });
     if (!r) return std::unexpected(r.error());
     f.repair = RepairState::staged;

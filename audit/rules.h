@@ -29,10 +29,12 @@ void check_clock(const FileSystem& fs, uint64_t now, Findings& findings);
 void check_backups(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
 // The journal's superblock and log, the orphans, and what there was to recover.
 void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& findings);
-void check_resize_inode(const ResizeInodeFacts& facts, Findings& findings);
+void check_resize_inode(const FileSystem& fs, const ResizeInodeFacts& facts, Findings& findings);
 
 // One descriptor: checksum, locations, flags, unused inodes. `tally`: what the scan counted in the group.
 void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tally, Findings& findings);
+// Tables that are not where their descriptors say, and are elsewhere.
+void check_inode_tables(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
 void check_metadata_overlaps(const MetadataMap& map, Findings& findings);
 void check_read_failures(const std::vector<ReadFailure>& failures, Findings& findings);
 

@@ -23,17 +23,24 @@ bool checksum_matches(const ext2_super_block& super) {
   return super.s_checksum == superblock_checksum(super);
 }
 
-// The superblock at byte `at`, if it can be gone by.
-Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uint64_t at) {
-  Candidate c;
+Result<ext2_super_block> read_super(const Image& image, const Overlay* overlay, uint64_t at) {
+  ext2_super_block super{};
   if (overlay) {
     const uint32_t size = overlay->block_size();
     std::vector<std::byte> block(std::max<size_t>(size, kSuperblockSize));
     if (auto r = overlay->read(BlockNo(at / size), MutableBytes(block).first(size)); !r) return std::unexpected(r.error());
-    c.super = load<ext2_super_block>(block, at % size);
-  } else if (auto r = image.read(at, mutable_bytes_of(c.super)); !r) {
+    super = load<ext2_super_block>(block, at % size);
+  } else if (auto r = image.read(at, mutable_bytes_of(super)); !r) {
     return std::unexpected(r.error());
   }
+  return super;
+}
+
+// The superblock at byte `at`, if it can be gone by.
+Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uint64_t at) {
+  auto super = read_super(image, overlay, at);
+  if (!super) return std::unexpected(super.error());
+  Candidate c{.super = *super, .geometry = {}};
   auto geometry = derive_geometry(c.super, image.size());
   c.checksum_ok = checksum_matches(c.super);
   // Features of a superblock that is damaged are not believed.
@@ -73,6 +80,25 @@ bool same_layout(const ext2_super_block& a, const ext2_super_block& b) {
   return layout(a) == layout(b) && std::ranges::equal(a.s_uuid, b.s_uuid);
 }
 
+// A number of blocks or of inodes a group that was damaged gives groups that the number of inodes does not fit.
+bool inodes_fit_groups(const Candidate& c) { return c.super.s_inodes_count == c.geometry.inodes; }
+
+bool same_groups(const Candidate& a, const Candidate& b) {
+  return a.geometry.groups == b.geometry.groups && a.geometry.inodes_per_group == b.geometry.inodes_per_group;
+}
+
+// The primary, gone by as if its descriptors had the size that all have: the field alone is no reason to give up an image
+// that has no backup.
+std::optional<Candidate> with_usual_desc_size(const Image& image, const Overlay* overlay) {
+  const auto stored = read_super(image, overlay, kSuperblockOffset);
+  if (!stored || !checksum_matches(*stored) || !(stored->s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT)) return {};
+  ext2_super_block super = *stored;
+  super.s_desc_size = EXT2_MIN_DESC_SIZE_64BIT;
+  auto geometry = derive_geometry(super, image.size());
+  if (!geometry) return {};
+  return Candidate{*stored, std::move(*geometry), true};
+}
+
 FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, uint64_t at) {
   FileSystem fs;
   fs.image = &image;
@@ -110,16 +136,22 @@ Result<FileSystem> load_named(const Image& image, const Overlay* overlay, const 
 Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
   if (options.superblock) return load_named(image, overlay, options);
   auto primary = read_candidate(image, overlay, kSuperblockOffset);
-  if (primary && primary->checksum_ok) return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+  const bool whole = primary && primary->checksum_ok && inodes_fit_groups(*primary);
+  if (whole) return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
   auto backup = find_backup(image, options);
   // With nothing but its checksum against it the primary is still the one that knows the file system's state.
   if (backup && !(primary && same_layout(primary->super, backup->first.super))) {
-    FileSystem fs = file_system(image, overlay, std::move(backup->first), backup->second);
-    fs.primary_problem = primary ? "its checksum does not match" : primary.error().message;
-    return fs;
+    const bool sealed = primary && primary->checksum_ok;
+    if (!sealed || (inodes_fit_groups(backup->first) && !same_groups(*primary, backup->first))) {
+      FileSystem fs = file_system(image, overlay, std::move(backup->first), backup->second);
+      fs.primary_problem = !primary ? primary.error().message : sealed ? "its groups do not fit its inodes" : "its checksum does not match";
+      return fs;
+    }
   }
+  if (!primary)
+    if (auto usual = with_usual_desc_size(image, overlay)) return file_system(image, overlay, std::move(*usual), kSuperblockOffset);
   if (!primary) return std::unexpected(primary.error());
   return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
 }

@@ -20,32 +20,77 @@ std::vector<GroupNo> backup_groups(const Geometry& g) {
 }
 
 ResizeInodeFacts wrong(std::string what, BlockNo block = {}, uint64_t expected = 0, uint64_t found = 0) {
-  return {std::move(what), block, fmt::to_string(expected), fmt::to_string(found)};
+  return {std::move(what), block, fmt::to_string(expected), fmt::to_string(found), {}};
 }
 
-ResizeInodeFacts check_map(const FileSystem& fs, BlockNo dind) {
-  const Geometry& g = fs.geometry;
-  const uint32_t per_block = g.block_size / sizeof(uint32_t);
-  std::vector<std::byte> list(g.block_size), copies(g.block_size);
-  if (!fs.blocks->read(dind, list)) return wrong("its doubly indirect block cannot be read", dind);
-  const std::vector<GroupNo> backups = backup_groups(g);
-  // The reserved blocks begin behind the descriptors in use; the list is indexed by descriptor block.
-  for (uint32_t i = 0; i < g.reserved_gdt_blocks; ++i) {
-    const uint64_t reserved = (g.super_block(GroupNo()) + 1 + g.desc_blocks + i).value;
-    const uint32_t slot = (g.desc_blocks + i) % per_block;
-    const auto listed = load<uint32_t>(list, slot * sizeof(uint32_t));
-    // e2fsck holds the first quarter of the list to it; holes behind that come from old mke2fs and resize2fs.
-    if (listed == 0 && i >= g.reserved_gdt_blocks / 4) continue;
-    if (listed != reserved) return wrong("it does not list a reserved block", dind, reserved, listed);
-    if (!g.contains(BlockNo(reserved)) || !fs.blocks->read(BlockNo(reserved), copies))
-      return wrong("a reserved block cannot be read", BlockNo(reserved));
-    for (size_t b = 0; b < backups.size() && b < per_block; ++b) {
-      const uint64_t copy = reserved + uint64_t{backups[b].value} * g.blocks_per_group;
-      const auto found = load<uint32_t>(copies, b * sizeof(uint32_t));
-      if (found != copy) return wrong("a reserved block does not list its copy in a backup group", BlockNo(reserved), copy, found);
+// The list of reserved blocks, and what they list themselves.
+class ReservedList {
+ public:
+  ReservedList(const FileSystem& fs, BlockNo dind, Bytes list)
+      : fs_(fs), g_(fs.geometry), dind_(dind), list_(list), backups_(backup_groups(fs.geometry)), copies_(fs.geometry.block_size) {}
+
+  ResizeInodeFacts check() {
+    if (const auto n = count(); n && contradicts(*n)) return {{}, {}, {}, {}, n};
+    for (uint32_t i = 0; i < per_block(); ++i) {
+      const uint64_t found = listed(i);
+      if (i >= g_.reserved_gdt_blocks && found != 0) return wrong("it lists a block that is not reserved", dind_, 0, found);
+      // e2fsck holds the first quarter of the list to it; holes behind that come from old mke2fs and resize2fs.
+      if (i >= g_.reserved_gdt_blocks || (found == 0 && i >= g_.reserved_gdt_blocks / 4)) continue;
+      if (found != reserved(i)) return wrong("it does not list a reserved block", dind_, reserved(i), found);
+      if (ResizeInodeFacts facts = check_copies(reserved(i)); !facts.problem.empty()) return facts;
     }
+    return {};
   }
-  return {};
+
+ private:
+  [[nodiscard]] uint32_t per_block() const { return g_.block_size / sizeof(uint32_t); }
+  // The reserved blocks begin behind the descriptors in use; the list is indexed by descriptor block.
+  [[nodiscard]] uint64_t reserved(uint32_t i) const { return (g_.super_block(GroupNo()) + 1 + g_.desc_blocks + i).value; }
+  [[nodiscard]] uint32_t listed(uint32_t i) const {
+    return load<uint32_t>(list_, (g_.desc_blocks + i) % per_block() * sizeof(uint32_t));
+  }
+
+  ResizeInodeFacts check_copies(uint64_t block) {
+    if (!g_.contains(BlockNo(block)) || !fs_.blocks->read(BlockNo(block), copies_))
+      return wrong("a reserved block cannot be read", BlockNo(block));
+    for (size_t b = 0; b < backups_.size() && b < per_block(); ++b) {
+      const uint64_t copy = block + uint64_t{backups_[b].value} * g_.blocks_per_group;
+      const auto found = load<uint32_t>(copies_, b * sizeof(uint32_t));
+      if (found != copy) return wrong("a reserved block does not list its copy in a backup group", BlockNo(block), copy, found);
+    }
+    return {};
+  }
+
+  // How many reserved blocks there are by the list; nothing when it has a mistake.
+  std::optional<uint32_t> count() {
+    uint32_t n = 0;
+    while (n < per_block() && listed(n) == reserved(n) && check_copies(reserved(n)).problem.empty()) ++n;
+    for (uint32_t i = n; i < per_block(); ++i)
+      if (listed(i) != 0) return {};
+    return n;
+  }
+
+  // A shorter list may have come about otherwise, unless the blocks behind it are something else.
+  [[nodiscard]] bool contradicts(uint32_t n) const {
+    const auto on_reserved = [](const MetadataOverlap& o) {
+      return o.a.kind == MetadataKind::descriptors || o.b.kind == MetadataKind::descriptors;
+    };
+    if (n < g_.reserved_gdt_blocks) return n > 0 && std::ranges::any_of(fs_.metadata.overlaps(), on_reserved);
+    return n > g_.reserved_gdt_blocks;
+  }
+
+  const FileSystem& fs_;
+  const Geometry& g_;
+  BlockNo dind_;
+  Bytes list_;
+  std::vector<GroupNo> backups_;
+  std::vector<std::byte> copies_;
+};
+
+ResizeInodeFacts check_map(const FileSystem& fs, BlockNo dind) {
+  std::vector<std::byte> list(fs.geometry.block_size);
+  if (!fs.blocks->read(dind, list)) return wrong("its doubly indirect block cannot be read", dind);
+  return ReservedList(fs, dind, list).check();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Repairs from plan to proof: what safe repairs mend is sound afterwards for e2fsck too, and what is sound is left
 // alone.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -166,6 +168,34 @@ TEST_CASE("many kinds of damage are mended in one scrub", "[scrub]") {
     INFO(judgement.output);
     CHECK(judgement.status == 0);
     CHECK_FALSE(judgement.output.contains("? no"));
+  }
+}
+
+TEST_CASE("damage that is left keeps the error mark, and a later scrub writes nothing", "[scrub]") {
+  const TestImage image("ext4-1k");
+  image.debugfs("ssv state 3");
+  image.debugfs("ssv error_count 7");
+  image.debugfs("ssv first_error_func somewhere");
+  image.debugfs("ssv lastcheck 20200101");
+  image.debugfs(fmt::format("sif <{}> block[2] 0x1234", image.inode_of("/three")));  // lossy
+  image.debugfs("sif /other blocks 77");
+  const ext2_super_block before = image.superblock();
+  for (const uint32_t now : {1800000000u, 1800000100u}) {
+    const Result<Image> opened = Image::open(image.path());
+    REQUIRE(opened);
+    AuditOptions options;
+    options.now = now;
+    const Result<RepairPlan> plan = plan_repairs(*opened, RepairPolicy::safe, options);
+    REQUIRE(plan);
+    INFO(describe(plan->after.findings));
+    CHECK_FALSE(plan->proven_clean);
+    CHECK(plan->overlay->staged().empty() == (now > 1800000000u));
+    apply(image, *plan);
+    const ext2_super_block after = image.superblock();
+    CHECK(after.s_state == EXT2_ERROR_FS);
+    CHECK(after.s_error_count == 7);
+    CHECK(std::ranges::equal(after.s_first_error_func, before.s_first_error_func));
+    CHECK(after.s_lastcheck == before.s_lastcheck);
   }
 }
 

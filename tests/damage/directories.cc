@@ -136,6 +136,12 @@ const Scenario kScenarios[] = {
      true},  // later versions of e2fsck see it
     {entry_type, "file that its entry calls a directory", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kType, uint8_t{EXT2_FT_DIR}); }},
+    {entry_type_unset,
+     "file whose entry has no type",
+     "ext4-plain",
+     [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kType, uint8_t{EXT2_FT_UNKNOWN}); },
+     {},
+     true},  // e2fsck mends it without a word
     {entry_duplicate, "two files with one name", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kName + 4, '2'); }},
     {entry_duplicate,

@@ -83,6 +83,8 @@ const Scenario kScenarios[] = {
      {inode_size}},
     {inode_size, "file with blocks behind its end", "ext4-1k",
      [](const TestImage& image) { return set_field(image, "/three", "size", "1"); }},
+    {inode_size, "file in its inode, longer than any", "ext4-inline",
+     [](const TestImage& image) { return set_field(image, "/empty", "size", "0x7f000000000000"); }},
     {inode_size, "directory shorter than its blocks", "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/many", "size", "1024"); }},
     {inode_blocks, "file with too many blocks counted", "ext4-1k",

@@ -20,6 +20,16 @@ uint64_t backup_offset(const TestImage& image, uint32_t group) {
   return image.offset(super.s_first_data_block + uint64_t{group} * super.s_blocks_per_group);
 }
 
+// The doubly indirect block of the resize inode, and the first of the blocks that it lists.
+uint64_t resize_list(const TestImage& image) {
+  return image.offset(image.peek<uint32_t>(image.map_offset(EXT2_RESIZE_INO) + EXT2_DIND_BLOCK * sizeof(uint32_t)));
+}
+uint64_t first_reserved(const TestImage& image) {
+  uint64_t at = resize_list(image);
+  while (image.peek<uint32_t>(at) == 0) at += sizeof(uint32_t);
+  return image.offset(image.peek<uint32_t>(at));
+}
+
 using enum Problem;
 
 const Scenario kScenarios[] = {
@@ -99,11 +109,68 @@ const Scenario kScenarios[] = {
      },
      {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks}},
     {superblock_resize_inode,
+     "reserved block lists a block outside the file system behind its copies",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.poke<uint32_t>(first_reserved(image) + image.block_size() - 4, 0xff000000);
+       return Place{.inode = EXT2_RESIZE_INO, .block = 0xff000000};
+     }},
+    {superblock_resize_inode,
+     "resize inode lists a block that is not reserved",
+     "ext3-1k",
+     [](const TestImage& image) {
+       image.poke<uint32_t>(resize_list(image) + image.block_size() - 4, 9000);
+       return Place{.inode = EXT2_RESIZE_INO};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, inode_blocks, superblock_resize_inode,
+      block_multiply_claimed}},
+    {superblock_field,
+     "fewer reserved blocks than the resize inode lists",
+     "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv reserved_gdt_blocks 3");
+       return Place{.field = "s_reserved_gdt_blocks"};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, superblock_backup_bad}},
+    {superblock_field,
+     "reserved blocks over the first bitmaps, which the resize inode does not list",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv reserved_gdt_blocks 255");
+       return Place{.field = "s_reserved_gdt_blocks"};
+     },
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, group_metadata_overlap, block_multiply_claimed,
+      superblock_backup_bad}},
+    {superblock_field,
+     "first inode for files behind lost+found",
+     "ext4-1group",
+     [](const TestImage& image) {
+       image.debugfs("ssv first_ino 12");
+       return Place{.field = "s_first_ino"};
+     },
+     {inode_links, lost_found_missing, entry_inode_invalid, reserved_inode}},
+    {superblock_field,
+     "impossible size of descriptors, and no backup to go by",
+     "ext4-1group",
+     [](const TestImage& image) {
+       image.debugfs("ssv desc_size 2");
+       return Place{.field = "s_desc_size"};
+     },
+     {},
+     true},  // e2fsck opens it all the same; the kernel refuses
+    {superblock_primary_bad,
+     "number of blocks that its number of inodes contradicts",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv blocks_count 12");
+       return Place{};
+     },
+     {superblock_not_clean}},
+    {superblock_resize_inode,
      "resize inode lists a reserved block twice",
      "ext2-1k",
      [](const TestImage& image) {
-       const uint64_t dind = image.peek<uint32_t>(image.map_offset(EXT2_RESIZE_INO) + EXT2_DIND_BLOCK * 4);
-       uint64_t at = image.offset(dind);
+       uint64_t at = resize_list(image);
        while (image.peek<uint32_t>(at) == 0) at += 4;
        image.poke<uint32_t>(at + 4, image.peek<uint32_t>(at));
        return Place{};

@@ -1,0 +1,86 @@
+// A journal that lies where it cannot: it is made anew, in the room there is, and what it lay on stays.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "tests/support/audit_image.h"
+
+namespace extscrub::test {
+
+namespace {
+
+// Maps the second half of the journal to other blocks.
+void map_second_half(const TestImage& image, uint32_t to) {
+  const uint64_t header = image.map_offset(EXT2_JOURNAL_INO), first = header + sizeof(ext3_extent_header);
+  const auto all = image.peek<ext3_extent>(first);
+  const auto half = static_cast<uint16_t>(all.ee_len / 2);
+  image.patch<ext3_extent_header>(header, [](ext3_extent_header& h) { h.eh_entries = 2; });
+  image.patch<ext3_extent>(first, [&](ext3_extent& e) { e.ee_len = half; });
+  ext3_extent second{};
+  second.ee_block = half;
+  second.ee_len = static_cast<uint16_t>(all.ee_len - half);
+  second.ee_start = to;
+  image.poke(first + sizeof(ext3_extent), second);
+  image.debugfs("sif <8> mtime @1700000000", true);  // seals the inode
+}
+
+// Leaves so many blocks free, about.
+void fill(const TestImage& image, uint32_t free) {
+  image.debugfs("write /dev/null full");
+  image.debugfs(fmt::format("fallocate full 0 {}", image.superblock().s_free_blocks_count - free));
+}
+
+RepairPlan repair(const TestImage& image) {
+  const Result<Image> opened = Image::open(image.path());
+  REQUIRE(opened);
+  RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+  apply(image, plan);
+  INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+  CHECK(plan.proven_clean);
+  const Outcome judgement = image.e2fsck_report();
+  INFO(judgement.output);
+  CHECK(judgement.status == 0);
+  return plan;
+}
+
+bool has_journal(const TestImage& image) { return image.superblock().s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL; }
+
+uint32_t journal_blocks(const TestImage& image) {
+  return image.peek<ext2_inode>(image.inode_offset(EXT2_JOURNAL_INO)).i_size / image.block_size();
+}
+
+}  // namespace
+
+TEST_CASE("journal on an inode table is made anew, and the table stays", "[repair][journal]") {
+  const TestImage image("ext4-1k");
+  const auto root = image.peek<std::array<std::byte, 128>>(image.inode_offset(EXT2_ROOT_INO));
+  const uint32_t length = journal_blocks(image);
+  map_second_half(image, image.descriptor(0).bg_inode_table);
+  const RepairPlan plan = repair(image);
+  CHECK(image.peek<std::array<std::byte, 128>>(image.inode_offset(EXT2_ROOT_INO)) == root);
+  CHECK(has_journal(image));
+  CHECK(journal_blocks(image) == length);
+  CHECK(std::ranges::any_of(plan.losses, [](const Loss& l) { return l.inode.value == EXT2_JOURNAL_INO; }));
+}
+
+TEST_CASE("journal on metadata of an image with no room for another is taken away", "[repair][journal][full]") {
+  const TestImage image("ext4-1k");
+  fill(image, 10);
+  map_second_half(image, image.descriptor(0).bg_inode_table);
+  (void)repair(image);
+  // What the old one leaves free is less than the smallest journal.
+  CHECK_FALSE(has_journal(image));
+}
+
+TEST_CASE("new journal is as long as there is room for", "[repair][journal][full]") {
+  const TestImage image("ext4-1k");
+  const uint32_t length = journal_blocks(image);
+  fill(image, length * 3 / 4);
+  map_second_half(image, image.descriptor(0).bg_inode_table);
+  (void)repair(image);
+  CHECK(has_journal(image));
+  CHECK(journal_blocks(image) == length);  // what is free, and half of the old one
+}
+
+}  // namespace extscrub::test
