@@ -28,16 +28,28 @@ void add_bits(std::vector<BitRun>& runs, uint32_t base, uint64_t bits) {
   }
 }
 
-// Compares the first `valid` bits, and asks for ones behind them, up to the end of the block.
+uint32_t ones(uint64_t word) {
+  // Nearly all are empty or full; and counting bits is a call where the processor's instruction may not be taken for given.
+  if (word == 0 || word == ~uint64_t{0}) return word ? 64 : 0;
+  return static_cast<uint32_t>(std::popcount(word));
+}
+
+// Compares the first `valid` bits, and asks for ones behind them, up to the end of the block. A bitmap that is not stored
+// (`stored` empty) is all zero, as is one in which nothing was counted.
 void compare(std::span<const GroupBits::Word> counted, Bytes stored, uint32_t valid, bool has_padding, BitmapFacts& facts) {
   uint32_t in_use = 0;
-  const auto words = static_cast<uint32_t>(stored.size() / sizeof(uint64_t));
+  const auto words = static_cast<uint32_t>(std::max(stored.size() / sizeof(uint64_t), counted.size()));
   for (uint32_t i = 0; i < words; ++i) {
+    const uint64_t counted_word = i < counted.size() ? counted[i].load(std::memory_order_relaxed) : 0;
+    const uint64_t have = (i + 1) * sizeof(uint64_t) <= stored.size() ? stored_word(stored, i) : 0;
     const uint32_t base = i * 64;
+    if (counted_word == have && base + 64 <= valid) {
+      in_use += ones(have);
+      continue;
+    }
     const uint64_t mask = base >= valid ? 0 : low_bits(valid - base);
-    const uint64_t want = counted.size() > i ? counted[i].load(std::memory_order_relaxed) & mask : 0;
-    const uint64_t have = stored_word(stored, i);
-    in_use += static_cast<uint32_t>(std::popcount(want));
+    const uint64_t want = counted_word & mask;
+    in_use += ones(want);
     if (const uint64_t diff = (want ^ have) & mask) {
       add_bits(facts.missing, base, diff & want);
       add_bits(facts.stale, base, diff & have);
@@ -75,6 +87,27 @@ void verify_checksum(const Geometry& g, Bytes bitmap, uint32_t bits, uint32_t fo
 }
 
 }  // namespace
+
+void prefetch_bitmaps(const FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  std::vector<BlockNo> blocks;
+  for (GroupNo group; group.value < g.groups; ++group) {
+    const GroupDesc& d = fs.groups[group.value];
+    const auto add = [&](bool uninit, BlockNo at) {
+      if (!(g.group_csum() && uninit) && d.readable && valid_location(g, group, at, 1)) blocks.push_back(at);
+    };
+    add(d.block_uninit(), d.block_bitmap);
+    add(d.inode_uninit(), d.inode_bitmap);
+  }
+  std::ranges::sort(blocks);
+  // With flex_bg those of 16 groups lie side by side.
+  for (size_t i = 0; i < blocks.size();) {
+    size_t end = i + 1;
+    while (end < blocks.size() && blocks[end] - blocks[end - 1] <= 1) ++end;
+    fs.image->prefetch(blocks[i].value * g.block_size, (blocks[end - 1] - blocks[i] + 1) * g.block_size);
+    i = end;
+  }
+}
 
 InodeBitmap load_inode_bitmap(const FileSystem& fs, GroupNo group) {
   const Geometry& g = fs.geometry;
@@ -115,8 +148,7 @@ GroupFacts compare_group(const FileSystem& fs, GroupNo group, const GroupBits& c
   i.uninit = inode_bitmap.uninit;
   i.located = inode_bitmap.located;
   i.readable = inode_bitmap.readable;
-  std::ranges::fill(block, std::byte{0});
-  const Bytes stored = inode_bitmap.bytes ? Bytes(inode_bitmap.bytes.get(), g.block_size) : Bytes(block);
+  const Bytes stored = inode_bitmap.bytes ? Bytes(inode_bitmap.bytes.get(), g.block_size) : Bytes();
   if (i.comparable() && !i.uninit) verify_checksum(g, stored, g.inodes_per_group, d.inode_bitmap_csum, i);
   compare(used.words(group), stored, g.inodes_per_group, i.comparable() && !i.uninit, i);
 

@@ -39,6 +39,9 @@ struct InodeBitmap {
   bool located = true, uninit = false, readable = true;
 };
 
+// Has the kernel read the bitmaps of all groups that store any, in the order of the disk.
+void prefetch_bitmaps(const FileSystem& fs);
+
 [[nodiscard]] InodeBitmap load_inode_bitmap(const FileSystem& fs, GroupNo group);
 
 // `block`: a buffer of one block for the block bitmap.

@@ -1,5 +1,6 @@
 #include "scan/block_map.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace extscrub {
@@ -20,6 +21,49 @@ bool hides_blocks(MapDefectKind kind) {
 
 }  // namespace
 
+void VisitedBlocks::clear() {
+  count_ = 0;
+  if (!more_.empty()) more_.clear();
+}
+
+bool VisitedBlocks::insert(BlockNo block) {
+  const auto end = few_.begin() + count_;
+  if (std::find(few_.begin(), end, block) != end) return false;
+  if (count_ == kFew) return more_.insert(block).second;
+  few_[count_++] = block;
+  return true;
+}
+
+void add_first_nodes(const Inode& inode, std::vector<BlockNo>& blocks) {
+  const Bytes area = inode.block_area();
+  if (!inode.uses_extents()) {
+    const auto numbers = load<std::array<uint32_t, EXT2_N_BLOCKS>>(area);
+    for (size_t i = EXT2_NDIR_BLOCKS; i < numbers.size(); ++i)
+      if (numbers[i]) blocks.push_back(BlockNo(numbers[i]));
+    return;
+  }
+  const auto header = load<ext3_extent_header>(area);
+  if (header.eh_magic != EXT3_EXT_MAGIC || header.eh_depth == 0) return;
+  const size_t room = (area.size() - sizeof header) / sizeof(ext3_extent_idx);
+  for (size_t i = 0; i < std::min<size_t>(header.eh_entries, room); ++i)
+    blocks.push_back(child_of(load<ext3_extent_idx>(area, sizeof header + i * sizeof(ext3_extent_idx))));
+}
+
+void add_first_block(const Inode& inode, std::vector<BlockNo>& blocks) {
+  const Bytes area = inode.block_area();
+  BlockNo block(load<uint32_t>(area));
+  if (inode.uses_extents()) {
+    const auto header = load<ext3_extent_header>(area);
+    if (header.eh_magic != EXT3_EXT_MAGIC || header.eh_depth != 0 || header.eh_entries == 0) return;
+    block = run_of(load<ext3_extent>(area, sizeof header)).physical;
+  }
+  if (block) blocks.push_back(block);
+}
+
+void MapWalker::prefetch(BlockNo block) const {
+  if (prefetcher_ && fs_.geometry.contains(block)) fs_.image->prefetch(block.value * fs_.geometry.block_size, fs_.geometry.block_size);
+}
+
 const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
   inode_ = &inode;
   sink_ = &sink;
@@ -29,7 +73,7 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
   map_.whole = true;
   map_.defects.clear();
   checksum_defects_ = other_defects_ = 0;
-  if (!visited_.empty()) visited_.clear();
+  visited_.clear();
   last_logical_cluster_ = last_physical_cluster_ = UINT64_MAX;
   if (inode.uses_extents())
     walk_extents();
@@ -65,14 +109,18 @@ const std::byte* MapWalker::enter_node(BlockNo block, BlockNo parent, uint64_t l
     if (inode_->number().value != EXT2_RESIZE_INO || m->kind != MetadataKind::descriptors)
       return refuse(MapDefectKind::metadata_node);
   }
-  if (!visited_.insert(block.value).second) return refuse(MapDefectKind::loop);
-  auto& buffer = buffers_[level];
-  if (!buffer) buffer = std::make_unique_for_overwrite<std::byte[]>(fs_.geometry.block_size);
-  if (!fs_.blocks->read(block, MutableBytes(buffer.get(), fs_.geometry.block_size))) return refuse(MapDefectKind::unreadable);
+  if (!visited_.insert(block)) return refuse(MapDefectKind::loop);
+  const std::byte* bytes = prefetcher_ ? prefetcher_->find(block) : nullptr;
+  if (!bytes) {
+    auto& buffer = buffers_[level];
+    if (!buffer) buffer = std::make_unique_for_overwrite<std::byte[]>(fs_.geometry.block_size);
+    if (!fs_.blocks->read(block, MutableBytes(buffer.get(), fs_.geometry.block_size))) return refuse(MapDefectKind::unreadable);
+    bytes = buffer.get();
+  }
   bytes_read_ += fs_.geometry.block_size;
   ++map_.clusters;
   sink_->node(block);
-  return buffer.get();
+  return bytes;
 }
 
 void MapWalker::defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected, uint64_t found) {

@@ -3,6 +3,7 @@
 // A walker belongs to one thread; it may be used for one inode after another.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <unordered_set>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "scan/extent.h"
 #include "scan/file_system.h"
 #include "scan/inode.h"
+#include "scan/prefetcher.h"
 
 namespace extscrub {
 
@@ -75,9 +77,28 @@ class RunList : public RunSink {
   std::vector<BlockNo> nodes;
 };
 
+// The tree nodes that a walk has come to. Most maps have a handful, which need no allocation.
+class VisitedBlocks {
+ public:
+  void clear();
+  bool insert(BlockNo block);  // false when it is there already
+
+ private:
+  static constexpr size_t kFew = 8;
+  std::array<BlockNo, kFew> few_;
+  size_t count_ = 0;  // in few_
+  std::unordered_set<BlockNo> more_;
+};
+
+// The blocks of nodes that the inode itself names, so far as they look like any: to be fetched before the walk.
+void add_first_nodes(const Inode& inode, std::vector<BlockNo>& blocks);
+// And its first block of data, if it has one.
+void add_first_block(const Inode& inode, std::vector<BlockNo>& blocks);
+
 class MapWalker {
  public:
-  explicit MapWalker(const FileSystem& fs) : fs_(fs) {}
+  // `prefetcher`: where nodes may have been fetched to before; may be null.
+  explicit MapWalker(const FileSystem& fs, const Prefetcher* prefetcher = nullptr) : fs_(fs), prefetcher_(prefetcher) {}
 
   // Walks the map of an inode that has one. The result is valid until the next walk.
   const BlockMap& walk(const Inode& inode, RunSink& sink);
@@ -101,18 +122,21 @@ class MapWalker {
   void map_block(BlockNo block, uint64_t logical, BlockNo node);
   void flush_run();
 
-  // The node's bytes, in a buffer of its own level; nullptr, with a defect, when it must not be entered.
+  // The node's bytes, in a buffer of its own level or the prefetcher's; nullptr, with a defect, when it must not be entered.
   const std::byte* enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level);
+  // Has the kernel read what a node names, before the walk comes there.
+  void prefetch(BlockNo block) const;
   void take_run(const Run& run);
   void defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected = 0, uint64_t found = 0);
 
   const FileSystem& fs_;
+  const Prefetcher* prefetcher_;
   const Inode* inode_ = nullptr;
   RunSink* sink_ = nullptr;
   BlockMap map_;
   Run pending_;                                   // of an indirect map: grows block by block
   uint64_t last_logical_cluster_ = UINT64_MAX, last_physical_cluster_ = UINT64_MAX;
-  std::unordered_set<uint64_t> visited_;
+  VisitedBlocks visited_;
   std::unique_ptr<std::byte[]> buffers_[6];
   uint64_t bytes_read_ = 0;
   size_t checksum_defects_ = 0, other_defects_ = 0;  // kept in map_

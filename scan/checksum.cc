@@ -1,5 +1,6 @@
 #include "scan/checksum.h"
 
+#include <algorithm>
 #include <array>
 
 #include "scan/crc.h"
@@ -51,13 +52,14 @@ bool has_checksum_hi(const Geometry& g, Bytes raw) {
 uint32_t inode_checksum(const Geometry& g, InodeNo ino, Bytes raw) {
   const uint32_t seed = inode_seed(g, ino, load<uint32_t>(raw, offsetof(ext2_inode, i_generation)));
   const bool hi = has_checksum_hi(g, raw);
-  // One pass over the part that holds the two fields, with them taken as zero, then the rest as it is.
-  std::array<std::byte, kInodeChecksumHi + 2> head;
-  const size_t head_size = g.inode_size > EXT2_GOOD_OLD_INODE_SIZE ? head.size() : size_t{EXT2_GOOD_OLD_INODE_SIZE};
+  // A copy with the two fields taken as zero, of the whole inode where it has a usual size; the rest goes as it is.
+  std::array<std::byte, 256> head;
+  const size_t head_size = std::min<size_t>(g.inode_size, head.size());
   std::memcpy(head.data(), raw.data(), head_size);
   store(MutableBytes(head), kInodeChecksumLo, kZero);
   if (hi) store(MutableBytes(head), kInodeChecksumHi, kZero);
-  const uint32_t crc = crc32c(crc32c(seed, Bytes(head).first(head_size)), raw.subspan(head_size));
+  uint32_t crc = crc32c(seed, Bytes(head).first(head_size));
+  if (raw.size() > head_size) crc = crc32c(crc, raw.subspan(head_size));
   return hi ? crc : crc & 0xFFFF;
 }
 

@@ -19,9 +19,33 @@ constexpr std::array<uint16_t, 256> kCrc16Table = [] {
   return table;
 }();
 
+#if defined(__x86_64__)
+const bool kHasCrc32 = __builtin_cpu_supports("sse4.2");
+
+// The processor's instruction, one word after the other. ISA-L, which folds, is faster from kFolded bytes on only:
+// before that it takes 18 ns for 4 bytes and 39 ns for 132, and this 4 ns and 18 ns.
+constexpr size_t kFolded = 256;
+
+__attribute__((target("sse4.2"))) uint32_t crc32c_of_few(uint32_t seed, Bytes bytes) {
+  uint64_t crc = seed;
+  for (; bytes.size() >= sizeof(uint64_t); bytes = bytes.subspan(sizeof(uint64_t)))
+    crc = __builtin_ia32_crc32di(crc, load<uint64_t>(bytes));
+  auto rest = static_cast<uint32_t>(crc);
+  if (bytes.size() >= sizeof(uint32_t)) {
+    rest = __builtin_ia32_crc32si(rest, load<uint32_t>(bytes));
+    bytes = bytes.subspan(sizeof(uint32_t));
+  }
+  for (const std::byte b : bytes) rest = __builtin_ia32_crc32qi(rest, std::to_integer<uint8_t>(b));
+  return rest;
+}
+#endif
+
 }  // namespace
 
 uint32_t crc32c(uint32_t seed, Bytes bytes) {
+#if defined(__x86_64__)
+  if (bytes.size() < kFolded && kHasCrc32) return crc32c_of_few(seed, bytes);
+#endif
   // ISA-L does not write to the buffer, but its parameter is not const.
   auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(bytes.data()));
   return crc32_iscsi(data, static_cast<int>(bytes.size()), seed);

@@ -3,15 +3,14 @@
 #include <ext2fs/ext2fs.h>
 
 #include <algorithm>
-#include <bit>
 
 namespace extscrub {
 
 namespace {
 
-using State = std::array<uint32_t, 4>;
+using State = HashSeed;
 
-constexpr State kDefaultSeed = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476};
+constexpr HashSeed kDefaultSeed = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476};
 
 // One character as the number it counts as.
 template <bool kSigned>
@@ -19,28 +18,30 @@ uint32_t value(char c) {
   return kSigned ? static_cast<uint32_t>(int{static_cast<signed char>(c)}) : static_cast<uint32_t>(static_cast<unsigned char>(c));
 }
 
-// `words.size()` words from the first characters of `name`, most significant first; what the name does not fill is
-// padded with its length in every byte.
-template <bool kSigned, size_t kWords>
-std::array<uint32_t, kWords> pack(std::span<const char> name) {
+constexpr size_t kTeaWords = 4;
+
+// Four words from the first characters of `name`, most significant first; what the name does not fill is padded with its
+// length in every byte.
+template <bool kSigned>
+std::array<uint32_t, kTeaWords> pack(std::span<const char> name) {
   const auto length = static_cast<uint32_t>(name.size());
   uint32_t pad = length | length << 8;
   pad |= pad << 16;
-  std::array<uint32_t, kWords> words;
+  std::array<uint32_t, kTeaWords> words;
   size_t at = 0;
-  const size_t used = std::min(name.size(), kWords * 4);
+  const size_t used = std::min(name.size(), kTeaWords * 4);
   size_t i = 0;
   for (; i + 4 <= used; i += 4) {
     uint32_t word = pad;
     for (size_t k = 0; k < 4; ++k) word = value<kSigned>(name[i + k]) + (word << 8);
     words[at++] = word;
   }
-  if (at < kWords) {
+  if (at < kTeaWords) {
     uint32_t word = pad;
     for (; i < used; ++i) word = value<kSigned>(name[i]) + (word << 8);
     words[at++] = word;
   }
-  while (at < kWords) words[at++] = pad;
+  while (at < kTeaWords) words[at++] = pad;
   return words;
 }
 
@@ -56,30 +57,6 @@ uint32_t legacy(std::span<const char> name) {
   return last << 1;
 }
 
-// Three rounds of MD4 over eight words, each used once a round, in its own order and with its own shifts.
-void half_md4(State& state, const std::array<uint32_t, 8>& in) {
-  struct Step {
-    uint8_t word, shift;
-  };
-  static constexpr Step kSteps[3][8] = {
-      {{0, 3}, {1, 7}, {2, 11}, {3, 19}, {4, 3}, {5, 7}, {6, 11}, {7, 19}},
-      {{1, 3}, {3, 5}, {5, 9}, {7, 13}, {0, 3}, {2, 5}, {4, 9}, {6, 13}},
-      {{3, 3}, {7, 9}, {2, 11}, {6, 15}, {1, 3}, {5, 9}, {0, 11}, {4, 15}},
-  };
-  static constexpr uint32_t kConstants[3] = {0, 0x5A827999, 0x6ED9EBA1};
-  auto [a, b, c, d] = state;
-  const auto round = [&](int r, auto&& mix) {
-    for (const Step& s : kSteps[r]) {
-      const uint32_t sum = std::rotl(a + mix(b, c, d) + in[s.word] + kConstants[r], s.shift);
-      a = d, d = c, c = b, b = sum;
-    }
-  };
-  round(0, [](uint32_t x, uint32_t y, uint32_t z) { return z ^ (x & (y ^ z)); });
-  round(1, [](uint32_t x, uint32_t y, uint32_t z) { return (x & y) + ((x ^ y) & z); });
-  round(2, [](uint32_t x, uint32_t y, uint32_t z) { return x ^ y ^ z; });
-  state[0] += a, state[1] += b, state[2] += c, state[3] += d;
-}
-
 void tea(State& state, const std::array<uint32_t, 4>& in) {
   constexpr uint32_t kDelta = 0x9E3779B9;
   uint32_t sum = 0, x = state[0], y = state[1];
@@ -93,17 +70,9 @@ void tea(State& state, const std::array<uint32_t, 4>& in) {
 }
 
 template <bool kSigned>
-std::optional<uint32_t> compute(unsigned version, State state, std::span<const char> name) {
-  switch (version) {
-    case EXT2_HASH_LEGACY: return legacy<kSigned>(name) & ~1u;
-    case EXT2_HASH_HALF_MD4:
-      for (; !name.empty(); name = name.subspan(std::min<size_t>(name.size(), 32))) half_md4(state, pack<kSigned, 8>(name));
-      return state[1] & ~1u;
-    case EXT2_HASH_TEA:
-      for (; !name.empty(); name = name.subspan(std::min<size_t>(name.size(), 16))) tea(state, pack<kSigned, 4>(name));
-      return state[0] & ~1u;
-    default: return std::nullopt;
-  }
+uint32_t tea_hash(State state, std::span<const char> name) {
+  for (; !name.empty(); name = name.subspan(std::min<size_t>(name.size(), 16))) tea(state, pack<kSigned>(name));
+  return state[0] & ~1u;
 }
 
 }  // namespace
@@ -115,7 +84,22 @@ DirHasher::DirHasher(const ext2_super_block& super) : signed_(!(super.s_flags & 
 }
 
 std::optional<uint32_t> DirHasher::hash(unsigned version, std::span<const char> name) const {
-  return signed_ ? compute<true>(version, seed_, name) : compute<false>(version, seed_, name);
+  if (version > EXT2_HASH_TEA) return std::nullopt;
+  const std::string_view one(name.data(), name.size());
+  uint32_t result = 0;
+  hash_all(version, {&one, 1}, one.data() + one.size(), {&result, 1});
+  return result;
+}
+
+void DirHasher::hash_all(unsigned version, std::span<const std::string_view> names, const char* end,
+                         std::span<uint32_t> hashes) const {
+  if (version == EXT2_HASH_HALF_MD4) return half_md4(seed_, signed_, names, end, hashes);
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (version == EXT2_HASH_LEGACY)
+      hashes[i] = (signed_ ? legacy<true>(names[i]) : legacy<false>(names[i])) & ~1u;
+    else
+      hashes[i] = signed_ ? tea_hash<true>(seed_, names[i]) : tea_hash<false>(seed_, names[i]);
+  }
 }
 
 std::optional<uint32_t> DirHasher::folded_hash(unsigned version, std::span<const char> name) const {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "scan/half_md4.h"
 #include "scan/ondisk.h"
 
 struct ext2fs_nls_table;
@@ -22,6 +23,8 @@ class DirHasher {
   // The hash of `name` by dx_root_info's hash_version (EXT2_HASH_LEGACY, _HALF_MD4, _TEA), bit 0 clear as in the index.
   // Nothing for a version that cannot be computed.
   [[nodiscard]] std::optional<uint32_t> hash(unsigned version, std::span<const char> name) const;
+  // The same for many names, by one of those versions. They lie in a buffer that can be read up to `end`.
+  void hash_all(unsigned version, std::span<const std::string_view> names, const char* end, std::span<uint32_t> hashes) const;
   [[nodiscard]] std::optional<uint32_t> folded_hash(unsigned version, std::span<const char> name) const;
 
   // Whether the names are one name in a casefolded directory.
@@ -32,7 +35,7 @@ class DirHasher {
   [[nodiscard]] std::optional<size_t> malformed_at(std::span<const char> name) const;
 
  private:
-  std::array<uint32_t, 4> seed_;  // as the computation begins
+  HashSeed seed_;  // as the computation begins
   std::array<uint32_t, 4> stored_seed_;
   bool signed_ = true;
   const ext2fs_nls_table* encoding_ = nullptr;  // static data of the library

@@ -1,5 +1,7 @@
 #include "scan/directory_checker.h"
 
+#include <algorithm>
+
 #include "scan/crc.h"
 #include "scan/ea_value.h"
 #include "scan/inode_table.h"
@@ -75,27 +77,30 @@ void DirectoryChecker::hash_block(uint32_t index, uint32_t logical, Bytes block)
   if (ranges_.kinds[directory_->first_range + logical] != HashRange::leaf) return;
   const size_t end = g_.metadata_csum() && leaf_tail(block) ? block.size() - kDirTail : block.size();
   EntryWalk walk(block.first(end), g_.block_size);
-  while (const auto e = walk.next()) {
-    if (!e->inode) continue;
-    if (const auto hash = hash_of(*e, block, directory_->hash_version)) {
-      range_.low = std::min(range_.low, *hash);
-      range_.high = std::max(range_.high, *hash);
-    }
-  }
+  entries_.clear();
+  while (const auto e = walk.next())
+    if (e->inode) entries_.push_back(*e);
+  hash_entries(block, directory_->hash_version);
+  for (const std::optional<uint32_t>& hash : hashes_)
+    if (hash) take_hash(*hash);
   store_range();
 }
 
 void DirectoryChecker::check_entries(Bytes area, uint32_t begin, unsigned position, bool leaf) {
   EntryWalk walk(area, g_.block_size, begin);
+  entries_.clear();
   while (const auto e = walk.next()) {
     if (position == 0)
       check_dot(*e, area);
     else if (position == 1)
       check_dotdot(*e, area);
     else if (e->inode)
-      check_entry(*e, area, leaf);
+      entries_.push_back(*e);
     position = std::min(position + 1, 2u);
   }
+  const bool hashed = leaf && directory_->is(Directory::indexed);
+  if (hashed) hash_entries(area, assumed_version());
+  for (size_t i = 0; i < entries_.size(); ++i) check_entry(entries_[i], hashed ? hashes_[i] : std::nullopt);
   EntryDefect d;
   d.offset = walk.offset();
   if (walk.broken()) {
@@ -120,19 +125,12 @@ void DirectoryChecker::check_dotdot(const DirEntry& e, Bytes area) {
   check_type(e, EXT2_FT_DIR);
 }
 
-void DirectoryChecker::check_entry(const DirEntry& e, Bytes area, bool leaf) {
+void DirectoryChecker::check_entry(const DirEntry& e, std::optional<uint32_t> hash) {
   if (!check_target(e)) return;
   check_name(e);
   if (const uint8_t type = scan_.links.type(e.inode); type != EXT2_FT_UNKNOWN) check_type(e, type);
   if (directory_->is(Directory::encrypted)) check_policy(e);
-  std::optional<uint32_t> hash;
-  if (leaf && directory_->is(Directory::indexed)) {
-    hash = hash_of(e, area, assumed_version());
-    if (hash) {
-      range_.low = std::min(range_.low, *hash);
-      range_.high = std::max(range_.high, *hash);
-    }
-  }
+  if (hash) take_hash(*hash);
   check_duplicate(e, hash);
   take_reference(e);
 }
@@ -243,14 +241,31 @@ bool DirectoryChecker::take_node(Bytes block) {
   return true;
 }
 
-std::optional<uint32_t> DirectoryChecker::hash_of(const DirEntry& e, Bytes area, unsigned version) const {
-  const bool folded = directory_->is(Directory::casefold);
-  if (folded && directory_->is(Directory::encrypted)) {
-    const size_t at = (kEntryHeader + e.name.size() + 3) / 4 * 4;
-    if (at + sizeof(uint32_t) > e.rec_len) return std::nullopt;
-    return load<uint32_t>(area, e.offset + at);
+// Fills hashes_ for entries_, which lie in `area`.
+void DirectoryChecker::hash_entries(Bytes area, unsigned version) {
+  hashes_.assign(entries_.size(), std::nullopt);
+  if (directory_->is(Directory::casefold)) {
+    for (size_t i = 0; i < entries_.size(); ++i) hashes_[i] = folded_hash_of(entries_[i], area, version);
+    return;
   }
-  return folded ? hasher_.folded_hash(version, e.name) : hasher_.hash(version, e.name);
+  if (version > EXT2_HASH_TEA) return;
+  names_to_hash_.clear();
+  for (const DirEntry& e : entries_) names_to_hash_.push_back(e.name);
+  plain_hashes_.resize(entries_.size());
+  hasher_.hash_all(version, names_to_hash_, reinterpret_cast<const char*>(area.data() + area.size()), plain_hashes_);
+  std::ranges::copy(plain_hashes_, hashes_.begin());
+}
+
+std::optional<uint32_t> DirectoryChecker::folded_hash_of(const DirEntry& e, Bytes area, unsigned version) const {
+  if (!directory_->is(Directory::encrypted)) return hasher_.folded_hash(version, e.name);
+  const size_t at = (kEntryHeader + e.name.size() + 3) / 4 * 4;
+  if (at + sizeof(uint32_t) > e.rec_len) return std::nullopt;
+  return load<uint32_t>(area, e.offset + at);
+}
+
+void DirectoryChecker::take_hash(uint32_t hash) {
+  range_.low = std::min(range_.low, hash);
+  range_.high = std::max(range_.high, hash);
 }
 
 unsigned DirectoryChecker::assumed_version() const { return default_hash_version(fs_.super); }

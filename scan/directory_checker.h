@@ -51,7 +51,7 @@ class DirectoryChecker {
   void check_entries(Bytes area, uint32_t begin, unsigned position, bool leaf);
   void check_dot(const DirEntry& e, Bytes area);
   void check_dotdot(const DirEntry& e, Bytes area);
-  void check_entry(const DirEntry& e, Bytes area, bool leaf);
+  void check_entry(const DirEntry& e, std::optional<uint32_t> hash);
   bool check_target(const DirEntry& e);
   void check_name(const DirEntry& e);
   void check_type(const DirEntry& e, uint8_t expected);
@@ -61,7 +61,9 @@ class DirectoryChecker {
   // Where the entries end: before the tail, if there is one.
   size_t check_tail(Bytes block);
   bool take_node(Bytes block);
-  std::optional<uint32_t> hash_of(const DirEntry& e, Bytes area, unsigned version) const;
+  void hash_entries(Bytes area, unsigned version);
+  std::optional<uint32_t> folded_hash_of(const DirEntry& e, Bytes area, unsigned version) const;
+  void take_hash(uint32_t hash);
   [[nodiscard]] unsigned assumed_version() const;
   void store_range();
   EntryDefect& fill(EntryDefect& defect, EntryDefectKind kind) const;
@@ -84,6 +86,10 @@ class DirectoryChecker {
   BlockNo block_;
   uint32_t logical_ = 0;
   HashRange range_;
+  std::vector<DirEntry> entries_;                 // in use, without `.` and `..`
+  std::vector<std::optional<uint32_t>> hashes_;   // of entries_; none where it cannot be computed
+  std::vector<std::string_view> names_to_hash_;
+  std::vector<uint32_t> plain_hashes_;
 };
 
 // The hash version that directories are taken to have until their root has been read.

@@ -45,6 +45,7 @@ bool MapWalker::check_header(const ext3_extent_header& h, BlockNo at, size_t byt
 void MapWalker::walk_extent_node(Bytes node, BlockNo at, unsigned depth, Bound& bound) {
   const auto header = load<ext3_extent_header>(node);
   if (header.eh_entries == 0 && (depth > 0 || at)) defect(MapDefectKind::node_empty, at, bound.first, at);
+  for (unsigned i = 0; depth > 0 && at && i < header.eh_entries; ++i) prefetch(child_of(entry_at<ext3_extent_idx>(node, i)));
   for (unsigned i = 0; i < header.eh_entries; ++i) {
     if (depth == 0) {
       check_leaf_entry(entry_at<ext3_extent>(node, i), at, bound);

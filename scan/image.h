@@ -25,6 +25,9 @@ class Image {
   // Tells the kernel that these bytes will be read soon. Never fails.
   void prefetch(uint64_t at, uint64_t length) const noexcept;
 
+  // Open for reading, for reads that go another way; byte 0 of the file system is at offset().
+  [[nodiscard]] int descriptor() const { return fd_; }
+
   [[nodiscard]] uint64_t size() const { return size_; }      // bytes from `offset` to the end
   [[nodiscard]] uint64_t offset() const { return offset_; }  // bytes
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }

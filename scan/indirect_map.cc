@@ -38,6 +38,8 @@ void MapWalker::walk_indirect_node(BlockNo block, unsigned level, uint64_t logic
   const uint64_t per_block = node.size() / sizeof(uint32_t);
   uint64_t span = 1;
   for (unsigned i = 1; i < level; ++i) span *= per_block;
+  for (uint64_t i = 0; level > 1 && i < per_block; ++i)
+    if (const BlockNo child(load<uint32_t>(node, i * sizeof(uint32_t))); child) prefetch(child);
   for (uint64_t i = 0; i < per_block; ++i, logical += span) {
     const BlockNo child(load<uint32_t>(node, i * sizeof(uint32_t)));
     if (level == 1)

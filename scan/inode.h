@@ -26,7 +26,7 @@ class Inode {
            EXT2_GOOD_OLD_INODE_SIZE + size_t{large().i_extra_isize} >= end;
   }
 
-  [[nodiscard]] FileType type() const;
+  [[nodiscard]] FileType type() const;  // this and the next ones are below: every inode is asked them many times
   [[nodiscard]] bool is(uint32_t flag) const { return base().i_flags & flag; }
   [[nodiscard]] uint64_t size() const;       // bytes
   [[nodiscard]] uint64_t blocks512() const;  // i_blocks in its own unit: 512 bytes, or blocks with EXT4_HUGE_FILE_FL
@@ -49,7 +49,53 @@ class Inode {
   Bytes raw_;
 };
 
-[[nodiscard]] FileType file_type(uint16_t mode);
 [[nodiscard]] std::string_view name(FileType type);
+
+[[nodiscard]] constexpr FileType file_type(uint16_t mode) {
+  // By the upper four bits of i_mode.
+  using enum FileType;
+  constexpr FileType kTypes[16] = {none,    fifo,    character, unknown, directory, unknown, block,   unknown,
+                                   regular, unknown, symlink,   unknown, socket,    unknown, unknown, unknown};
+  return kTypes[mode >> 12];
+}
+
+inline FileType Inode::type() const { return file_type(base().i_mode); }
+
+inline uint64_t Inode::size() const {
+  // Directories kept an ACL in the upper half in ext2; with large_dir their size has 64 bits as well.
+  const bool wide = type() != FileType::directory || geometry_->has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR);
+  return (wide ? uint64_t{base().i_size_high} << 32 : 0) | base().i_size;
+}
+
+inline bool Inode::counts_in_blocks() const {
+  return geometry_->has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE) && is(EXT4_HUGE_FILE_FL);
+}
+
+inline uint64_t Inode::blocks512() const {
+  uint64_t blocks = base().i_blocks;
+  if (geometry_->has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) blocks |= uint64_t{base().osd2.linux2.l_i_blocks_hi} << 32;
+  return blocks;
+}
+
+inline BlockNo Inode::ea_block() const {
+  uint64_t block = base().i_file_acl;
+  if (geometry_->has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) block |= uint64_t{base().osd2.linux2.l_i_file_acl_high} << 32;
+  return BlockNo(block);
+}
+
+inline bool Inode::is_fast_symlink() const {
+  return type() == FileType::symlink && !is(EXT4_INLINE_DATA_FL) && !is(EXT4_EXTENTS_FL) && size() > 0 &&
+         size() < sizeof base().i_block;
+}
+
+inline bool Inode::has_block_map() const {
+  switch (type()) {
+    case FileType::fifo:
+    case FileType::character:
+    case FileType::block:
+    case FileType::socket: return false;
+    default: return !is(EXT4_INLINE_DATA_FL) && !is_fast_symlink();
+  }
+}
 
 }  // namespace extscrub

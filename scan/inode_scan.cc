@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint32_t kPieceBytes = 256 << 10;  // of an inode table, read and decoded by one worker at a time
 constexpr size_t kPrefetchPieces = 32;       // asked for ahead of the piece that is decoded
+constexpr size_t kNodesPerInode = 5;         // that an inode names itself, at most
 
 // A part of one group's inode table.
 struct Piece {
@@ -69,13 +70,14 @@ std::vector<bool> read_piece(const FileSystem& fs, const Piece& piece, MutableBy
   return good;
 }
 
-// Calls each(inode) for the inodes of the piece that could be read.
+// Calls each(inode) for those inodes of the piece, from index `begin` to `end`, that could be read.
 template <class Each>
-void decode_piece(const FileSystem& fs, const Piece& piece, Bytes bytes, const std::vector<bool>& good, Each&& each) {
+void decode_piece(const FileSystem& fs, const Piece& piece, Bytes bytes, const std::vector<bool>& good, uint32_t begin,
+                  uint32_t end, Each&& each) {
   const Geometry& g = fs.geometry;
   const uint32_t per_block = g.block_size / g.inode_size;
   const InodeNo first = g.group_first_inode(piece.group) + piece.first;
-  for (uint32_t i = 0; i < piece.count; ++i)
+  for (uint32_t i = begin; i < end; ++i)
     if (good[i / per_block]) each(Inode(g, first + i, bytes.subspan(size_t{i} * g.inode_size, g.inode_size)));
 }
 
@@ -143,8 +145,13 @@ class Claimer : public RunSink {
     const uint64_t end = ((first.value - g_.first_data_block + count - 1) >> bits) + 1;
     cluster += skip_first_cluster;
     while (cluster < end) {
-      const GroupNo group(static_cast<uint32_t>(cluster / g_.clusters_per_group));
-      const auto bit = static_cast<uint32_t>(cluster % g_.clusters_per_group);
+      // The next run mostly lies in the same group, which saves a division.
+      if (cluster - group_begin_ >= g_.clusters_per_group) {
+        group_ = GroupNo(static_cast<uint32_t>(cluster / g_.clusters_per_group));
+        group_begin_ = uint64_t{group_.value} * g_.clusters_per_group;
+      }
+      const GroupNo group = group_;
+      const auto bit = static_cast<uint32_t>(cluster - group_begin_);
       const auto n = static_cast<uint32_t>(std::min<uint64_t>(end - cluster, g_.clusters_per_group - bit));
       scan_.claims.set_range(group, bit, n, [&](uint32_t again) {
         scan_.claimed_again.set(group, again);
@@ -163,16 +170,20 @@ class Claimer : public RunSink {
  private:
   const Geometry& g_;
   InodeScan& scan_;
+  GroupNo group_;            // of the last cluster that was claimed
+  uint64_t group_begin_ = 0;  // its first cluster
 };
 
 struct Worker {
   Worker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), walker(fs), claimer(fs.geometry, scan), usage(fs),
+      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), prefetcher(fs), walker(fs, &prefetcher), claimer(fs.geometry, scan), usage(fs),
         directories(fs) {
     claimer.metadata = &fs.metadata;
   }
   std::vector<std::byte> buffer;
   std::vector<ReadFailure> failures;
+  Prefetcher prefetcher;
+  std::vector<BlockNo> to_fetch;
   MapWalker walker;
   Claimer claimer;
   std::vector<EaReference> ea_references;
@@ -255,7 +266,8 @@ void scan_attributes(const FileSystem& fs, const Inode& inode, InodeFacts& facts
 void scan_symlink(const FileSystem& fs, const Inode& inode, InodeFacts& facts, Worker& worker) {
   const Run& run = worker.claimer.last_run;
   const bool one_block = facts.map && facts.map->data_blocks == 1 && facts.map->depth == 0 && run.logical == 0;
-  worker.symlink = read_symlink(fs, inode, one_block ? run.physical : BlockNo(), facts.attributes);
+  const BlockNo block = one_block ? run.physical : BlockNo();
+  worker.symlink = read_symlink(fs, inode, block, facts.attributes, block ? worker.prefetcher.find(block) : nullptr);
   facts.symlink = &worker.symlink;
 }
 
@@ -300,6 +312,23 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     facts.looks_like_directory = is_misplaced_directory(fs, inode);
   }
   sink.inode(facts);
+}
+
+// Fetches the blocks that the inodes from `begin` on name as nodes of their maps or as their targets, in the order of the
+// disk. Returns how far it came.
+uint32_t fetch_nodes(const FileSystem& fs, const Piece& piece, Bytes bytes, uint32_t begin, Worker& worker) {
+  const Geometry& g = fs.geometry;
+  const InodeNo first = g.group_first_inode(piece.group) + piece.first;
+  worker.to_fetch.clear();
+  uint32_t i = begin;
+  for (; i < piece.count && worker.to_fetch.size() + kNodesPerInode <= worker.prefetcher.capacity(); ++i) {
+    const Inode inode(g, first + i, bytes.subspan(size_t{i} * g.inode_size, g.inode_size));
+    if (inode.base().i_links_count == 0 || !inode.has_block_map()) continue;
+    add_first_nodes(inode, worker.to_fetch);
+    if (inode.type() == FileType::symlink) add_first_block(inode, worker.to_fetch);
+  }
+  worker.prefetcher.fetch(worker.to_fetch);
+  return i;
 }
 
 // Inodes on a block that is listed as bad cannot be used: they count as in use, and nothing is known of them.
@@ -379,6 +408,7 @@ uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
 
 Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* progress) {
   InodeScan scan(fs);
+  prefetch_bitmaps(fs);
   claim_metadata(fs, scan);
   const std::vector<uint32_t> to_scan = load_inode_bitmaps(fs, scan.inode_bitmaps);
   for (uint32_t i = 0; i < fs.geometry.groups; ++i) scan.tallies[i].scanned = to_scan[i];
@@ -390,8 +420,12 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   const auto work = [&](Worker& worker, const Piece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
     if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
-    decode_piece(fs, piece, data, good,
-                 [&](const Inode& inode) { scan_inode(fs, inode, piece.group, scan, worker, tally, sink); });
+    for (uint32_t begin = 0; begin < piece.count;) {
+      const uint32_t end = fetch_nodes(fs, piece, data, begin, worker);
+      decode_piece(fs, piece, data, good, begin, end,
+                   [&](const Inode& inode) { scan_inode(fs, inode, piece.group, scan, worker, tally, sink); });
+      begin = end;
+    }
     return tally;
   };
   const auto done = [&](const Piece& piece, const GroupTally& part) {
@@ -439,7 +473,7 @@ Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const
     return Reader{std::vector<std::byte>(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), {}};
   });
   const auto work = [&](Reader&, const Piece& piece, Bytes data, const std::vector<bool>& good) {
-    decode_piece(fs, piece, data, good, [&](const Inode& inode) {
+    decode_piece(fs, piece, data, good, 0, piece.count, [&](const Inode& inode) {
       if (in_use(fs, inode)) fn(inode);
     });
     return 0;

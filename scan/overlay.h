@@ -35,6 +35,9 @@ class Overlay {
   // The blocks that differ from the image, by block number.
   [[nodiscard]] std::vector<StagedBlock> staged() const;
 
+  // Whether the block was ever edited.
+  [[nodiscard]] bool has(BlockNo block) const { return !blocks_.empty() && blocks_.contains(block); }
+
   [[nodiscard]] bool empty() const { return blocks_.empty(); }
   [[nodiscard]] const Image& image() const { return *image_; }
   [[nodiscard]] uint32_t block_size() const { return block_size_; }

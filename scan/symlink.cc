@@ -19,7 +19,8 @@ uint64_t inline_data_size(const Inode& inode, const EaFacts* attributes) {
   return data ? inode.block_area().size() + data->value_size : 0;
 }
 
-SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo block, const EaFacts* attributes) {
+SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo block, const EaFacts* attributes,
+                          const std::byte* fetched) {
   SymlinkFacts facts;
   if (inode.is(EXT4_INLINE_DATA_FL)) {
     facts.length = inline_data_size(inode, attributes);
@@ -37,6 +38,10 @@ SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo bloc
     return facts;
   }
   facts.room = fs.geometry.block_size;
+  if (fetched) {
+    facts.length = target_length(inode, Bytes(fetched, fs.geometry.block_size));
+    return facts;
+  }
   std::vector<std::byte> bytes(fs.geometry.block_size);
   facts.readable = fs.blocks->read(block, bytes).has_value();
   if (facts.readable) facts.length = target_length(inode, bytes);

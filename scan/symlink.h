@@ -17,7 +17,9 @@ struct SymlinkFacts {
 };
 
 // `block`: the physical block at logical 0, when it is the only one mapped; 0 else. `attributes`: those in the inode.
-[[nodiscard]] SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo block, const EaFacts* attributes);
+// `fetched`: the block's bytes, if they were read already; null else.
+[[nodiscard]] SymlinkFacts read_symlink(const FileSystem& fs, const Inode& inode, BlockNo block, const EaFacts* attributes,
+                                        const std::byte* fetched = nullptr);
 
 [[nodiscard]] inline bool is_inline_symlink(const Inode& inode) {
   return inode.type() == FileType::symlink && inode.is(EXT4_INLINE_DATA_FL);

@@ -8,6 +8,7 @@
 
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
+#include "scan/prefetcher.h"
 
 namespace extscrub {
 
@@ -31,6 +32,8 @@ std::vector<Shared> group_by_block(const std::vector<EaReference>& references) {
 }
 
 struct Worker {
+  explicit Worker(const FileSystem& fs) : prefetcher(fs) {}
+  Prefetcher prefetcher;
   std::vector<std::byte> block, inode;
   EaBlockFacts facts;
   std::vector<EaValueReference> values;
@@ -51,7 +54,9 @@ void read_facts(const FileSystem& fs, const EaReference& reference, const Shared
   facts.attributes.values.clear();
   worker.block.resize(g.block_size);
   worker.inode.resize(g.inode_size);
-  if (auto r = fs.blocks->read(facts.block, worker.block); !r) {
+  if (const std::byte* fetched = worker.prefetcher.find(facts.block)) {
+    std::memcpy(worker.block.data(), fetched, g.block_size);
+  } else if (auto r = fs.blocks->read(facts.block, worker.block); !r) {
     facts.unreadable = r.error().message;
     return;
   }
@@ -73,14 +78,15 @@ Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* pro
   if (blocks.empty()) return {};
   const uint32_t size = fs.geometry.block_size;
   if (progress) progress->phase("attributes", blocks.size() * uint64_t{size});
-  tbb::enumerable_thread_specific<Worker> workers;
+  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs); });
   std::atomic<bool> cancelled = false;
   tbb::parallel_for(tbb::blocked_range<size_t>(0, blocks.size(), 64), [&](const auto& range) {
     if (cancelled.load(std::memory_order_relaxed)) return;
     if (progress && progress->cancelled()) return cancelled.store(true, std::memory_order_relaxed);
     Worker& worker = workers.local();
-    for (size_t i = range.begin(); i != range.end(); ++i)
-      fs.image->prefetch(scan.ea_references[blocks[i].first].block.value * size, size);
+    std::vector<BlockNo> coming;
+    for (size_t i = range.begin(); i != range.end(); ++i) coming.push_back(scan.ea_references[blocks[i].first].block);
+    worker.prefetcher.fetch(coming);
     for (size_t i = range.begin(); i != range.end(); ++i) {
       read_facts(fs, scan.ea_references[blocks[i].first], blocks[i], worker);
       const auto& values = worker.facts.attributes.values;
