@@ -127,7 +127,7 @@ void write_repairs(ImageReport& report, const RepairPlan& plan, std::vector<Stag
                    const Options& options, const Environment& environment, Progress& progress) {
   CommitRequest request;
   request.path = report.path;
-  request.offset = options.offset;
+  request.offset = report.offset;
   request.block_size = plan.overlay->block_size();
   request.blocks = std::move(staged);
   request.final_superblock = plan.final_superblock;
