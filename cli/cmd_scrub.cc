@@ -127,7 +127,7 @@ CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, 
                              const Options& options, Progress& progress) {
   CommitRequest request;
   request.path = report.path;
-  request.offset = options.offset;
+  request.offset = report.offset;
   request.block_size = plan.overlay->block_size();
   request.blocks = std::move(staged);
   request.final_superblock = plan.final_superblock;

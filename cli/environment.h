@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <functional>
+#include <istream>
 #include <ostream>
 
 #include "audit/auditor.h"
@@ -24,12 +25,17 @@ struct Engine {
   std::function<std::optional<std::string>(const std::filesystem::path&)> in_use = extscrub::image_in_use;
 };
 
+// As extscrub, facility daemon.
+void log_to_system(int priority, const std::string& text);
+
 struct Environment {
   std::ostream& out;  // the report
   std::ostream& err;  // messages and progress
+  std::istream* in = nullptr;  // a list of images, where one is asked for; null: an empty one
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   bool no_color = false;                    // NO_COLOR is set, or the terminal is a dumb one
+  std::function<void(int, const std::string&)> log = log_to_system;  // priority of syslog(3), text
   const std::atomic<bool>* stop = nullptr;  // becomes true on SIGINT and SIGTERM; may be null
   Engine engine{};
 

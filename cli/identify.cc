@@ -5,18 +5,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <memory>
+#include <ranges>
 #include <string_view>
-#include <vector>
 
 #include "cli/escape.h"
+#include "scan/file_system.h"
 
 namespace extscrub {
 
 namespace {
 
-constexpr int kPartitionsNamed = 8;  // enough for a message; `fdisk -l` tells the rest
+constexpr size_t kPartitionsNamed = 8;  // enough for a message; `fdisk -l` tells the rest
 
 // libblkid's probe of the image's bytes from its offset on, with the file it reads from.
 class Probe {
@@ -50,13 +49,6 @@ class Probe {
   bool ready_ = false;
 };
 
-bool has_ext_magic(const Image& image) {
-  uint16_t magic = 0;
-  constexpr uint64_t kMagicOffset = kSuperblockOffset + offsetof(ext2_super_block, s_magic);
-  return image.size() >= kMagicOffset + sizeof magic && image.read(kMagicOffset, mutable_bytes_of(magic)) &&
-         magic == EXT2_SUPER_MAGIC;
-}
-
 std::string_view article(std::string_view name) {
   // xfs and its like are read out letter by letter: "an ex-ef-es".
   const bool spelled_out = name == "xfs" || name == "ntfs" || name == "hfs" || name == "hfsplus";
@@ -74,6 +66,13 @@ std::string what_it_is(const std::string& type, const std::string& usage) {
 
 }  // namespace
 
+bool has_ext_magic(const Image& image) {
+  uint16_t magic = 0;
+  constexpr uint64_t kMagicOffset = kSuperblockOffset + offsetof(ext2_super_block, s_magic);
+  return image.size() >= kMagicOffset + sizeof magic && image.read(kMagicOffset, mutable_bytes_of(magic)) &&
+         magic == EXT2_SUPER_MAGIC;
+}
+
 std::optional<std::string> foreign_file_system(const Image& image) {
   if (has_ext_magic(image)) return std::nullopt;
   const Probe probe(image);
@@ -86,7 +85,7 @@ std::optional<std::string> foreign_file_system(const Image& image) {
   return fmt::format("holds {}, not ext2/3/4", what_it_is(type, probe.value("USAGE")));
 }
 
-std::optional<std::string> partition_table(const Image& image) {
+std::optional<PartitionTable> find_partitions(const Image& image) {
   if (has_ext_magic(image)) return std::nullopt;
   const Probe probe(image);
   if (!probe.ready()) return std::nullopt;
@@ -97,17 +96,29 @@ std::optional<std::string> partition_table(const Image& image) {
   const blkid_parttable table = blkid_partlist_get_table(list);
   if (table == nullptr) return std::nullopt;
 
-  std::vector<std::string> places;
-  const int count = std::min(blkid_partlist_numof_partitions(list), kPartitionsNamed);
-  for (int i = 0; i < count; ++i) {
+  PartitionTable found{blkid_parttable_get_type(table), {}};
+  for (int i = 0; i < blkid_partlist_numof_partitions(list); ++i) {
     const blkid_partition partition = blkid_partlist_get_partition(list, i);
+    if (blkid_partition_is_extended(partition) != 0) continue;  // the logical ones in it are listed as well
     // Sectors of 512 bytes, whatever the device has.
-    places.push_back(fmt::format("{} (partition {})", static_cast<uint64_t>(blkid_partition_get_start(partition)) * 512,
-                                 blkid_partition_get_partno(partition)));
+    found.partitions.push_back({blkid_partition_get_partno(partition),
+                                static_cast<uint64_t>(blkid_partition_get_start(partition)) * 512,
+                                static_cast<uint64_t>(blkid_partition_get_size(partition)) * 512});
   }
-  const std::string what = fmt::format("holds a {} partition table", escape(blkid_parttable_get_type(table)));
+  return found;
+}
+
+std::string describe(const PartitionTable& table) {
+  std::vector<std::string> places;
+  for (const Partition& partition : table.partitions | std::views::take(kPartitionsNamed))
+    places.push_back(fmt::format("{} (partition {})", partition.offset, partition.number));
+  const std::string what = fmt::format("holds a {} partition table", escape(table.type));
   if (places.empty()) return what + " without partitions";
   return fmt::format("{}, not ext2/3/4; its partitions begin at --offset {}", what, fmt::join(places, ", "));
+}
+
+bool holds_ext(const Image& image) {
+  return has_ext_magic(image) || (!foreign_file_system(image) && load_superblock(image, nullptr, {}));
 }
 
 }  // namespace extscrub

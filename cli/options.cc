@@ -88,8 +88,16 @@ bool is_thread_count(const std::string& text) {
   return jobs && *jobs >= 1 && *jobs <= 1024;
 }
 
-void add_report_options(CLI::App& app, Options& o) {
-  add_choice<Format>(app, "--format", o.format, {{"text", Format::text}, {"json", Format::json}}, "How to report");
+bool is_partition(const std::string& text) {
+  const auto number = whole_number(text);
+  return number && *number >= 1 && *number <= 1024;
+}
+
+// `more`: formats that only some commands have.
+void add_report_options(CLI::App& app, Options& o, const Words<Format>& more = {}) {
+  Words<Format> formats = {{"text", Format::text}, {"json", Format::json}};
+  formats.insert(formats.end(), more.begin(), more.end());
+  add_choice<Format>(app, "--format", o.format, formats, "How to report");
   app.add_option("-o,--output", o.output, "Write the report to FILE")->type_name("FILE");
 }
 
@@ -105,8 +113,12 @@ void add_queue_option(CLI::App& app, Options& o) {
 }
 
 void add_image_options(CLI::App& app, Options& o) {
-  app.add_option("IMAGE", o.images, "Image file or block device")->required()->type_name("");
-  add_report_options(app, o);
+  app.add_option("IMAGE", o.images, "Image file or block device; - for a list of them on standard input")->type_name("");
+  app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
+  app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
+  add_report_options(app, o, {{"junit", Format::junit}});
+  app.add_option("--metrics", o.metrics, "Write metrics to FILE, for the textfile collector of node_exporter")->type_name("FILE");
+  app.add_flag("--syslog", o.syslog, "Send the verdict of each image to the system's log");
   app.add_option("-j,--jobs", o.jobs, "Threads to work with [as many as the machine has]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 1024", is_thread_count));
@@ -120,12 +132,17 @@ void add_image_options(CLI::App& app, Options& o) {
   app.add_option("--block-size", o.block_size, "Block size of the file system")
       ->type_name("BYTES")
       ->check(must_be("a power of two from 1024 to 65536", is_block_size));
+  const auto partition =
+      app.add_option("--partition", o.partition, "Look at partition N of a disk only [all that hold ext2/3/4]")
+          ->type_name("N")
+          ->check(must_be("the number of a partition", is_partition));
   app.add_option_function<std::string>(
          "--offset", [&o](const std::string& text) { o.offset = size_in_bytes(text).value_or(0); },
          "Where in IMAGE the file system begins (suffixes K, M, G, T)")
       ->type_name("BYTES")
       ->check(must_be("a size such as 512, 64K or 1M",
-                      [](const std::string& text) { return size_in_bytes(text).has_value(); }));
+                      [](const std::string& text) { return size_in_bytes(text).has_value(); }))
+      ->excludes(partition);
 }
 
 void add_scrub_options(CLI::App& app, Options& o) {
@@ -247,7 +264,10 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
     return answer_of(app, error, arguments);
   }
   options.command = command_of(app);
-  if (options.command == Command::scrub && !options.undo_file.empty() && options.images.size() > 1)
+  const bool for_images = options.command == Command::audit || options.command == Command::scrub;
+  const bool has_list = !options.files_from.empty() || std::ranges::count(options.images, "-") > 0;
+  if (for_images && options.images.empty() && !has_list) return usage_error("IMAGE is required");
+  if (options.command == Command::scrub && !options.undo_file.empty() && (options.images.size() > 1 || has_list))
     return usage_error("--undo-file is for one image");
   return options;
 }

@@ -13,16 +13,20 @@
 namespace extscrub {
 
 enum class Command : uint8_t { audit, scrub, undo, explain, checks };
-enum class Format : uint8_t { text, json };
+enum class Format : uint8_t { text, json, junit };
 enum class When : uint8_t { automatic, always, never };
 
 struct Options {
   Command command = Command::audit;
   std::vector<std::string> images;
+  std::string files_from;       // a list of more images; "-": standard input
+  bool null_separated = false;  // lists have a NUL behind each name, not a line's end
   std::string code;  // of explain
 
   Format format = Format::text;
   std::string output;  // a file for the report; empty: standard output
+  std::string metrics;  // a file for node_exporter; empty: none
+  bool syslog = false;  // a line an image to the system's log
   When color = When::automatic;
   When progress = When::automatic;
   bool quiet = false;
@@ -32,6 +36,7 @@ struct Options {
   std::optional<uint64_t> superblock;
   std::optional<uint32_t> block_size;
   uint64_t offset = 0;  // bytes
+  int partition = 0;    // 0: all of a disk that hold ext file systems
 
   bool strict = false;  // of audit
   bool no_replay = false;  // of audit

@@ -40,7 +40,10 @@ struct Timings {
 
 struct ImageReport {
   std::string path;     // as it was given
-  uint64_t offset = 0;  // bytes
+  int partition = 0;    // 0: all of it
+  std::string opened;   // what the audit reads: the path, or the unpacked copy of a compressed image
+  uint64_t offset = 0;  // bytes of what is opened
+  std::optional<uint64_t> length;  // bytes of the partition; nothing: up to the end
   std::optional<ImageInfo> info;
   std::optional<Verdict> verdict;  // nothing when the run ended before there was one
   int exit_status = 0;
@@ -67,14 +70,24 @@ struct TextStyle {
   bool verbose = false;
 };
 
+// What reports and messages call it: the path, and "#p2" behind it for partition 2.
+[[nodiscard]] std::string name_of(const ImageReport& image);
+
 // The text report of one image, for a person; may be empty with `quiet`. The last line is "PATH: VERDICT".
 [[nodiscard]] std::string text_report(const ImageReport& image, const TextStyle& style);
+
+// "disk.img: damaged (2 errors)", without a line's end.
+[[nodiscard]] std::string verdict_line(const ImageReport& image);
 
 // The command that puts the old bytes back, to be given to a shell; for a write-back that has kept them.
 [[nodiscard]] std::string undo_command(const ImageReport& image);
 
 // The whole run as one JSON document, schema extscrub/1.
 [[nodiscard]] std::string json_report(const RunReport& run);
+
+// The whole run as one JUnit document: an image is a test case, which fails where errors are left, and is in error where
+// there is no saying.
+[[nodiscard]] std::string junit_report(const RunReport& run);
 
 // The catalogue, or one problem of it, as JSON documents of the same schema.
 [[nodiscard]] std::string json_checks();

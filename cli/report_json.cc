@@ -243,6 +243,7 @@ Json json_of(const AuditStatistics& s) {
 
 Json json_of(const ImageReport& image) {
   Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
+  json["partition"] = image.partition == 0 ? Json(nullptr) : Json(image.partition);
   json["uuid"] = image.info ? text_or_null(image.info->uuid) : Json(nullptr);
   json["label"] = image.info ? Json(as_utf8(image.info->label)) : Json(nullptr);
   json["features"] = image.info ? Json(image.info->features) : Json(nullptr);

@@ -163,23 +163,22 @@ std::string counts_of(const std::vector<Finding>& findings) {
   return text;
 }
 
-void write_verdict(Writer& w, const ImageReport& image) {
-  const std::string path = escape(image.path);
+void write_verdict(Writer& w, const ImageReport& image) {  // without a line's end
+  const std::string path = escape(name_of(image));
   if (image.undone) {
-    w.print("{}: {}\n", path,
+    w.print("{}: {}", path,
             !*image.undone                                               ? "not undone"
             : image.writeback->outcome == CommitOutcome::nothing_to_do ? "undone (it had the old bytes already)"
                                                                          : "undone");
     return;
   }
   if (!image.verdict) {
-    w.print("{}: no verdict\n", path);
+    w.print("{}: no verdict", path);
     return;
   }
   w.print("{}: {}", path, w.painted(style_of(*image.verdict), name(*image.verdict)));
   const std::string counts = counts_of(image.findings);
   if (*image.verdict != Verdict::clean && !counts.empty()) w.print(" ({})", counts);
-  w.print("\n");
 }
 
 void write_info(Writer& w, const ImageReport& image) {
@@ -271,13 +270,17 @@ void write_repairs(Writer& w, const ImageReport& image, bool verbose) {
 
 }  // namespace
 
+std::string name_of(const ImageReport& image) {
+  return image.partition == 0 ? image.path : fmt::format("{}#p{}", image.path, image.partition);
+}
+
 std::string text_report(const ImageReport& image, const TextStyle& style) {
   if (style.quiet && image.verdict == Verdict::clean) return {};
   Writer w{{}, style.color};
   if (!style.quiet) {
     const bool has_body = !image.findings.empty() || style.verbose || (image.repairs && !image.repairs->blocks.empty()) ||
                           (image.undone && *image.undone && image.writeback->blocks_written > 0);
-    if (has_body) w.print("{}\n", escape(image.path));
+    if (has_body) w.print("{}\n", escape(name_of(image)));
     if (style.verbose) write_info(w, image);
     for (const FindingRun& run : style.verbose ? unfolded_findings(image.findings) : fold_findings(image.findings))
       write_run(w, run, image.repairs);
@@ -286,6 +289,13 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
       w.print("  {} put back, flushed and read back\n", counted(image.writeback->blocks_written, "block"));
     if (style.verbose) write_statistics(w, image);
   }
+  write_verdict(w, image);
+  w.print("\n");
+  return std::move(w.text);
+}
+
+std::string verdict_line(const ImageReport& image) {
+  Writer w{{}, false};
   write_verdict(w, image);
   return std::move(w.text);
 }

@@ -4,12 +4,16 @@
 
 #include <cerrno>
 #include <new>
+#include <sstream>
 #include <system_error>
 
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/identify.h"
-#include "cli/output_file.h"
+#include "cli/image_list.h"
+#include "cli/report_writer.h"
+#include "cli/targets.h"
+#include "cli/unpack.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -18,118 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// "cannot open a.img: Permission denied" and "a.img is empty" without the name, which the line begins with already.
-std::string without_name(std::string text, const std::string& name) {
-  if (text.starts_with(name + " ")) return text.substr(name.size() + 1);
-  const size_t object = text.starts_with("cannot ") ? text.find(' ', 7) : std::string::npos;
-  if (object == std::string::npos || text.compare(object + 1, name.size(), name) != 0) return text;
-  const size_t behind = object + 1 + name.size();
-  if (behind < text.size() && (text[behind] == ' ' || text[behind] == ':')) text.erase(object, behind - object);
-  return text;
-}
-
-void print_message(const Environment& environment, const std::string& path, std::string_view message) {
-  const std::string name = escape(path);
-  environment.err << fmt::format("extscrub: {}: {}\n", name, without_name(escape(message), name)) << std::flush;
-}
-
-void print_messages(const Environment& environment, const ImageReport& report) {
-  for (const std::string& warning : report.warnings) print_message(environment, report.path, "warning: " + warning);
-  if (!report.error.empty()) print_message(environment, report.path, report.error);
-}
-
-bool is_on(When when, bool standard) {
-  return when == When::always || (when == When::automatic && standard);
-}
-
-TextStyle text_style(const Options& options, const Environment& environment) {
-  const bool color =
-      is_on(options.color, environment.out_is_terminal && !environment.no_color && options.output.empty());
-  return {color, options.quiet, options.verbose};
-}
-
-// The report of a whole run, on its way out: text for standard output is printed image by image, the rest at the end.
-class ReportWriter {
- public:
-  ReportWriter(const Options& options, const Environment& environment) : options_(options), environment_(environment) {}
-
-  // Nonzero: there is no place for the report, and nothing is to be done.
-  [[nodiscard]] int open() {
-    if (options_.output.empty()) return kExitOk;
-    const auto in_the_way = [&](std::string_view what) {
-      print_message(environment_, options_.output,
-                    fmt::format("the report would replace {}; give --output another file", what));
-      return kExitUsage;
-    };
-    std::error_code ignored;
-    for (const std::string& image : options_.images)
-      if (fs::equivalent(image, options_.output, ignored)) return in_the_way("an image");
-    // A scrub's is not there yet, so that only its name can be compared.
-    if (!options_.undo_file.empty() &&
-        (fs::equivalent(options_.undo_file, options_.output, ignored) ||
-         fs::weakly_canonical(options_.undo_file, ignored) == fs::weakly_canonical(options_.output, ignored)))
-      return in_the_way("the undo file");
-    auto file = OutputFile::create(options_.output);
-    if (!file) return failed(file.error());
-    file_ = std::move(*file);
-    return kExitOk;
-  }
-
-  void add(ImageReport report) {
-    print_messages(environment_, report);
-    if (options_.format == Format::json) {
-      run_.images.push_back(std::move(report));
-      return;
-    }
-    const std::string text = text_report(report, text_style(options_, environment_));
-    if (file_)
-      text_ += text;
-    else
-      print(text);
-  }
-
-  [[nodiscard]] int close() {
-    if (options_.format == Format::json) {
-      run_.command = options_.command == Command::scrub  ? "scrub"
-                     : options_.command == Command::undo ? "undo"
-                                                         : "audit";
-      text_ = json_report(run_);
-    }
-    return write(text_);
-  }
-
-  [[nodiscard]] int write(std::string_view text) {
-    if (file_) {
-      if (const auto done = file_->finish(text); !done) return failed(done.error());
-      return kExitOk;
-    }
-    print(text);
-    return print_status_;
-  }
-
- private:
-  void print(std::string_view text) {
-    if (print_status_ != kExitOk) return;
-    errno = 0;
-    environment_.out << text << std::flush;
-    if (environment_.out) return;
-    print_status_ = kExitOperational;
-    // Whoever reads only the beginning (| head) knows why there is no more.
-    if (errno != EPIPE) environment_.err << "extscrub: cannot write the report to standard output\n";
-  }
-  [[nodiscard]] int failed(const Error& error) {
-    print_message(environment_, options_.output, error.message);
-    return kExitOperational;
-  }
-
-  const Options& options_;
-  const Environment& environment_;
-  RunReport run_;
-  std::string text_;
-  int print_status_ = kExitOk;
-  std::optional<OutputFile> file_;
-};
-
 void fail(ImageReport& report, std::string message) {
   report.verdict = Verdict::unreadable;
   report.exit_status = kExitOperational;
@@ -137,12 +29,9 @@ void fail(ImageReport& report, std::string message) {
 }
 
 // One image may take more memory than there is; the others are still done.
-ImageReport report_of(const std::string& path, const Options& options, const Environment& environment,
-                      ConsoleProgress& progress, const ImageWork& work) {
-  ImageReport report;
-  report.path = path;
-  report.offset = options.offset;
-  progress.image(path);
+void fill_report(ImageReport& report, const Options& options, const Environment& environment, ConsoleProgress& progress,
+                 const ImageWork& work) {
+  progress.image(name_of(report));
   const auto began = std::chrono::steady_clock::now();
   try {
     work(report, options, environment, progress);
@@ -153,40 +42,96 @@ ImageReport report_of(const std::string& path, const Options& options, const Env
   }
   report.timings.total = std::chrono::steady_clock::now() - began;
   progress.finish();
-  return report;
+}
+
+void cancel(ImageReport& report) {
+  report.exit_status = kExitCancelled;
+  report.error = "cancelled before the audit was over; nothing was written";
+}
+
+// What an image of the command line is for the run.
+struct Opened {
+  std::optional<UnpackedImage> copy;  // what is read, where the image is compressed
+  std::vector<Target> targets;        // none: the image cannot be looked at, and `failure` says why
+  ImageReport failure;
+};
+
+Opened open_targets(const std::string& path, const Options& options, const Environment& environment) {
+  Opened opened;
+  opened.failure.path = path;
+  if (options.command == Command::undo) {  // the log says where in the image
+    opened.targets.emplace_back();
+    return opened;
+  }
+  if (const auto compression = compression_of(path)) {
+    if (options.command == Command::scrub) {
+      fail(opened.failure, fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", *compression));
+      return opened;
+    }
+    auto copy = unpack(path, environment.stop);
+    if (!copy) {
+      copy.error().code == ECANCELED ? cancel(opened.failure) : fail(opened.failure, copy.error().message);
+      return opened;
+    }
+    opened.copy.emplace(std::move(*copy));
+  }
+  auto targets = find_targets(opened.copy ? opened.copy->path() : path, options);
+  if (targets)
+    opened.targets = std::move(*targets);
+  else
+    fail(opened.failure, targets.error().message);
+  return opened;
 }
 
 }  // namespace
 
 int for_each_image(const Options& options, const Environment& environment, const ImageWork& work) {
-  ReportWriter writer(options, environment);
+  std::istringstream empty;
+  const auto images = list_images(options, environment.in != nullptr ? *environment.in : empty);
+  if (!images) {
+    environment.err << fmt::format("extscrub: {}\n", escape(images.error().message));
+    return images.error().code == 0 ? kExitUsage : kExitOperational;
+  }
+  ReportWriter writer(options, environment, *images);
   if (const int status = writer.open(); status != kExitOk) return status;
   ConsoleProgress progress(environment, is_on(options.progress, environment.err_is_terminal));
   int status = kExitOk;
   size_t done = 0;
-  for (const std::string& path : options.images) {
-    if (environment.stopped()) break;
-    ImageReport report = report_of(path, options, environment, progress, work);
+  const auto add = [&](ImageReport report) {
     status |= report.exit_status;
     writer.add(std::move(report));
+  };
+  for (const std::string& path : *images) {
+    if (environment.stopped()) break;
+    Opened opened = open_targets(path, options, environment);
+    if (opened.targets.empty()) add(std::move(opened.failure));
+    for (const Target& target : opened.targets) {
+      ImageReport report;
+      report.path = path;
+      report.partition = target.partition;
+      report.opened = opened.copy ? opened.copy->path() : path;
+      report.offset = target.offset;
+      report.length = target.length;
+      fill_report(report, options, environment, progress, work);
+      add(std::move(report));
+    }
     ++done;
   }
-  if (const size_t left = options.images.size() - done; left > 0) {
-    environment.err << fmt::format("extscrub: cancelled; {} of {} images were not looked at\n", left,
-                                   options.images.size());
+  if (const size_t left = images->size() - done; left > 0) {
+    environment.err << fmt::format("extscrub: cancelled; {} of {} images were not looked at\n", left, images->size());
     status |= kExitCancelled;
   }
   return status | writer.close();
 }
 
 int print_report(const std::string& text, const Options& options, const Environment& environment) {
-  ReportWriter writer(options, environment);
+  ReportWriter writer(options, environment, {});
   if (const int status = writer.open(); status != kExitOk) return status;
   return writer.write(text);
 }
 
 std::optional<Image> open_image(ImageReport& report, const Options& options) {
-  auto image = Image::open(report.path, options.offset);
+  auto image = Image::open(report.opened, report.offset, report.length);
   if (!image) {
     fail(report, image.error().message);
     return std::nullopt;
@@ -209,14 +154,10 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
 }
 
 void report_failure(ImageReport& report, const Image& image, const Error& error) {
-  if (error.code == ECANCELED) {
-    report.exit_status = kExitCancelled;
-    report.error = "cancelled before the audit was over; nothing was written";
-    return;
-  }
+  if (error.code == ECANCELED) return cancel(report);
   // There is a superblock to go by whenever an errno is the reason; then the table is none.
-  const auto table = error.code == 0 ? partition_table(image) : std::nullopt;
-  fail(report, table ? *table : error.message);
+  const auto table = error.code == 0 ? find_partitions(image) : std::nullopt;
+  fail(report, table ? describe(*table) : error.message);
 }
 
 std::optional<std::string> find_error_sidecar(const std::string& image) {

@@ -1,15 +1,15 @@
 #include "scan/block_store.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include "scan/temporary_file.h"
 
 namespace extscrub {
 
@@ -21,21 +21,6 @@ Error temporary_file_error(const std::string& directory, int error) {
   return Error{"cannot put staged blocks into a temporary file in " + directory + ": " + std::strerror(error) +
                    "; set TMPDIR, or allow more --overlay-memory",
                error};
-}
-
-std::string temporary_directory() {
-  const char* set = std::getenv("TMPDIR");
-  return set && *set ? set : "/var/tmp";
-}
-
-// A file without a name, which goes with its last descriptor.
-int open_unnamed(const std::string& directory) {
-  const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return fd;
-  std::string name = directory + "/extscrub-XXXXXX";
-  const int named = ::mkostemp(name.data(), O_CLOEXEC);
-  if (named >= 0) ::unlink(name.c_str());
-  return named;
 }
 
 }  // namespace
@@ -83,7 +68,7 @@ Result<void> BlockStore::add_chunk() {
 
 Result<void> BlockStore::map_chunk(size_t bytes) {
   const std::string directory = temporary_directory();
-  if (file_ < 0 && (file_ = open_unnamed(directory)) < 0) return std::unexpected(temporary_file_error(directory, errno));
+  if (file_ < 0 && (file_ = open_unnamed_file(directory)) < 0) return std::unexpected(temporary_file_error(directory, errno));
   // Reserved now: a full disk would else be a signal at some later write to the mapping.
   if (const int error = ::posix_fallocate(file_, static_cast<off_t>(file_bytes_), static_cast<off_t>(bytes)))
     return std::unexpected(temporary_file_error(directory, error));

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,32 +14,43 @@
 
 namespace extscrub {
 
-Result<Image> Image::open(const std::filesystem::path& path, uint64_t offset) {
+Result<Image> Image::open(const std::filesystem::path& path, uint64_t offset, std::optional<uint64_t> length) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return std::unexpected(system_error("cannot open " + path.string(), errno));
+  auto image = adopt(fd, path);
+  if (!image) return image;
+  if (const auto limited = image->limit(offset, length); !limited) return std::unexpected(limited.error());
+  return image;
+}
+
+Result<Image> Image::adopt(int fd, const std::filesystem::path& path) {
   Image image;
   image.path_ = path;
-  image.offset_ = offset;
-  image.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (image.fd_ < 0) return std::unexpected(system_error("cannot open " + path.string(), errno));
-
+  image.fd_ = fd;
   struct stat st;
   if (::fstat(image.fd_, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
-  uint64_t total = 0;
   if (S_ISREG(st.st_mode)) {
-    total = static_cast<uint64_t>(st.st_size);
+    image.size_ = static_cast<uint64_t>(st.st_size);
   } else if (S_ISBLK(st.st_mode)) {
     image.is_block_device_ = true;
-    if (::ioctl(image.fd_, BLKGETSIZE64, &total) < 0)
+    if (::ioctl(image.fd_, BLKGETSIZE64, &image.size_) < 0)
       return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));
   } else if (S_ISDIR(st.st_mode)) {
     return std::unexpected(system_error("cannot open " + path.string() + " as an image", EISDIR));
   } else {
     return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
   }
-  if (total == 0) return std::unexpected(Error{path.string() + " is empty"});
-  if (offset >= total)
-    return std::unexpected(Error{fmt::format("--offset {} lies behind the end of {} ({} bytes)", offset, path.string(), total)});
-  image.size_ = total - offset;
+  if (image.size_ == 0) return std::unexpected(Error{path.string() + " is empty"});
   return image;
+}
+
+Result<void> Image::limit(uint64_t offset, std::optional<uint64_t> length) {
+  if (offset >= size_)
+    return std::unexpected(Error{fmt::format("--offset {} lies behind the end of {} ({} bytes)", offset, path_.string(), size_)});
+  offset_ = offset;
+  size_ -= offset;
+  if (length) size_ = std::min(size_, *length);
+  return {};
 }
 
 Image::Image(Image&& other) noexcept { *this = std::move(other); }

@@ -1,8 +1,9 @@
-// The bytes of an image: a regular file or a block device, opened read-only, from a byte offset on.
+// The bytes of an image: a regular file or a block device, or a partition in it, opened read-only.
 // read() and prefetch() may be called from any number of threads.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "scan/error.h"
 #include "scan/ondisk.h"
@@ -11,9 +12,15 @@ namespace extscrub {
 
 class Image {
  public:
-  // `offset`: where in the file the file system begins, in bytes (--offset).
+  // `offset`: where in the file the file system begins, in bytes (--offset). `length`: how many bytes it may have, where
+  // the file goes on behind a partition; else all up to the file's end.
   // Errors: no such file, no permission, a directory or another non-seekable kind, an empty file.
-  [[nodiscard]] static Result<Image> open(const std::filesystem::path& path, uint64_t offset = 0);
+  [[nodiscard]] static Result<Image> open(const std::filesystem::path& path, uint64_t offset = 0,
+                                          std::optional<uint64_t> length = {});
+
+  // The bytes of a file that is open already; `path` is what messages call it. Takes the descriptor over, always.
+  // Errors: as open().
+  [[nodiscard]] static Result<Image> adopt(int fd, const std::filesystem::path& path);
 
   Image(Image&& other) noexcept;
   Image& operator=(Image&& other) noexcept;
@@ -28,13 +35,14 @@ class Image {
   // Open for reading, for reads that go another way; byte 0 of the file system is at offset().
   [[nodiscard]] int descriptor() const { return fd_; }
 
-  [[nodiscard]] uint64_t size() const { return size_; }      // bytes from `offset` to the end
+  [[nodiscard]] uint64_t size() const { return size_; }      // bytes from `offset` on
   [[nodiscard]] uint64_t offset() const { return offset_; }  // bytes
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] bool is_block_device() const { return is_block_device_; }
 
  private:
   Image() = default;
+  [[nodiscard]] Result<void> limit(uint64_t offset, std::optional<uint64_t> length);
 
   std::filesystem::path path_;
   int fd_ = -1;

@@ -1,0 +1,18 @@
+// Which images a run is for: those of the command line, and of lists. One thread.
+#pragma once
+
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "scan/error.h"
+
+namespace extscrub {
+
+// The images in the order they are named: IMAGE by IMAGE, "-" standing for the list in `in`, then the list of --files-from
+// ("-": `in` again). A list has one name a line, or between NULs with --null; empty ones are left out.
+// Errors: a list cannot be read, or there is no image at all.
+[[nodiscard]] Result<std::vector<std::string>> list_images(const Options& options, std::istream& in);
+
+}  // namespace extscrub

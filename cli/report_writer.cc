@@ -1,0 +1,166 @@
+#include "cli/report_writer.h"
+
+#include <fmt/format.h>
+#include <syslog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cli/escape.h"
+#include "cli/exit_status.h"
+#include "cli/metrics.h"
+
+namespace extscrub {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// "cannot open a.img: Permission denied" and "a.img is empty" without the name, which the line begins with already.
+std::string without_name(std::string text, const std::string& name) {
+  if (text.starts_with(name + " ")) return text.substr(name.size() + 1);
+  const size_t object = text.starts_with("cannot ") ? text.find(' ', 7) : std::string::npos;
+  if (object == std::string::npos || text.compare(object + 1, name.size(), name) != 0) return text;
+  const size_t behind = object + 1 + name.size();
+  if (behind < text.size() && (text[behind] == ' ' || text[behind] == ':')) text.erase(object, behind - object);
+  return text;
+}
+
+// `name`: what the line is about, which is `path` or a part of it.
+void print_message(const Environment& environment, const std::string& name, const std::string& path, std::string_view message) {
+  environment.err << fmt::format("extscrub: {}: {}\n", escape(name), without_name(escape(message), escape(path))) << std::flush;
+}
+
+void print_message(const Environment& environment, const std::string& path, std::string_view message) {
+  print_message(environment, path, path, message);
+}
+
+void print_messages(const Environment& environment, const ImageReport& report) {
+  const std::string name = name_of(report);
+  for (const std::string& warning : report.warnings) print_message(environment, name, report.path, "warning: " + warning);
+  if (!report.error.empty()) print_message(environment, name, report.path, report.error);
+}
+
+TextStyle text_style(const Options& options, const Environment& environment) {
+  const bool color =
+      is_on(options.color, environment.out_is_terminal && !environment.no_color && options.output.empty());
+  return {color, options.quiet, options.verbose};
+}
+
+std::string_view name_of(Command command) {
+  switch (command) {
+    case Command::scrub:
+      return "scrub";
+    case Command::undo:
+      return "undo";
+    default:
+      return "audit";
+  }
+}
+
+}  // namespace
+
+void log_to_system(int priority, const std::string& text) {
+  ::openlog("extscrub", LOG_PID, LOG_DAEMON);
+  ::syslog(priority, "%s", text.c_str());
+}
+
+bool is_on(When when, bool standard) {
+  return when == When::always || (when == When::automatic && standard);
+}
+
+bool ReportWriter::names_an_image(const std::string& file) const {
+  std::error_code ignored;
+  return std::ranges::any_of(images_, [&](const std::string& image) { return fs::equivalent(image, file, ignored); });
+}
+
+int ReportWriter::open() {
+  const auto in_the_way = [&](std::string_view what, std::string_view option, const std::string& file) {
+    print_message(environment_, file, fmt::format("would replace {}; give {} another file", what, option));
+    return kExitUsage;
+  };
+  if (!options_.metrics.empty() && names_an_image(options_.metrics)) return in_the_way("an image", "--metrics", options_.metrics);
+  if (options_.output.empty()) return kExitOk;
+  if (names_an_image(options_.output)) return in_the_way("an image", "--output", options_.output);
+  // A scrub's is not there yet, so that only its name can be compared.
+  std::error_code ignored;
+  if (!options_.undo_file.empty() &&
+      (fs::equivalent(options_.undo_file, options_.output, ignored) ||
+       fs::weakly_canonical(options_.undo_file, ignored) == fs::weakly_canonical(options_.output, ignored)))
+    return in_the_way("the undo file", "--output", options_.output);
+  auto file = OutputFile::create(options_.output);
+  if (!file) return failed(options_.output, file.error());
+  file_ = std::move(*file);
+  return kExitOk;
+}
+
+void ReportWriter::add(ImageReport report) {
+  print_messages(environment_, report);
+  if (options_.syslog) {
+    const bool success = (report.exit_status & ~kExitCorrected) == 0;
+    environment_.log(success ? LOG_NOTICE : LOG_ERR, verdict_line(report));
+  }
+  if (options_.format == Format::text) {
+    const std::string text = text_report(report, text_style(options_, environment_));
+    if (file_)
+      text_ += text;
+    else
+      print(text);
+  }
+  // All of it is asked for again only where the report is one document.
+  if (options_.format != Format::text || !options_.metrics.empty()) run_.images.push_back(std::move(report));
+}
+
+int ReportWriter::close() {
+  run_.command = name_of(options_.command);
+  const int status = write_metrics();
+  switch (options_.format) {
+    case Format::text:
+      return status | write(text_);
+    case Format::json:
+      return status | write(json_report(run_));
+    case Format::junit:
+      return status | write(junit_report(run_));
+  }
+  return status;
+}
+
+int ReportWriter::write(std::string_view text) {
+  if (file_) {
+    if (const auto done = file_->finish(text); !done) return failed(options_.output, done.error());
+    return kExitOk;
+  }
+  print(text);
+  return print_status_;
+}
+
+int ReportWriter::write_metrics() {
+  if (options_.metrics.empty()) return kExitOk;
+  std::ostringstream before;
+  before << std::ifstream(options_.metrics, std::ios::binary).rdbuf();
+  auto file = OutputFile::create(options_.metrics);
+  if (!file) return failed(options_.metrics, file.error());
+  const auto done = file->finish(metrics_text(run_, before.str(), std::chrono::system_clock::now()));
+  return done ? kExitOk : failed(options_.metrics, done.error());
+}
+
+void ReportWriter::print(std::string_view text) {
+  if (print_status_ != kExitOk) return;
+  errno = 0;
+  environment_.out << text << std::flush;
+  if (environment_.out) return;
+  print_status_ = kExitOperational;
+  // Whoever reads only the beginning (| head) knows why there is no more.
+  if (errno != EPIPE) environment_.err << "extscrub: cannot write the report to standard output\n";
+}
+
+int ReportWriter::failed(const std::string& file, const Error& error) {
+  print_message(environment_, file, error.message);
+  return kExitOperational;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,49 @@
+// The report of a whole run, on its way out: text for standard output is printed image by image, the rest at the end;
+// messages go to standard error at once, metrics to their file at the end. One thread.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cli/environment.h"
+#include "cli/options.h"
+#include "cli/output_file.h"
+#include "cli/report.h"
+
+namespace extscrub {
+
+// What an option of three words means, where `standard` is what "auto" stands for.
+[[nodiscard]] bool is_on(When when, bool standard);
+
+class ReportWriter {
+ public:
+  // `images`: no report may take the place of any of them.
+  ReportWriter(const Options& options, const Environment& environment, std::span<const std::string> images)
+      : options_(options), environment_(environment), images_(images) {}
+
+  // Each returns an exit status; nonzero from open(): there is no place for the report, and nothing is to be done.
+  [[nodiscard]] int open();
+  void add(ImageReport report);
+  [[nodiscard]] int close();
+
+  // Instead of add() and close(): a report that is a text already.
+  [[nodiscard]] int write(std::string_view text);
+
+ private:
+  [[nodiscard]] bool names_an_image(const std::string& file) const;
+  [[nodiscard]] int write_metrics();
+  void print(std::string_view text);
+  [[nodiscard]] int failed(const std::string& file, const Error& error);
+
+  const Options& options_;
+  const Environment& environment_;
+  std::span<const std::string> images_;
+  RunReport run_;
+  std::string text_;
+  int print_status_ = 0;
+  std::optional<OutputFile> file_;
+};
+
+}  // namespace extscrub

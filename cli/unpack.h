@@ -1,0 +1,36 @@
+// Compressed images (zstd, gzip, xz), by libarchive: audited in a temporary copy, which is sparse and has no name.
+// An UnpackedImage belongs to one thread.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "scan/error.h"
+
+namespace extscrub {
+
+// The copy; it goes with the object.
+class UnpackedImage {
+ public:
+  explicit UnpackedImage(int fd) : fd_(fd) {}
+  UnpackedImage(UnpackedImage&& other) noexcept;
+  UnpackedImage& operator=(UnpackedImage&&) = delete;
+  ~UnpackedImage();
+
+  // Where this process can open it.
+  [[nodiscard]] std::string path() const;
+
+ private:
+  int fd_;
+};
+
+// "zstd", "gzip" or "xz" by the file's first bytes; nothing for anything else, for an image that only begins like one,
+// and for what cannot be read.
+[[nodiscard]] std::optional<std::string> compression_of(const std::string& path);
+
+// Unpacks into $TMPDIR, or /var/tmp; stops when `stop` becomes true (null: never).
+// Errors: the data is damaged or ends early, no space, ECANCELED; a build without libarchive.
+[[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const std::atomic<bool>* stop);
+
+}  // namespace extscrub

@@ -1,0 +1,14 @@
+// Files without a name, which go with their last descriptor. Any thread.
+#pragma once
+
+#include <string>
+
+namespace extscrub {
+
+// $TMPDIR, or /var/tmp.
+[[nodiscard]] std::string temporary_directory();
+
+// A descriptor, open for reading and writing; -1, with errno, where `directory` cannot have one.
+[[nodiscard]] int open_unnamed_file(const std::string& directory);
+
+}  // namespace extscrub
