@@ -1,5 +1,6 @@
 #include "scan/block_store.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
