@@ -39,6 +39,7 @@ void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
     f.expected = checksum ? fmt::format("{:#010x}", d.expected) : fmt::to_string(d.expected);
     f.found = checksum ? fmt::format("{:#010x}", d.found) : fmt::to_string(d.found);
   }
+  if (d.kind == MapDefectKind::unreadable) f.field = "block map";
   if (d.kind == MapDefectKind::out_of_range) {
     f.expected = fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1);
     f.found = fmt::to_string(d.block);

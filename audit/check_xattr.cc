@@ -68,7 +68,7 @@ void check_ea_block(const FileSystem& fs, const EaBlockFacts& facts, Findings& f
     f.expected = std::move(expected);
     f.found = std::move(found);
   };
-  if (!facts.unreadable.empty()) return wrong(Problem::read_error, "", "", facts.unreadable);
+  if (!facts.unreadable.empty()) return wrong(Problem::read_error, "attribute block", "", facts.unreadable);
   const auto hex = [](uint32_t value) { return fmt::format("{:#010x}", value); };
   const ext2_ext_attr_header& h = facts.header;
   if (h.h_magic != EXT2_EXT_ATTR_MAGIC) return wrong(Problem::ea_block_header, "h_magic", hex(EXT2_EXT_ATTR_MAGIC), hex(h.h_magic));

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/coverage.h"
 #include "cli/escape.h"
 #include "cli/report.h"
 #include "version.h"
@@ -97,8 +98,9 @@ std::string_view word_of(QueueKind queue) {
   return "";
 }
 
-Json json_of(const Finding& f) {
+Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
   const ProblemInfo& problem = info(f.problem);
+  const auto bytes = image ? bytes_of(f, *image) : std::nullopt;
   return {{"code", problem.code},
           {"severity", name(problem.severity)},
           {"message", problem.message},
@@ -107,6 +109,8 @@ Json json_of(const Finding& f) {
           {"path", text_or_null(f.path)},
           {"block", number_or_null(f.block)},
           {"block_count", f.block ? Json(f.block_count) : Json(nullptr)},
+          {"first_byte", bytes ? Json(bytes->first) : Json(nullptr)},
+          {"end_byte", bytes ? Json(bytes->end) : Json(nullptr)},
           {"logical", number_or_null(f.logical)},
           {"field", text_or_null(f.field)},
           {"expected", text_or_null(f.expected)},
@@ -241,6 +245,15 @@ Json json_of(const AuditStatistics& s) {
           {"bytes_read", s.bytes_read}};
 }
 
+// null: not known; empty: all that is in use was verified.
+Json coverage_json(const ImageReport& image) {
+  if (!image.info || !image.statistics) return nullptr;
+  Json json = Json::array();
+  for (const Coverage& c : coverage_of(image.findings, *image.info, *image.statistics))
+    json.push_back({{"structure", c.structure}, {"unit", c.unit}, {"total", number_or_null(c.total)}, {"unread", c.unread}});
+  return json;
+}
+
 Json json_of(const ImageReport& image) {
   Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
   json["partition"] = image.partition == 0 ? Json(nullptr) : Json(image.partition);
@@ -255,7 +268,8 @@ Json json_of(const ImageReport& image) {
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
   json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);
   json["findings"] = Json::array();
-  for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding));
+  for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding, image.info));
+  json["coverage"] = coverage_json(image);
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
   json["writeback"] = image.writeback ? json_of_writeback(image) : Json(nullptr);
   json["undo_file"] = text_or_null(image.undo_log);

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 
+#include "cli/coverage.h"
 #include "cli/escape.h"
 #include "cli/fold.h"
 #include "cli/report.h"
@@ -129,12 +131,15 @@ std::string_view action_of(const Finding& f, const std::optional<RepairReport>& 
   return "";
 }
 
-void write_run(Writer& w, const FindingRun& run, const std::optional<RepairReport>& repairs) {
+void write_run(Writer& w, const FindingRun& run, const ImageReport& image) {
   const ProblemInfo& problem = info(run.first.problem);
-  const std::string_view action = action_of(run.first, repairs);
+  const std::string_view action = action_of(run.first, image.repairs);
   w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
           std::string(7 - name(problem.severity).size(), ' '), place_of(run), problem.code, problem.message,
           values_of(run));
+  if (run.first.problem == Problem::read_error && run.blocks && image.info)
+    w.print(", bytes {}-{}", run.blocks->first.value * image.info->block_size,
+            (run.blocks->last.value + 1) * image.info->block_size - 1);
   if (!action.empty()) w.print(" [{}]", action);
   w.print("\n");
 }
@@ -190,6 +195,21 @@ void write_info(Writer& w, const ImageReport& image) {
           i.inode_size);
   if (i.cluster_size != i.block_size) w.print(", clusters of {} bytes", i.cluster_size);
   w.print(", superblock in block {}\n", i.superblock_block);
+}
+
+// "verified: 98.4 % of the inode tables (3 of 192 blocks could not be read)"
+void write_coverage(Writer& w, const ImageReport& image) {
+  if (!image.info || !image.statistics) return;
+  std::vector<std::string> parts;
+  for (const Coverage& c : coverage_of(image.findings, *image.info, *image.statistics)) {
+    if (c.total && *c.total >= c.unread)
+      parts.push_back(fmt::format("{:.1f} % of the {} ({} of {} {} could not be read)",
+                                  std::floor(1000.0 * static_cast<double>(*c.total - c.unread) / static_cast<double>(*c.total)) / 10,
+                                  c.structure, c.unread, *c.total, c.unit));
+    else
+      parts.push_back(fmt::format("not all of the {} ({} {} could not be read)", c.structure, c.unread, c.unit));
+  }
+  if (!parts.empty()) w.print("  verified: {}; all else\n", fmt::join(parts, ", "));
 }
 
 void write_statistics(Writer& w, const ImageReport& image) {
@@ -283,7 +303,8 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
     if (has_body) w.print("{}\n", escape(name_of(image)));
     if (style.verbose) write_info(w, image);
     for (const FindingRun& run : style.verbose ? unfolded_findings(image.findings) : fold_findings(image.findings))
-      write_run(w, run, image.repairs);
+      write_run(w, run, image);
+    write_coverage(w, image);
     write_repairs(w, image, style.verbose);
     if (image.undone && *image.undone && image.writeback->blocks_written > 0)
       w.print("  {} put back, flushed and read back\n", counted(image.writeback->blocks_written, "block"));

@@ -88,6 +88,20 @@ TEST_CASE("a finding has every field, null where there is nothing") {
   }
 }
 
+TEST_CASE("what could not be read: the bytes, and how much of which structure") {
+  ImageReport image = scrubbed();
+  CHECK(images_of(image)["images"][0]["coverage"] == json::array());
+  Finding unread = finding(Problem::read_error);
+  unread.block = BlockNo(300);
+  unread.found = "inode bitmap";
+  image.findings = {unread};
+  image.info->groups = 4;
+  const json j = images_of(image)["images"][0];
+  CHECK(j["findings"][0]["first_byte"] == 300 * 1024);
+  CHECK(j["findings"][0]["end_byte"] == 301 * 1024);
+  CHECK(j["coverage"] == json({{{"structure", "inode bitmaps"}, {"unit", "groups"}, {"total", 4}, {"unread", 1}}}));
+}
+
 TEST_CASE("what the next mount will recover stands in every document") {
   const json recovery = images_of(scrubbed())["images"][0]["recovery"];
   CHECK(recovery == json({{"needs_recovery", true},

@@ -175,3 +175,36 @@ TEST_CASE("the way of a commit is told, and why it was not the journal's") {
   CHECK(text_report(image, {}).find("read back; in place, not through the journal: the file system has no journal\n") !=
         std::string::npos);
 }
+
+TEST_CASE("bytes that the device does not give: which, and what share of each structure was verified") {
+  Finding bitmap = finding(Problem::read_error), table = bitmap, map = bitmap;
+  bitmap.group = GroupNo(1);
+  bitmap.block = BlockNo(300);
+  bitmap.found = "block bitmap";
+  table.group = GroupNo(1);
+  table.block = BlockNo(310);
+  table.block_count = 4;
+  table.found = "inode table: Input/output error";
+  map.inode = InodeNo(12);
+  map.path = "/a/file";
+  map.block = BlockNo(900);
+  map.field = "block map";
+  Finding again = map;
+  again.block = BlockNo(902);
+  ImageReport image = report_with(Verdict::damaged, {bitmap, table, map, again});
+  image.info = ImageInfo{};
+  image.info->block_size = 1024;
+  image.info->groups = 4;
+  image.info->inodes = 1024;
+  image.info->inode_size = 256;
+  image.statistics = AuditStatistics{};
+  image.statistics->inodes_in_use = 3;
+  const std::string text = text_report(image, {.verbose = true});
+  CHECK(has(text, "inode 12 (/a/file), block 900, block map: read-error: cannot be read from the device, bytes 921600-922623"));
+  CHECK(has(text, "bytes 317440-321535"));
+  CHECK(has(text,
+            "  verified: 75.0 % of the block bitmaps (1 of 4 groups could not be read), 98.4 % of the inode tables (4 of 256 "
+            "blocks could not be read), 66.6 % of the block maps (1 of 3 inodes could not be read); all else\n"));
+  image.findings.clear();
+  CHECK_FALSE(has(text_report(image, {.verbose = true}), "verified:"));
+}

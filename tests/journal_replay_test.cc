@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "audit/auditor.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {
