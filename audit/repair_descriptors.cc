@@ -39,21 +39,31 @@ class DescriptorRepair {
 
   Result<size_t> run() {
     for (Finding& f : round_.findings) take(f);
+    for (Finding& f : round_.findings) take_overlap(f);
+    // What is free without the inodes of a table that is found again is not free: the bitmaps wait for the next round.
+    auto answered = place_all(true);
+    if (answered && *answered == 0) answered = place_all(false);
+    if (!answered) return answered;
+    for (const auto& [group, desc] : changed_)
+      if (auto r = store(group, desc); !r) return std::unexpected(r.error());
+    if (*answered > 0) round_.stale = true;
+    return answered;
+  }
+
+ private:
+  Result<size_t> place_all(bool tables) {
     size_t answered = 0;
     for (const auto& [structure, findings] : wrong_) {
+      if ((structure.kind == MetadataKind::inode_table) != tables) continue;
       auto placed = place(structure, *findings.front());
       if (!placed) return std::unexpected(placed.error());
       if (!*placed) continue;
       for (Finding* f : findings) f->repair = RepairState::staged;
       answered += findings.size();
     }
-    for (const auto& [group, desc] : changed_)
-      if (auto r = store(group, desc); !r) return std::unexpected(r.error());
-    if (answered > 0) round_.stale = true;
     return answered;
   }
 
- private:
   void take(Finding& f) {
     switch (f.problem) {
       case Problem::group_block_bitmap_location: wrong_[{*f.group, MetadataKind::block_bitmap}].push_back(&f); break;
@@ -62,13 +72,15 @@ class DescriptorRepair {
       case Problem::group_bitmap_bad_block:
         wrong_[{*f.group, f.field == "bg_block_bitmap" ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
         break;
-      case Problem::group_metadata_overlap:
-        for (const MetadataOverlap& o : fs_.metadata.overlaps())
-          if (o.b.group == f.group && o.block == f.block)
-            if (const auto which = intruder(o)) wrong_[*which].push_back(&f);
-        break;
       default: break;
     }
+  }
+
+  void take_overlap(Finding& f) {
+    if (f.problem != Problem::group_metadata_overlap) return;
+    for (const MetadataOverlap& o : fs_.metadata.overlaps())
+      if (o.b.group == f.group && o.block == f.block)
+        if (const auto which = intruder(o)) wrong_[*which].push_back(&f);
   }
 
   // Which of two structures on one block is not where it belongs.
@@ -77,6 +89,7 @@ class DescriptorRepair {
     if (!is_movable(a.kind) && !is_movable(b.kind)) return {};
     if (!is_movable(a.kind)) return b;
     if (!is_movable(b.kind)) return a;
+    if (wrong_.contains(a) != wrong_.contains(b)) return wrong_.contains(a) ? a : b;
     const bool a_moved = differs_from_copies(a), b_moved = differs_from_copies(b);
     if (a_moved != b_moved) return a_moved ? a : b;
     // A bitmap can be made anew, a table only lost.

@@ -17,8 +17,8 @@ bool looks_like_table(const FileSystem& fs, GroupNo group, BlockNo at) {
     const Bytes raw = Bytes(block).subspan(offset % g.block_size, g.inode_size);
     const InodeNo ino = g.group_first_inode(group) + i;
     const Inode inode(g, ino, raw);
-    if (inode.is_blank()) continue;
     if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return false;
+    if (inode.is_blank()) continue;
     const bool sealed = !g.metadata_csum() || stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
     const bool reserved = ino.value < g.first_inode;
     if (!sealed || (!reserved && inode.type() == FileType::unknown))

@@ -88,10 +88,12 @@ bool same_groups(const Candidate& a, const Candidate& b) {
 }
 
 // The primary, gone by as if its descriptors had the size that all have: the field alone is no reason to give up an image
-// that has no backup.
+// that has no backup. Not with zero, which is what a superblock without the feature 64bit has: then it may be the feature
+// that is wrong, and the descriptors of the small kind.
 std::optional<Candidate> with_usual_desc_size(const Image& image, const Overlay* overlay) {
   const auto stored = read_super(image, overlay, kSuperblockOffset);
-  if (!stored || !checksum_matches(*stored) || !(stored->s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT)) return {};
+  if (!stored || !checksum_matches(*stored) || stored->s_desc_size == 0) return {};
+  if (!(stored->s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT)) return {};
   ext2_super_block super = *stored;
   super.s_desc_size = EXT2_MIN_DESC_SIZE_64BIT;
   auto geometry = derive_geometry(super, image.size());

@@ -109,6 +109,8 @@ ResizeInodeFacts read_resize_inode(const FileSystem& fs) {
     if (i != EXT2_DIND_BLOCK && blocks[i] != 0) return wrong("it maps more than its doubly indirect block", BlockNo(blocks[i]), 0, blocks[i]);
   if (!g.contains(dind)) return wrong("its doubly indirect block is not in the file system", dind);
   if (inode.type() != FileType::regular || inode.base().i_links_count == 0) return wrong("it is no regular file in use");
+  for (const uint32_t flag : {EXT2_INDEX_FL, EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL})
+    if (inode.is(flag)) return wrong("a flag says that its map is something else", {}, 0, inode.base().i_flags);
   return check_map(fs, dind);
 }
 

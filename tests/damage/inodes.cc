@@ -42,6 +42,14 @@ const Scenario kScenarios[] = {
        poke_inode(image, inode, &ext2_inode_large::i_mtime, 7);
        return Place{.inode = inode};
      }},
+    {inode_checksum, "inode that is not in use, and not as it was left", "ext4-1k",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/dir/file4");
+       image.debugfs("rm /dir/file4");
+       image.fill(image.inode_offset(inode), EXT2_GOOD_OLD_INODE_SIZE, std::byte{0});
+       poke_inode(image, inode, &ext2_inode_large::i_gid, 7);
+       return Place{.inode = inode};
+     }},
     {inode_mode, "mode of a kind that does not exist", "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/three", "mode", "0170644"); }, kMapGone},
     {inode_dtime_set, "file in use with a deletion time", "ext4-1k",

@@ -115,6 +115,11 @@ const Scenario kScenarios[] = {
        image.poke<uint32_t>(first_reserved(image) + image.block_size() - 4, 0xff000000);
        return Place{.inode = EXT2_RESIZE_INO, .block = 0xff000000};
      }},
+    {superblock_resize_inode, "resize inode with the flag of an indexed directory", "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("sif <{}> flags 0x1000", EXT2_RESIZE_INO));
+       return Place{.inode = EXT2_RESIZE_INO};
+     }},
     {superblock_resize_inode,
      "resize inode lists a block that is not reserved",
      "ext3-1k",
@@ -155,9 +160,7 @@ const Scenario kScenarios[] = {
      [](const TestImage& image) {
        image.debugfs("ssv desc_size 2");
        return Place{.field = "s_desc_size"};
-     },
-     {},
-     true},  // e2fsck opens it all the same; the kernel refuses
+     }},
     {superblock_primary_bad,
      "number of blocks that its number of inodes contradicts",
      "ext4-1k",
