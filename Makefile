@@ -98,8 +98,8 @@ kept: build  ## count the files that scrubs of the corpus lose without need (nee
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
 
-bench: build  ## time the audit against e2fsck -fn
-	tests/bench.sh build/extscrub
+bench: build  ## time audit and scrub against e2fsck (BENCH_OPTIONS: see tests/bench.py --help)
+	tests/bench.py $(BENCH_OPTIONS) build/extscrub
 
 demo: build  ## make an image, damage it, audit it, scrub it, audit it again
 	@tests/demo.sh build/extscrub
