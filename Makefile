@@ -109,8 +109,8 @@ kill: build  ## kill a scrub at KILLS (200) random moments, and see what is left
 	KILLS=$(or $(KILLS),200) tests/kill_sweep.sh build/extscrub
 	KILLS=$(or $(KILLS),50) tests/kill_sweep.sh build/extscrub --commit=direct
 
-bench: build  ## time the audit against e2fsck -fn
-	tests/bench.sh build/extscrub
+bench: build  ## time audit and scrub against e2fsck (BENCH_OPTIONS: see tests/bench.py --help)
+	tests/bench.py $(BENCH_OPTIONS) build/extscrub
 
 demo: build  ## make an image, damage it, audit it, scrub it, audit it again
 	@tests/demo.sh build/extscrub
