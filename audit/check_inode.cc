@@ -151,7 +151,8 @@ void check_size(const Geometry& g, const ext2_super_block& super, const InodeFac
   }
   // fs-verity keeps its tree behind the end of the file.
   if (map.last_written >= 0 && size < static_cast<uint64_t>(map.last_written) << g.block_bits && !inode.is(EXT4_VERITY_FL))
-    return wrong_size(inode, fmt::format("more than {}", static_cast<uint64_t>(map.last_written) << g.block_bits), report);
+    return report.wrong(Problem::inode_size_small, "i_size", fmt::to_string(size),
+                        fmt::format("more than {}", static_cast<uint64_t>(map.last_written) << g.block_bits));
   check_size_limit(g, inode, report);
 }
 

@@ -32,6 +32,7 @@ bool is_inode_repair(Problem p) {
     case Problem::inode_special_blocks:
     case Problem::inode_symlink:
     case Problem::inode_size:
+    case Problem::inode_size_small:
     case Problem::inode_blocks:
     case Problem::inode_time:
     case Problem::directory_without_blocks:
@@ -232,6 +233,10 @@ class InodeRepairs {
         return true;
       case Problem::inode_time: clear_extra_epoch(work, f.field); return true;
       case Problem::inode_size: return !is_reshaped(work.ino) && mend_size(work);
+      case Problem::inode_size_small:
+        if (is_reshaped(work.ino) || !mend_size(work)) return false;
+        round_.lose(f, "nothing, but it is longer now: it shows blocks that lay behind its end");
+        return true;
       case Problem::bad_blocks_inode: mend_bad_blocks_inode(work); return reshaped(work.ino);
       case Problem::reserved_inode: mend_reserved(work, f); return reshaped(work.ino);
       case Problem::ea_block_location:

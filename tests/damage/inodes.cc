@@ -89,7 +89,7 @@ const Scenario kScenarios[] = {
      "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/longlink", "size", "70000"); },
      {inode_size}},
-    {inode_size, "file with blocks behind its end", "ext4-1k",
+    {inode_size_small, "file with blocks behind its end", "ext4-1k",
      [](const TestImage& image) { return set_field(image, "/three", "size", "1"); }},
     {inode_size, "file in its inode, longer than any", "ext4-inline",
      [](const TestImage& image) { return set_field(image, "/empty", "size", "0x7f000000000000"); }},
