@@ -174,7 +174,6 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   const uint32_t ino = inode.number().value;
   const FileType type = inode.type();
   const auto reserved = [&](std::string what) { report.add(Problem::reserved_inode).found = std::move(what); };
-  const bool has_contents = base.i_links_count || base.i_blocks || !inode.block_area_is_blank();
 
   if (ino == EXT2_BAD_INO) {
     if (base.i_mode || base.i_uid || base.i_gid || base.i_links_count || base.i_file_acl || inode.is(EXT4_INLINE_DATA_FL))
@@ -185,9 +184,9 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   } else if (ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO) {
     const bool named = fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino);
     if (named && type != FileType::regular) report.add(Problem::quota_inode, "i_mode").found = name(type);
-    if (!named && has_contents) reserved("it has links or blocks, but the superblock names no quota file there");
+    if (!named && !is_left_unnamed(fs, inode)) reserved("it has links or blocks, but the superblock names no quota file there");
   } else if (ino == EXT2_JOURNAL_INO) {
-    if (has_contents) reserved("it has links or blocks, but the superblock names no journal there");
+    if (!is_left_unnamed(fs, inode)) reserved("it has links or blocks, but the superblock names no journal there");
   } else if (ino == EXT2_BOOT_LOADER_INO) {
     if (type == FileType::directory) reserved("the boot loader inode is a directory");
   } else if (ino == EXT2_RESIZE_INO) {

@@ -207,11 +207,27 @@ bool in_use(const FileSystem& fs, const Inode& inode) {
          std::ranges::binary_search(fs.orphans, inode.number());
 }
 
-// A reserved inode that was never set up has nothing to walk.
-bool has_map_to_walk(const Geometry& g, const Inode& inode) {
+}  // namespace
+
+bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
+  const ext2_super_block& s = fs.super;
+  const uint32_t ino = inode.number().value;
+  const bool quota = ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO;
+  if (!quota && ino != EXT2_JOURNAL_INO) return false;
+  const bool named =
+      quota ? fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino)
+            : fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && s.s_journal_inum == ino;
+  const ext2_inode& base = inode.base();
+  return !named && base.i_links_count == 0 && base.i_blocks == 0 && base.i_block[0] == 0;
+}
+
+namespace {
+
+// A reserved inode that was never set up has nothing to walk, whatever lies in it.
+bool has_map_to_walk(const FileSystem& fs, const Inode& inode) {
   if (!inode.has_block_map()) return false;
-  if (inode.number().value == EXT2_ROOT_INO || !is_reserved(g, inode.number())) return true;
-  return !inode.block_area_is_blank();
+  if (inode.number().value == EXT2_ROOT_INO || !is_reserved(fs.geometry, inode.number())) return true;
+  return !inode.block_area_is_blank() && !is_left_unnamed(fs, inode);
 }
 
 void take_encryption(const EaFacts& attributes, std::vector<std::byte>& out) {
@@ -292,7 +308,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     tally.last_used = std::max(tally.last_used, index + 1);
     if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
     const bool collected = inode.base().i_links_count > 0 && worker.directories.add_inode(inode, group, scan.links);
-    if (has_map_to_walk(g, inode)) {
+    if (has_map_to_walk(fs, inode)) {
       worker.claimer.own = inode.number().value;
       worker.claimer.directory = collected ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);

@@ -21,6 +21,11 @@ const Oddity kOddities[] = {
        (void)run({"e2fsck", "-fyD", image.path()});
        image.debugfs("sif /many links_count 1");
      }},
+    {"block numbers in a journal's inode that the superblock does not name", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif <8> block[2] 268435456");
+       image.debugfs("sif <8> block[IND] 2129");
+     }},
 };
 
 }  // namespace
