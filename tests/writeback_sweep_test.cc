@@ -3,17 +3,13 @@
 // is clean while it is damaged, it does not grow, undo gives back its bytes, and with the journal it is, behind the
 // replay, either what it was or wholly repaired.
 #include "tests/scrub_sample.h"
+#include "tests/support/sanitized.h"
 
 namespace extscrub::test::wb {
 
 namespace {
 
-// Of the states that are looked at; the sanitizers make each one expensive.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kStep = 23;
-#else
-constexpr size_t kStep = 1;
-#endif
+constexpr size_t kStep = kSanitized ? 23 : 1;  // of the states, every which one is looked at
 
 struct Broken {
   Break how;
