@@ -53,10 +53,10 @@ class AtEnd {
 };
 
 inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  std::vector<std::byte> bytes(std::filesystem::file_size(path));
   std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const Bytes bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
+  REQUIRE(in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())));
+  return bytes;
 }
 
 inline void write_file(const std::filesystem::path& path, Bytes bytes) {
