@@ -9,7 +9,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := g++ cmake make ninja-build pkg-config ccache \
 	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev libxxhash-dev nlohmann-json3-dev libpugixml-dev libblkid-dev libarchive-dev \
 	e2fsprogs zstd xxhash fuse3 libfuse3-dev time python3 util-linux fdisk gdisk gzip xz-utils strace \
-	python3-jsonschema libxml2-utils jq \
+	python3-jsonschema libxml2-utils jq systemd \
 	clang-19 libclang-rt-19-dev
 
 # A failed test says what it saw.
