@@ -64,7 +64,7 @@ fi
 
 if command -v zsh >/dev/null && command -v python3 >/dev/null; then
   mkdir "$work/zsh"
-  coproc (cd "$work" && exec "$source/tests/support/zsh_offers.py" "$share/zsh/site-functions" "$work/zsh")
+  coproc { cd "$work" && exec "$source/tests/support/zsh_offers.py" "$share/zsh/site-functions" "$work/zsh"; }
   exec 7<&"${COPROC[0]}" 8>&"${COPROC[1]}" # those of a coprocess are closed in a $()
   zsh_offers() {
     local offer
