@@ -9,6 +9,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := g++ cmake make ninja-build pkg-config ccache \
 	libext2fs-dev libtbb-dev libcli11-dev libfmt-dev catch2 liburing-dev libisal-dev libxxhash-dev nlohmann-json3-dev libpugixml-dev libblkid-dev libarchive-dev \
 	e2fsprogs zstd xxhash fuse3 libfuse3-dev time python3 util-linux fdisk gdisk gzip xz-utils strace \
+	python3-jsonschema libxml2-utils jq systemd dpkg-dev lintian \
 	clang-19 libclang-rt-19-dev
 
 # A failed test says what it saw.
@@ -20,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,9 +74,7 @@ fuzz: fuzz-build  ## run each fuzz target for FUZZ_SECONDS (600)
 	cd build-fuzz && FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(CTEST) -L fuzz
 
 # The unit tests run once, with the sanitizers; the program that is installed goes through the scenarios.
-check: deps  ## run the unit tests and fuzz targets with sanitizers, and the scenarios on the release build
-	@$(MAKE) --no-print-directory build/CMakeCache.txt
-	cmake --build build -j$(JOBS) --target extscrub
+check: program  ## run the unit tests and fuzz targets with sanitizers, and the scenarios on the release build
 	@$(MAKE) --no-print-directory asan
 	cd build && $(CTEST) -L e2e -LE long
 
@@ -112,10 +111,18 @@ kill: build  ## kill a scrub at KILLS (200) random moments, and see what is left
 bench: build  ## time audit and scrub against e2fsck (BENCH_OPTIONS: see tests/bench.py --help)
 	tests/bench.py $(BENCH_OPTIONS) build/extscrub
 
-demo: build  ## make an image, damage it, audit it, scrub it, audit it again
+demo: program  ## make an image, damage it, audit it, scrub it, audit it again
 	@tests/demo.sh build/extscrub
 
-install: build  ## install into $(DESTDIR)$(PREFIX)
+# The program alone: its tests take several times as long to build.
+program: deps
+	@$(MAKE) --no-print-directory build/CMakeCache.txt
+	cmake --build build -j$(JOBS) --target extscrub
+
+package: program  ## build the Debian package in build/
+	cd build && cpack -G DEB
+
+install: program  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
 
 clean:  ## remove what was built
