@@ -88,6 +88,12 @@ bool is_thread_count(const std::string& text) {
   return jobs && *jobs >= 1 && *jobs <= 1024;
 }
 
+// One read takes up to 256K: below this rate it would take longer than anybody who stops the run wants to wait.
+bool is_rate(const std::string& text) {
+  const auto rate = size_in_bytes(text);
+  return rate && *rate >= 64 << 10;
+}
+
 void add_report_options(CLI::App& app, Options& o) {
   add_choice<Format>(app, "--format", o.format, {{"text", Format::text}, {"json", Format::json}}, "How to report");
   app.add_option("-o,--output", o.output, "Write the report to FILE")->type_name("FILE");
@@ -102,6 +108,19 @@ void add_queue_option(CLI::App& app, Options& o) {
       app, "--queue", o.queue,
       {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
       "How to write");
+}
+
+// What keeps a run that nobody waits for out of the way of others.
+void add_schedule_options(CLI::App& app, Options& o) {
+  app.add_option_function<std::string>(
+         "--max-rate", [&o](const std::string& text) { o.max_rate = size_in_bytes(text).value_or(0); },
+         "Read no more than RATE bytes a second (suffixes K, M, G, T)")
+      ->type_name("RATE")
+      ->check(must_be("a rate of at least 64K", is_rate));
+  app.add_flag("--nice", o.nice, "Leave processors and disks to whoever else wants them");
+  const auto state = app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
+  state->type_name("DIR");
+  app.add_flag("--resume", o.resume, "Go on where a run over the same images was stopped")->needs(state);
 }
 
 void add_image_options(CLI::App& app, Options& o) {
@@ -126,6 +145,7 @@ void add_image_options(CLI::App& app, Options& o) {
       ->type_name("BYTES")
       ->check(must_be("a size such as 512, 64K or 1M",
                       [](const std::string& text) { return size_in_bytes(text).has_value(); }));
+  add_schedule_options(app, o);
 }
 
 void add_scrub_options(CLI::App& app, Options& o) {

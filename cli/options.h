@@ -32,6 +32,10 @@ struct Options {
   std::optional<uint64_t> superblock;
   std::optional<uint32_t> block_size;
   uint64_t offset = 0;  // bytes
+  uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
+  bool nice = false;
+  std::string state;    // a directory for what the next run is to know; empty: none
+  bool resume = false;  // go on where a stopped run has ended
 
   bool strict = false;  // of audit
   bool no_replay = false;  // of audit

@@ -10,6 +10,7 @@
 #include "cli/exit_status.h"
 #include "cli/identify.h"
 #include "cli/output_file.h"
+#include "cli/run_state.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -88,6 +89,11 @@ class ReportWriter {
       print(text);
   }
 
+  // All that was added is where somebody can read it.
+  [[nodiscard]] bool is_out() const {
+    return options_.format == Format::text && !file_ && print_status_ == kExitOk;
+  }
+
   [[nodiscard]] int close() {
     if (options_.format == Format::json) {
       run_.command = options_.command == Command::scrub  ? "scrub"
@@ -156,19 +162,35 @@ ImageReport report_of(const std::string& path, const Options& options, const Env
   return report;
 }
 
+void limit_rate(Image& image, const Options& options, const Environment& environment) {
+  if (options.max_rate > 0) image.limit_rate(std::make_shared<RateLimit>(options.max_rate, environment.stop));
+}
+
 }  // namespace
 
 int for_each_image(const Options& options, const Environment& environment, const ImageWork& work) {
   ReportWriter writer(options, environment);
   if (const int status = writer.open(); status != kExitOk) return status;
+  if (options.nice)
+    if (const auto lowered = environment.engine.lower_priority(); !lowered)
+      environment.err << fmt::format("extscrub: warning: {}\n", lowered.error().message);
   ConsoleProgress progress(environment, is_on(options.progress, environment.err_is_terminal));
+  RunState state(options, environment, options.images);
   int status = kExitOk;
-  size_t done = 0;
+  size_t done = 0, done_before = 0;
   for (const std::string& path : options.images) {
     if (environment.stopped()) break;
+    if (state.is_done(path)) {
+      ++done, ++done_before;
+      continue;
+    }
     ImageReport report = report_of(path, options, environment, progress, work);
     status |= report.exit_status;
+    const bool whole = !(report.exit_status & kExitCancelled);
+    state.take(report);
+    if (whole) state.take_end(path);
     writer.add(std::move(report));
+    if (writer.is_out()) state.keep();
     ++done;
   }
   if (const size_t left = options.images.size() - done; left > 0) {
@@ -176,7 +198,13 @@ int for_each_image(const Options& options, const Environment& environment, const
                                    options.images.size());
     status |= kExitCancelled;
   }
-  return status | writer.close();
+  if (done_before > 0 && !options.quiet)
+    environment.err << fmt::format("extscrub: {} of {} images were done before the last run was stopped\n", done_before,
+                                   options.images.size());
+  const int closed = writer.close();
+  if (closed == kExitOk) state.keep();
+  if (closed == kExitOk && !(status & kExitCancelled)) state.finish();
+  return status | closed;
 }
 
 int print_report(const std::string& text, const Options& options, const Environment& environment) {
@@ -185,12 +213,13 @@ int print_report(const std::string& text, const Options& options, const Environm
   return writer.write(text);
 }
 
-std::optional<Image> open_image(ImageReport& report, const Options& options) {
+std::optional<Image> open_image(ImageReport& report, const Options& options, const Environment& environment) {
   auto image = Image::open(report.path, options.offset);
   if (!image) {
     fail(report, image.error().message);
     return std::nullopt;
   }
+  limit_rate(*image, options, environment);
   // Who names a superblock knows what to look for, and may be after what another file system has overwritten.
   if (!options.superblock) {
     if (auto what = foreign_file_system(*image)) {
@@ -201,9 +230,12 @@ std::optional<Image> open_image(ImageReport& report, const Options& options) {
   return std::move(*image);
 }
 
-std::optional<Image> open_journal_image(ImageReport& report, const Options& options) {
+std::optional<Image> open_journal_image(ImageReport& report, const Options& options, const Environment& environment) {
   auto image = Image::open(options.journal);
-  if (image) return std::move(*image);
+  if (image) {
+    limit_rate(*image, options, environment);
+    return std::move(*image);
+  }
   fail(report, "the journal: " + image.error().message);
   return std::nullopt;
 }
