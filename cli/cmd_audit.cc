@@ -23,6 +23,10 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
     if (!journal) return;
     settings.journal = &*journal;
   }
+  settings.data = options.data;
+  const auto unreadable = open_unreadable_list(report, options);
+  if (report.verdict) return;
+  if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
   report.info = std::move(audit->info);

@@ -148,6 +148,26 @@ void add_image_options(CLI::App& app, Options& o) {
   add_schedule_options(app, o);
 }
 
+void add_audit_options(CLI::App& app, Options& o) {
+  app.add_flag("--strict", o.strict, "Exit 4 for an image that only needs its journal replayed");
+  app.add_flag("--no-replay", o.no_replay, "Look at the image as it is stored, before any recovery");
+  app.add_option("--journal", o.journal, "Device or image that holds the external journal")->type_name("FILE");
+  const auto data = app.add_flag("--data", o.data, "Read the contents of files too");
+  const auto bad_blocks =
+      app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
+  bad_blocks->type_name("FILE")->excludes(data);
+  app.add_option("--bad-block-size", o.bad_block_size, "What the numbers of --bad-blocks count [the file system's blocks]")
+      ->type_name("BYTES")
+      ->needs(bad_blocks)
+      ->check(must_be("a power of two from 512 to 65536", [](const std::string& text) {
+        return text == "512" || is_block_size(text);
+      }));
+  app.add_option("--ddrescue-map", o.ddrescue_map, "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
+      ->type_name("FILE")
+      ->excludes(data)
+      ->excludes(bad_blocks);
+}
+
 void add_scrub_options(CLI::App& app, Options& o) {
   add_choice<RepairPolicy>(app, "--repair", o.repair,
                            {{"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}},
@@ -236,10 +256,7 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
 
   const auto audit = app.add_subcommand("audit", "Look for damage; never writes to an image")->group("Commands");
   add_image_options(*audit, options);
-  audit->add_flag("--strict", options.strict, "Exit 4 for an image that only needs its journal replayed");
-
-  audit->add_flag("--no-replay", options.no_replay, "Look at the image as it is stored, before any recovery");
-  audit->add_option("--journal", options.journal, "Device or image that holds the external journal")->type_name("FILE");
+  add_audit_options(*audit, options);
 
   const auto scrub =
       app.add_subcommand("scrub", "Audit, and write the repairs that are proven to help")->group("Commands");
@@ -265,6 +282,8 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   options.command = command_of(app);
   if (options.command == Command::scrub && !options.undo_file.empty() && options.images.size() > 1)
     return usage_error("--undo-file is for one image");
+  if (options.images.size() > 1 && !(options.bad_blocks.empty() && options.ddrescue_map.empty()))
+    return usage_error("a list of what cannot be read is for one image");
   return options;
 }
 

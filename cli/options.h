@@ -40,6 +40,10 @@ struct Options {
   bool strict = false;  // of audit
   bool no_replay = false;  // of audit
   std::string journal;  // of audit: the image of an external journal
+  bool data = false;       // of audit: read the contents of files too
+  std::string bad_blocks;  // of audit: a list of badblocks, instead of reading
+  std::optional<uint32_t> bad_block_size;  // bytes; nothing: as the file system's
+  std::string ddrescue_map;  // of audit: instead of reading
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
   std::string plan;  // of scrub: the report of a dry run that is to be carried out

@@ -11,6 +11,7 @@
 #include "cli/identify.h"
 #include "cli/output_file.h"
 #include "cli/run_state.h"
+#include "cli/unreadable_files.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -237,6 +238,15 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
     return std::move(*image);
   }
   fail(report, "the journal: " + image.error().message);
+  return std::nullopt;
+}
+
+std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options) {
+  if (options.bad_blocks.empty() && options.ddrescue_map.empty()) return std::nullopt;
+  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map)
+                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0));
+  if (list) return std::move(*list);
+  fail(report, list.error().message);
   return std::nullopt;
 }
 

@@ -91,6 +91,15 @@ TEST_CASE("a run that remembers the last one") {
   CHECK(answered({"audit", "--resume", "x"}).status == 16);
 }
 
+TEST_CASE("what cannot be read is read, or listed, but not both") {
+  CHECK(parsed({"audit", "--data", "x"}).data);
+  const Options o = parsed({"audit", "--bad-blocks=list", "--bad-block-size=512", "x"});
+  CHECK(o.bad_blocks == "list");
+  CHECK(o.bad_block_size == 512u);
+  CHECK(parsed({"audit", "--ddrescue-map", "map", "x"}).ddrescue_map == "map");
+  CHECK(answered({"audit", "--bad-blocks=list", "x", "y"}).status == 16);
+}
+
 TEST_CASE("a value that cannot be is a usage error that names the option") {
   const auto [option, value] = GENERATE(table<std::string, std::string>({
       {"--offset", "-5"},
