@@ -54,7 +54,7 @@ no_mail "after the scrub"
 night_with_resume=("$extscrub" audit --state "$state" --resume)
 "${night_with_resume[@]}" --nice --max-rate 64K --jobs 3 "$images"/*.img >"$work/first" 2>"$work/messages" &
 pid=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
   grep -q 'ext2-1k.img: clean' "$work/first" && break
   sleep 0.1
 done
