@@ -29,9 +29,12 @@ Result<OutputFile> OutputFile::create(const fs::path& path, unsigned mode) {
       return file;
     }
   }
-  file.temporary_ = file.path_;
-  file.temporary_ += fmt::format(".{}.tmp", ::getpid());
-  file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  // One that was killed may have had the same number and left its file: in a container most have.
+  for (int n = 0; file.fd_ < 0 && (n == 0 || (errno == EEXIST && n < 100)); ++n) {
+    file.temporary_ = file.path_;
+    file.temporary_ += fmt::format(".{}-{}.tmp", ::getpid(), n);
+    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  }
   if (file.fd_ < 0) {
     const int code = errno;
     file.temporary_.clear();

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include <cerrno>
@@ -49,6 +50,15 @@ Result<std::optional<std::string>> read_text(const fs::path& file) {
   return text;
 }
 
+// Makes the directory, when it is not there. Errors: that cannot be done, or nothing can be kept in it.
+Result<void> make_usable(const fs::path& directory) {
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return std::unexpected(system_error("cannot make it", errno));
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0 || !fs::is_directory(directory))
+    return std::unexpected(Error{"it is no directory that can be read and written"});
+  return {};
+}
+
 int64_t now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -65,8 +75,12 @@ std::string name_of_run(const Options& options, std::span<const std::string> ima
 RunState::RunState(const Options& options, const Environment& environment, std::span<const std::string> images)
     : environment_(environment) {
   if (options.state.empty()) return;
-  directory_ = absolute(options.state);
-  if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST) warn(directory_, system_error("cannot make it", errno).message);
+  const fs::path directory = absolute(options.state);
+  if (const auto usable = make_usable(directory); !usable) {
+    warn(directory, usable.error().message + "; nothing is kept");  // once, and not again for each image
+    return;
+  }
+  directory_ = directory;
   if (!options.resume) return;
   progress_ = directory_ / name_of_run(options, images);
   load_progress();

@@ -148,8 +148,12 @@ TEST_CASE("a state that cannot be kept is a warning") {
   Nightly n;
   write_file(n.state, "not a directory");
   CHECK(n.audit(Verdict::clean) == 0);
-  CHECK(n.tool.said("extscrub: warning: state "));
+  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() +
+                             ": it is no directory that can be read and written; nothing is kept\n");
   CHECK(n.tool.printed() == n.image.string() + ": clean\n");
+  n.state = n.directory.path() / "no" / "such";
+  CHECK(n.audit(Verdict::clean) == 0);
+  CHECK(n.tool.said(n.state.string() + ": cannot make it: No such file"));
 }
 
 TEST_CASE("another file system in the same place is begun anew") {

@@ -162,6 +162,15 @@ TEST_CASE("contents of files that the device does not give are named") {
   CHECK(describe(audited->findings) == describe(listed.findings));
 }
 
+TEST_CASE("what is read is what something uses, but for metadata") {
+  const DataImage d;
+  AuditOptions options;
+  const uint64_t without = d.audited(options).statistics.bytes_read;
+  options.data = true;
+  // /, /lost+found, /a, /d, /d/c, /z, and the node of the resize inode's map.
+  CHECK(d.audited(options).statistics.bytes_read - without == (1 + 12 + 5 + 1 + 3 + 200 + 1) * 1024);
+}
+
 TEST_CASE("sound images of every feature set are read in whole, without a finding") {
   for (const std::string& set : feature_sets()) {
     INFO(set);
