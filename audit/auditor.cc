@@ -150,7 +150,26 @@ Result<void> check_directories(AuditRun& run, Progress* progress) {
   return {};
 }
 
-Result<void> run_rules(AuditRun& run, Progress* progress) {
+// What cannot be read, and whose it is.
+Result<void> check_data(AuditRun& run, const AuditOptions& options) {
+  std::vector<BlockRange> unreadable;
+  if (options.unreadable) {
+    unreadable = blocks_of(*options.unreadable, run.fs);
+  } else if (options.data) {
+    auto scanned = scan_data(run.fs, *run.scan, options.progress);
+    if (!scanned) return std::unexpected(scanned.error());
+    unreadable = std::move(scanned->unreadable);
+    run.scan->bytes_read += scanned->bytes_read;
+  }
+  if (unreadable.empty()) return {};
+  auto owners = find_owners(run.fs, *run.scan, blocks_in(unreadable), options.progress);
+  if (!owners) return std::unexpected(owners.error());
+  check_unreadable(run.fs, run.scan->directories, *owners, run.audit.findings);
+  return {};
+}
+
+Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
+  Progress* const progress = options.progress;
   FileSystem& fs = run.fs;
   Findings& findings = run.audit.findings;
   check_superblock(fs, findings);
@@ -173,12 +192,13 @@ Result<void> run_rules(AuditRun& run, Progress* progress) {
   if (auto r = check_shared(run, progress); !r) return r;
   // With shared_blocks files may share data; such an image is mounted read-only.
   if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
-    auto owners = find_owners(fs, *run.scan, progress);
+    auto owners = find_owners(fs, *run.scan, shared_blocks(fs.geometry, *run.scan), progress);
     if (!owners) return std::unexpected(owners.error());
     run.owners = std::move(*owners);
     check_owners(fs, run.owners, findings);
   }
   if (auto r = check_directories(run, progress); !r) return r;
+  if (auto r = check_data(run, options); !r) return r;
   const Totals totals = check_groups(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
 
@@ -236,7 +256,7 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   const unsigned jobs = options.jobs ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   tbb::global_control limit(tbb::global_control::max_allowed_parallelism, jobs);
   tbb::task_arena arena(static_cast<int>(jobs));
-  if (auto r = arena.execute([&] { return run_rules(run, options.progress); }); !r) return std::unexpected(r.error());
+  if (auto r = arena.execute([&] { return run_rules(run, options); }); !r) return std::unexpected(r.error());
 
   sort_findings(run.audit.findings);
   run.audit.verdict = verdict_of(run.audit.findings);

@@ -11,6 +11,7 @@
 
 #include "audit/finding.h"
 #include "audit/recovery.h"
+#include "scan/data_scan.h"
 #include "scan/journal_space.h"
 #include "scan/overlay.h"
 #include "scan/progress.h"
@@ -37,6 +38,8 @@ struct AuditOptions {
   uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes of staged blocks on the heap, before a file takes the rest
   bool replay = true;                     // look at the image as the next mount will find it (not: --no-replay)
   const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
+  bool data = false;                      // --data: read the contents of files too
+  const UnreadableList* unreadable = nullptr;  // --bad-blocks, --ddrescue-map: instead of reading them; may be null
 };
 
 // What the image says of itself.

@@ -79,6 +79,9 @@ void check_links(const FileSystem& fs, const InodeScan& scan, const DirectorySca
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);
 // The superblock's totals, in clusters and inodes.
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings);
+// What lies on blocks that cannot be read. What is in `findings` as a read error already is left out.
+void check_unreadable(const FileSystem& fs, const DirectoryTable& directories, const std::vector<Owner>& owners,
+                      Findings& findings);
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings);
 
 // The flags of the inode whose feature is off.

@@ -10,7 +10,7 @@ namespace extscrub {
 namespace {
 
 void audit_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
-  const auto image = open_image(report, options);
+  const auto image = open_image(report, options, environment);
   if (!image) return;
   if (const auto user = environment.engine.in_use(report.path))
     report.warnings.push_back(*user + "; what is found may only be a change that was under way");
@@ -19,10 +19,14 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   settings.replay = !options.no_replay;
   std::optional<Image> journal;
   if (!options.journal.empty()) {
-    journal = open_journal_image(report, options);
+    journal = open_journal_image(report, options, environment);
     if (!journal) return;
     settings.journal = &*journal;
   }
+  settings.data = options.data;
+  const auto unreadable = open_unreadable_list(report, options);
+  if (report.verdict) return;
+  if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
   report.info = std::move(audit->info);

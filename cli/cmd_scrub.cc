@@ -162,7 +162,7 @@ void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const 
 }
 
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
-  const auto image = open_image(report, given);
+  const auto image = open_image(report, given, environment);
   if (!image || refused_by_sidecar(report, given)) return;
   const auto lock = environment.engine.lock(report.path);
   if (!lock) return refuse(report, lock.error().message);

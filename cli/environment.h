@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "audit/auditor.h"
+#include "cli/priority.h"
 #include "writeback/commit.h"
 #include "writeback/image_lock.h"
 #include "writeback/undo.h"
@@ -23,6 +24,7 @@ struct Engine {
   std::function<CommitReport(const UndoRequest&, const ImageLock&)> undo = extscrub::undo;
   std::function<Result<ImageLock>(const std::filesystem::path&)> lock = ImageLock::acquire;
   std::function<std::optional<std::string>(const std::filesystem::path&)> in_use = extscrub::image_in_use;
+  std::function<Result<void>()> lower_priority = extscrub::lower_priority;
 };
 
 // As extscrub, facility daemon.

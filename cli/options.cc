@@ -93,6 +93,12 @@ bool is_partition(const std::string& text) {
   return number && *number >= 1 && *number <= 1024;
 }
 
+// One read takes up to 256K: below this rate it would take longer than anybody who stops the run wants to wait.
+bool is_rate(const std::string& text) {
+  const auto rate = size_in_bytes(text);
+  return rate && *rate >= 64 << 10;
+}
+
 // `more`: formats that only some commands have.
 void add_report_options(CLI::App& app, Options& o, const Words<Format>& more = {}) {
   Words<Format> formats = {{"text", Format::text}, {"json", Format::json}};
@@ -110,6 +116,19 @@ void add_queue_option(CLI::App& app, Options& o) {
       app, "--queue", o.queue,
       {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
       "How to write");
+}
+
+// What keeps a run that nobody waits for out of the way of others.
+void add_schedule_options(CLI::App& app, Options& o) {
+  app.add_option_function<std::string>(
+         "--max-rate", [&o](const std::string& text) { o.max_rate = size_in_bytes(text).value_or(0); },
+         "Read no more than RATE bytes a second (suffixes K, M, G, T)")
+      ->type_name("RATE")
+      ->check(must_be("a rate of at least 64K", is_rate));
+  app.add_flag("--nice", o.nice, "Leave processors and disks to whoever else wants them");
+  const auto state = app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
+  state->type_name("DIR");
+  app.add_flag("--resume", o.resume, "Go on where a run over the same images was stopped")->needs(state);
 }
 
 void add_image_options(CLI::App& app, Options& o) {
@@ -143,6 +162,27 @@ void add_image_options(CLI::App& app, Options& o) {
       ->check(must_be("a size such as 512, 64K or 1M",
                       [](const std::string& text) { return size_in_bytes(text).has_value(); }))
       ->excludes(partition);
+  add_schedule_options(app, o);
+}
+
+void add_audit_options(CLI::App& app, Options& o) {
+  app.add_flag("--strict", o.strict, "Exit 4 for an image that only needs its journal replayed");
+  app.add_flag("--no-replay", o.no_replay, "Look at the image as it is stored, before any recovery");
+  app.add_option("--journal", o.journal, "Device or image that holds the external journal")->type_name("FILE");
+  const auto data = app.add_flag("--data", o.data, "Read the contents of files too");
+  const auto bad_blocks =
+      app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
+  bad_blocks->type_name("FILE")->excludes(data);
+  app.add_option("--bad-block-size", o.bad_block_size, "What the numbers of --bad-blocks count [the file system's blocks]")
+      ->type_name("BYTES")
+      ->needs(bad_blocks)
+      ->check(must_be("a power of two from 512 to 65536", [](const std::string& text) {
+        return text == "512" || is_block_size(text);
+      }));
+  app.add_option("--ddrescue-map", o.ddrescue_map, "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
+      ->type_name("FILE")
+      ->excludes(data)
+      ->excludes(bad_blocks);
 }
 
 void add_scrub_options(CLI::App& app, Options& o) {
@@ -237,10 +277,7 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
 
   const auto audit = app.add_subcommand("audit", "Look for damage; never writes to an image")->group("Commands");
   add_image_options(*audit, options);
-  audit->add_flag("--strict", options.strict, "Exit 4 for an image that only needs its journal replayed");
-
-  audit->add_flag("--no-replay", options.no_replay, "Look at the image as it is stored, before any recovery");
-  audit->add_option("--journal", options.journal, "Device or image that holds the external journal")->type_name("FILE");
+  add_audit_options(*audit, options);
 
   const auto scrub =
       app.add_subcommand("scrub", "Audit, and write the repairs that are proven to help")->group("Commands");
@@ -269,6 +306,8 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   if (for_images && options.images.empty() && !has_list) return usage_error("IMAGE is required");
   if (options.command == Command::scrub && !options.undo_file.empty() && (options.images.size() > 1 || has_list))
     return usage_error("--undo-file is for one image");
+  if (options.images.size() > 1 && !(options.bad_blocks.empty() && options.ddrescue_map.empty()))
+    return usage_error("a list of what cannot be read is for one image");
   return options;
 }
 

@@ -37,10 +37,18 @@ struct Options {
   std::optional<uint32_t> block_size;
   uint64_t offset = 0;  // bytes
   int partition = 0;    // 0: all of a disk that hold ext file systems
+  uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
+  bool nice = false;
+  std::string state;    // a directory for what the next run is to know; empty: none
+  bool resume = false;  // go on where a stopped run has ended
 
   bool strict = false;  // of audit
   bool no_replay = false;  // of audit
   std::string journal;  // of audit: the image of an external journal
+  bool data = false;       // of audit: read the contents of files too
+  std::string bad_blocks;  // of audit: a list of badblocks, instead of reading
+  std::optional<uint32_t> bad_block_size;  // bytes; nothing: as the file system's
+  std::string ddrescue_map;  // of audit: instead of reading
   RepairPolicy repair = RepairPolicy::safe;
   bool dry_run = false;
   std::string plan;  // of scrub: the report of a dry run that is to be carried out

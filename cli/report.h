@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/auditor.h"
+#include "cli/last_result.h"
 #include "writeback/commit.h"
 
 namespace extscrub {
@@ -50,6 +51,7 @@ struct ImageReport {
   std::string error;                  // why there is no verdict, or not a better one; empty when all went well
   std::vector<std::string> warnings;  // what else to know, a sentence each
   std::vector<Finding> findings;      // sorted
+  std::optional<Changes> changes;     // since the last run, where its result is known
   std::optional<Recovery> recovery;   // what the audit did first, in memory; nothing when it looked at the image as it is stored
   std::optional<AuditStatistics> statistics;
   std::optional<RepairReport> repairs;

@@ -2,11 +2,13 @@
 // key is there. A key may be added; none changes its meaning within a schema.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/coverage.h"
 #include "cli/escape.h"
 #include "cli/report.h"
+#include "cli/units.h"
 #include "version.h"
 
 namespace extscrub {
@@ -254,6 +256,26 @@ Json coverage_json(const ImageReport& image) {
   return json;
 }
 
+Json findings_of(const ImageReport& image) {
+  Json findings = Json::array();
+  const bool compared = image.changes && !image.changes->is_new.empty();
+  for (size_t i = 0; i < image.findings.size(); ++i) {
+    Json json = json_of(image.findings[i], image.info);
+    json["new"] = compared ? Json(bool{image.changes->is_new[i]}) : Json(nullptr);
+    findings.push_back(std::move(json));
+  }
+  return findings;
+}
+
+Json json_of(const Changes& changes, const std::optional<ImageInfo>& info) {
+  Json gone = Json::array();
+  for (const Finding& finding : changes.gone) gone.push_back(json_of(finding, info));
+  return {{"since", utc(changes.since)},
+          {"verdict", name(changes.verdict)},
+          {"new", std::ranges::count(changes.is_new, true)},
+          {"gone", std::move(gone)}};
+}
+
 Json json_of(const ImageReport& image) {
   Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
   json["partition"] = image.partition == 0 ? Json(nullptr) : Json(image.partition);
@@ -267,9 +289,9 @@ Json json_of(const ImageReport& image) {
   json["warnings"] = Json::array();
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
   json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);
-  json["findings"] = Json::array();
-  for (const Finding& finding : image.findings) json["findings"].push_back(json_of(finding, image.info));
+  json["findings"] = findings_of(image);
   json["coverage"] = coverage_json(image);
+  json["changes"] = image.changes ? json_of(*image.changes, image.info) : Json(nullptr);
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);
   json["writeback"] = image.writeback ? json_of_writeback(image) : Json(nullptr);
   json["undo_file"] = text_or_null(image.undo_log);

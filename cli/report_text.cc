@@ -131,9 +131,8 @@ std::string_view action_of(const Finding& f, const std::optional<RepairReport>& 
   return "";
 }
 
-void write_run(Writer& w, const FindingRun& run, const ImageReport& image) {
+void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::string_view action) {
   const ProblemInfo& problem = info(run.first.problem);
-  const std::string_view action = action_of(run.first, image.repairs);
   w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
           std::string(7 - name(problem.severity).size(), ' '), place_of(run), problem.code, problem.message,
           values_of(run));
@@ -142,6 +141,33 @@ void write_run(Writer& w, const FindingRun& run, const ImageReport& image) {
             (run.blocks->last.value + 1) * image.info->block_size - 1);
   if (!action.empty()) w.print(" [{}]", action);
   w.print("\n");
+}
+
+void write_runs(Writer& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
+  for (const FindingRun& run : style.verbose ? unfolded_findings(findings) : fold_findings(findings))
+    write_run(w, run, image, action_of(run.first, image.repairs));
+}
+
+// What is new since the last run, what is not, and what is gone.
+void write_changes(Writer& w, const ImageReport& image, const TextStyle& style) {
+  const Changes& changes = *image.changes;
+  std::vector<Finding> by_age[2];
+  for (size_t i = 0; i < image.findings.size(); ++i) by_age[changes.is_new[i]].push_back(image.findings[i]);
+  const auto& [known, fresh] = by_age;
+  if (!fresh.empty()) w.print(" new since {}:\n", utc(changes.since));
+  write_runs(w, fresh, image, style);
+  if (!known.empty()) w.print(" known:\n");
+  write_runs(w, known, image, style);
+  if (!changes.gone.empty()) w.print(" gone since {}:\n", utc(changes.since));
+  for (const FindingRun& run : style.verbose ? unfolded_findings(changes.gone) : fold_findings(changes.gone))
+    write_run(w, run, image, "");
+}
+
+void write_findings(Writer& w, const ImageReport& image, const TextStyle& style) {
+  if (image.changes && image.changes->is_new.size() == image.findings.size())
+    write_changes(w, image, style);
+  else
+    write_runs(w, image.findings, image, style);
 }
 
 std::string counted(size_t n, std::string_view noun) {
@@ -168,6 +194,18 @@ std::string counts_of(const std::vector<Finding>& findings) {
   return text;
 }
 
+// "1 new, 2 gone since 2026-11-27T03:00:12Z"; empty when nobody knows, or a clean image is as it was.
+std::string changes_of(const ImageReport& image) {
+  if (!image.changes || image.verdict == Verdict::unreadable) return {};
+  const auto fresh = std::ranges::count(image.changes->is_new, true);
+  std::vector<std::string> changes;
+  if (fresh > 0) changes.push_back(fmt::format("{} new", fresh));
+  if (const size_t gone = image.changes->gone.size()) changes.push_back(fmt::format("{} gone", gone));
+  if (changes.empty() && image.findings.empty()) return {};
+  return fmt::format("{} since {}", changes.empty() ? "nothing new" : fmt::format("{}", fmt::join(changes, ", ")),
+                     utc(image.changes->since));
+}
+
 void write_verdict(Writer& w, const ImageReport& image) {  // without a line's end
   const std::string path = escape(name_of(image));
   if (image.undone) {
@@ -182,8 +220,11 @@ void write_verdict(Writer& w, const ImageReport& image) {  // without a line's e
     return;
   }
   w.print("{}: {}", path, w.painted(style_of(*image.verdict), name(*image.verdict)));
-  const std::string counts = counts_of(image.findings);
-  if (*image.verdict != Verdict::clean && !counts.empty()) w.print(" ({})", counts);
+  std::vector<std::string> remarks;
+  if (*image.verdict != Verdict::clean) remarks.push_back(counts_of(image.findings));
+  remarks.push_back(changes_of(image));
+  std::erase(remarks, "");
+  if (!remarks.empty()) w.print(" ({})", fmt::join(remarks, "; "));
 }
 
 void write_info(Writer& w, const ImageReport& image) {
@@ -298,12 +339,12 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
   if (style.quiet && image.verdict == Verdict::clean) return {};
   Writer w{{}, style.color};
   if (!style.quiet) {
-    const bool has_body = !image.findings.empty() || style.verbose || (image.repairs && !image.repairs->blocks.empty()) ||
+    const bool has_body = !image.findings.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
+                          (image.repairs && !image.repairs->blocks.empty()) ||
                           (image.undone && *image.undone && image.writeback->blocks_written > 0);
     if (has_body) w.print("{}\n", escape(name_of(image)));
     if (style.verbose) write_info(w, image);
-    for (const FindingRun& run : style.verbose ? unfolded_findings(image.findings) : fold_findings(image.findings))
-      write_run(w, run, image);
+    write_findings(w, image, style);
     write_coverage(w, image);
     write_repairs(w, image, style.verbose);
     if (image.undone && *image.undone && image.writeback->blocks_written > 0)

@@ -115,6 +115,10 @@ void ReportWriter::add(ImageReport report) {
   if (options_.format != Format::text || !options_.metrics.empty()) run_.images.push_back(std::move(report));
 }
 
+bool ReportWriter::is_out() const {
+  return options_.format == Format::text && !file_ && print_status_ == kExitOk;
+}
+
 int ReportWriter::close() {
   run_.command = name_of(options_.command);
   const int status = write_metrics();

@@ -28,6 +28,9 @@ class ReportWriter {
   void add(ImageReport report);
   [[nodiscard]] int close();
 
+  // All that was added is where somebody can read it.
+  [[nodiscard]] bool is_out() const;
+
   // Instead of add() and close(): a report that is a text already.
   [[nodiscard]] int write(std::string_view text);
 

@@ -12,8 +12,10 @@
 #include "cli/identify.h"
 #include "cli/image_list.h"
 #include "cli/report_writer.h"
+#include "cli/run_state.h"
 #include "cli/targets.h"
 #include "cli/unpack.h"
+#include "cli/unreadable_files.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -86,6 +88,10 @@ void open_targets(Opened& opened, const Options& options, const Environment& env
     fail(opened.failure, targets.error().message);
 }
 
+void limit_rate(Image& image, const Options& options, const Environment& environment) {
+  if (options.max_rate > 0) image.limit_rate(std::make_shared<RateLimit>(options.max_rate, environment.stop));
+}
+
 }  // namespace
 
 int for_each_image(const Options& options, const Environment& environment, const ImageWork& work) {
@@ -97,18 +103,29 @@ int for_each_image(const Options& options, const Environment& environment, const
   }
   ReportWriter writer(options, environment, *images);
   if (const int status = writer.open(); status != kExitOk) return status;
+  if (options.nice)
+    if (const auto lowered = environment.engine.lower_priority(); !lowered)
+      environment.err << fmt::format("extscrub: warning: {}\n", lowered.error().message);
   ConsoleProgress progress(environment, is_on(options.progress, environment.err_is_terminal));
+  RunState state(options, environment, *images);
   int status = kExitOk;
-  size_t done = 0;
-  const auto add = [&](ImageReport report) {
-    status |= report.exit_status;
-    writer.add(std::move(report));
-  };
+  size_t done = 0, done_before = 0;
   for (const std::string& path : *images) {
     if (environment.stopped()) break;
+    if (state.is_done(path)) {
+      ++done, ++done_before;
+      continue;
+    }
     Opened opened;
     opened.failure.path = path;
     guard(opened.failure, [&] { open_targets(opened, options, environment); });
+    bool whole = true;  // none of its targets was cancelled
+    const auto add = [&](ImageReport report) {
+      status |= report.exit_status;
+      whole = whole && !(report.exit_status & kExitCancelled);
+      state.take(report);
+      writer.add(std::move(report));
+    };
     if (opened.targets.empty()) add(std::move(opened.failure));
     for (const Target& target : opened.targets) {
       ImageReport report;
@@ -120,13 +137,21 @@ int for_each_image(const Options& options, const Environment& environment, const
       fill_report(report, options, environment, progress, work);
       add(std::move(report));
     }
+    if (whole) state.take_end(path);
+    if (writer.is_out()) state.keep();
     ++done;
   }
   if (const size_t left = images->size() - done; left > 0) {
     environment.err << fmt::format("extscrub: cancelled; {} of {} images were not looked at\n", left, images->size());
     status |= kExitCancelled;
   }
-  return status | writer.close();
+  if (done_before > 0 && !options.quiet)
+    environment.err << fmt::format("extscrub: {} of {} images were done before the last run was stopped\n", done_before,
+                                   images->size());
+  const int closed = writer.close();
+  if (closed == kExitOk) state.keep();
+  if (closed == kExitOk && !(status & kExitCancelled)) state.finish();
+  return status | closed;
 }
 
 int print_report(const std::string& text, const Options& options, const Environment& environment) {
@@ -135,12 +160,13 @@ int print_report(const std::string& text, const Options& options, const Environm
   return writer.write(text);
 }
 
-std::optional<Image> open_image(ImageReport& report, const Options& options) {
+std::optional<Image> open_image(ImageReport& report, const Options& options, const Environment& environment) {
   auto image = Image::open(report.opened, report.offset, report.length);
   if (!image) {
     fail(report, image.error().message);
     return std::nullopt;
   }
+  limit_rate(*image, options, environment);
   // Who names a superblock knows what to look for, and may be after what another file system has overwritten.
   if (!options.superblock) {
     if (auto what = foreign_file_system(*image)) {
@@ -151,10 +177,22 @@ std::optional<Image> open_image(ImageReport& report, const Options& options) {
   return std::move(*image);
 }
 
-std::optional<Image> open_journal_image(ImageReport& report, const Options& options) {
+std::optional<Image> open_journal_image(ImageReport& report, const Options& options, const Environment& environment) {
   auto image = Image::open(options.journal);
-  if (image) return std::move(*image);
+  if (image) {
+    limit_rate(*image, options, environment);
+    return std::move(*image);
+  }
   fail(report, "the journal: " + image.error().message);
+  return std::nullopt;
+}
+
+std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options) {
+  if (options.bad_blocks.empty() && options.ddrescue_map.empty()) return std::nullopt;
+  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map)
+                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0));
+  if (list) return std::move(*list);
+  fail(report, list.error().message);
   return std::nullopt;
 }
 

@@ -21,10 +21,15 @@ using ImageWork = std::function<void(ImageReport&, const Options&, const Environ
 [[nodiscard]] int print_report(const std::string& text, const Options& options, const Environment& environment);
 
 // Opens the image; when that fails, or it holds something else than ext2/3/4, the report says so.
-[[nodiscard]] std::optional<Image> open_image(ImageReport& report, const Options& options);
+[[nodiscard]] std::optional<Image> open_image(ImageReport& report, const Options& options, const Environment& environment);
 
 // Opens what --journal names; when that fails, the report says so.
-[[nodiscard]] std::optional<Image> open_journal_image(ImageReport& report, const Options& options);
+[[nodiscard]] std::optional<Image> open_journal_image(ImageReport& report, const Options& options,
+                                                       const Environment& environment);
+
+// Reads what --bad-blocks or --ddrescue-map names; nothing where neither was given. When that fails, the report has a
+// verdict and says so.
+[[nodiscard]] std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options);
 
 // The report of an image that could not be audited, or whose audit was cancelled.
 void report_failure(ImageReport& report, const Image& image, const Error& error);

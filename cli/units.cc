@@ -1,5 +1,6 @@
 #include "cli/units.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -35,6 +36,12 @@ std::string human_duration(std::chrono::duration<double> seconds) {
   const auto s = static_cast<uint64_t>(seconds.count());
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
   return fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+std::string utc(int64_t seconds) {
+  // A state file may hold any number; more than fmt can break into a date makes it throw.
+  if (seconds < 0 || seconds > int64_t{253'402'300'799}) return "an unknown time";
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
 }  // namespace extscrub

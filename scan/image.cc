@@ -61,6 +61,7 @@ Image& Image::operator=(Image&& other) noexcept {
   std::swap(offset_, other.offset_);
   std::swap(size_, other.size_);
   std::swap(is_block_device_, other.is_block_device_);
+  std::swap(limit_, other.limit_);
   return *this;
 }
 
@@ -68,7 +69,13 @@ Image::~Image() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+void Image::limit_rate(std::shared_ptr<RateLimit> limit) {
+  limit_ = std::move(limit);
+  (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM);
+}
+
 Result<void> Image::read(uint64_t at, MutableBytes out) const {
+  if (limit_) limit_->take(out.size());
   while (!out.empty()) {
     const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset_ + at));
     if (n < 0) {
@@ -83,7 +90,12 @@ Result<void> Image::read(uint64_t at, MutableBytes out) const {
 }
 
 void Image::prefetch(uint64_t at, uint64_t length) const noexcept {
+  if (!reads_ahead()) return;
   (void)::posix_fadvise(fd_, static_cast<off_t>(offset_ + at), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+}
+
+void Image::forget(uint64_t at, uint64_t length) const noexcept {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset_ + at), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
 }
 
 }  // namespace extscrub

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "scan/error.h"
 #include "scan/ondisk.h"
+#include "scan/rate_limit.h"
 
 namespace extscrub {
 
@@ -29,11 +31,20 @@ class Image {
   // Fills `out` from byte `at` of the file system. Errors: EIO and its like, or the end of the image.
   [[nodiscard]] Result<void> read(uint64_t at, MutableBytes out) const;
 
+  // From now on every read waits for its turn, and nothing is read ahead: neither by prefetch() nor by the kernel.
+  void limit_rate(std::shared_ptr<RateLimit> limit);
+
+  // Whether anything is read before its turn: not with a limit to the rate.
+  [[nodiscard]] bool reads_ahead() const { return limit_ == nullptr; }
+
   // Tells the kernel that these bytes will be read soon. Never fails.
   void prefetch(uint64_t at, uint64_t length) const noexcept;
 
   // Open for reading, for reads that go another way; byte 0 of the file system is at offset().
   [[nodiscard]] int descriptor() const { return fd_; }
+
+  // Tells the kernel to keep none of these bytes in memory: the next read asks the disk. Never fails.
+  void forget(uint64_t at, uint64_t length) const noexcept;
 
   [[nodiscard]] uint64_t size() const { return size_; }      // bytes from `offset` on
   [[nodiscard]] uint64_t offset() const { return offset_; }  // bytes
@@ -49,6 +60,7 @@ class Image {
   uint64_t offset_ = 0;
   uint64_t size_ = 0;
   bool is_block_device_ = false;
+  std::shared_ptr<RateLimit> limit_;  // none: as fast as it goes
 };
 
 }  // namespace extscrub

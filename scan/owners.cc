@@ -8,69 +8,81 @@ namespace extscrub {
 
 namespace {
 
-// Collects the parts of an inode's runs that lie on clusters claimed more than once.
+// Collects the parts of an inode's runs that are asked for.
 class Collector : public RunSink {
  public:
-  Collector(const FileSystem& fs, const GroupBits& again) : metadata_map(fs.metadata), g_(fs.geometry), again_(again) {}
+  Collector(const FileSystem& fs, const FindBlocks& wanted) : metadata_map(fs.metadata), wanted_(wanted) {}
 
   void data(const Run& run, bool) override {
-    if (inode.value != EXT2_RESIZE_INO) collect(run.physical, run.count, run.logical, Owner::Use::data);
+    if (inode.value != EXT2_RESIZE_INO) collect(run.physical, run.count, run.logical, Owner::Use::data, run.unwritten);
   }
   void node(BlockNo block) override {
     if (inode.value != EXT2_RESIZE_INO || !metadata_map.find(block)) collect(block, 1, 0, Owner::Use::map_node);
   }
 
-  void collect(BlockNo first, uint64_t count, uint64_t logical, Owner::Use use) {
-    Owner* open = nullptr;
-    for (uint64_t i = 0; i < count; ++i) {
-      const BlockNo block = first + i;
-      if (!is_shared(block)) {
-        open = nullptr;
-      } else if (open) {
-        ++open->count;
-      } else {
-        open = &found.emplace_back(Owner{block, 1, inode, logical + i, use, metadata, group});
-      }
-    }
+  void collect(BlockNo first, uint64_t count, uint64_t logical, Owner::Use use, bool unwritten = false) {
+    const BlockNo end = first + count;
+    for (auto part = wanted_(first, end); part; part = wanted_(part->end, end))
+      found.push_back({part->first, static_cast<uint32_t>(part->end - part->first), inode, logical + (part->first - first),
+                       use, metadata, group, unwritten, file_size});
   }
 
   const MetadataMap& metadata_map;
   std::vector<Owner> found;
   InodeNo inode;
+  uint64_t file_size = 0;
   MetadataKind metadata{};
   GroupNo group;
 
  private:
-  bool is_shared(BlockNo block) const {
-    const uint64_t cluster = (block.value - g_.first_data_block) >> g_.cluster_bits;
-    return again_.test(GroupNo(static_cast<uint32_t>(cluster / g_.clusters_per_group)),
-                       static_cast<uint32_t>(cluster % g_.clusters_per_group));
-  }
-
-  const Geometry& g_;
-  const GroupBits& again_;
+  const FindBlocks& wanted_;
 };
 
 struct Worker {
-  Worker(const FileSystem& fs, const InodeScan& scan) : walker(fs), collector(fs, scan.claimed_again) {}
+  Worker(const FileSystem& fs, const FindBlocks& wanted) : walker(fs), collector(fs, wanted) {}
   MapWalker walker;
   Collector collector;
 };
 
 }  // namespace
 
-Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan, Progress* progress) {
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, scan); });
+FindBlocks shared_blocks(const Geometry& g, const InodeScan& scan) {
+  const auto is_shared = [&g, &scan](BlockNo block) {
+    const uint64_t cluster = (block.value - g.first_data_block) >> g.cluster_bits;
+    return scan.claimed_again.test(GroupNo(static_cast<uint32_t>(cluster / g.clusters_per_group)),
+                                   static_cast<uint32_t>(cluster % g.clusters_per_group));
+  };
+  return [is_shared](BlockNo first, BlockNo end) -> std::optional<BlockRange> {
+    while (first < end && !is_shared(first)) ++first;
+    if (first >= end) return std::nullopt;
+    BlockNo last = first;
+    while (last < end && is_shared(last)) ++last;
+    return BlockRange{first, last};
+  };
+}
+
+FindBlocks blocks_in(const std::vector<BlockRange>& ranges) {
+  return [&ranges](BlockNo first, BlockNo end) -> std::optional<BlockRange> {
+    const auto it = std::ranges::upper_bound(ranges, first, {}, &BlockRange::end);
+    if (first >= end || it == ranges.end() || it->first >= end) return std::nullopt;
+    return BlockRange{std::max(it->first, first), std::min(it->end, end)};
+  };
+}
+
+Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan, const FindBlocks& wanted,
+                                       Progress* progress) {
+  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, wanted); });
   const auto each = [&](const Inode& inode) {
     // The resize inode's blocks are the metadata's own, but for its doubly indirect block.
     if (!inode.has_block_map()) return;
     Worker& w = workers.local();
     w.collector.inode = inode.number();
+    w.collector.file_size = inode.size();
     w.walker.walk(inode, w.collector);
   };
   if (auto r = for_each_used_inode(fs, progress, each); !r) return std::unexpected(r.error());
 
-  Collector rest(fs, scan.claimed_again);
+  Collector rest(fs, wanted);
   for (const MetadataExtent& e : fs.metadata.extents()) {
     rest.metadata = e.kind;
     rest.group = e.group;

@@ -37,6 +37,7 @@ bool Prefetcher::open_ring() {
 void Prefetcher::fetch(std::vector<BlockNo>& blocks) {
   const uint32_t size = fs_.geometry.block_size;
   blocks_.clear();
+  if (!fs_.image->reads_ahead()) return;
   std::ranges::sort(blocks);
   blocks.erase(std::ranges::unique(blocks).begin(), blocks.end());
   std::erase_if(blocks, [&](BlockNo b) { return !fs_.geometry.contains(b) || fs_.blocks->has(b); });

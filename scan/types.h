@@ -30,6 +30,12 @@ using BlockNo = Number<struct BlockTag, uint64_t>;  // a physical block of the i
 using InodeNo = Number<struct InodeTag, uint32_t>;  // counts from 1; 0 is "none"
 using GroupNo = Number<struct GroupTag, uint32_t>;  // counts from 0
 
+// Blocks that follow each other.
+struct BlockRange {
+  BlockNo first, end;  // `end` is the first behind them
+  bool operator==(const BlockRange&) const = default;
+};
+
 }  // namespace extscrub
 
 template <class Tag, class Rep>

@@ -76,6 +76,32 @@ TEST_CASE("offset with a suffix counts in powers of 1024") {
   CHECK(offset("2T") == 2ull << 40);
 }
 
+TEST_CASE("a run that has to stay out of the way of others") {
+  const Options o = parsed({"audit", "--max-rate=20M", "--nice", "x"});
+  CHECK(o.max_rate == 20u << 20);
+  CHECK(o.nice);
+  CHECK(parsed({"scrub", "--max-rate", "64k", "x"}).max_rate == 65536);
+  CHECK(parsed({"scrub", "x"}).max_rate == 0);
+  CHECK_FALSE(parsed({"scrub", "x"}).nice);
+}
+
+TEST_CASE("a run that remembers the last one") {
+  const Options o = parsed({"scrub", "--state=d", "--resume", "x"});
+  CHECK(o.state == "d");
+  CHECK(o.resume);
+  CHECK_FALSE(parsed({"audit", "--state", "d", "x"}).resume);
+  CHECK(answered({"audit", "--resume", "x"}).status == 16);
+}
+
+TEST_CASE("what cannot be read is read, or listed, but not both") {
+  CHECK(parsed({"audit", "--data", "x"}).data);
+  const Options o = parsed({"audit", "--bad-blocks=list", "--bad-block-size=512", "x"});
+  CHECK(o.bad_blocks == "list");
+  CHECK(o.bad_block_size == 512u);
+  CHECK(parsed({"audit", "--ddrescue-map", "map", "x"}).ddrescue_map == "map");
+  CHECK(answered({"audit", "--bad-blocks=list", "x", "y"}).status == 16);
+}
+
 TEST_CASE("a value that cannot be is a usage error that names the option") {
   const auto [option, value] = GENERATE(table<std::string, std::string>({
       {"--offset", "-5"},
@@ -84,6 +110,9 @@ TEST_CASE("a value that cannot be is a usage error that names the option") {
       {"--offset", "99999999999999999999"},
       {"--offset", "9000000T"},
       {"--offset", ""},
+      {"--max-rate", "0"},
+      {"--max-rate", "63K"},
+      {"--max-rate", "fast"},
       {"--jobs", "0"},
       {"--jobs", "-1"},
       {"--jobs", "many"},

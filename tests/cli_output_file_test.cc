@@ -33,6 +33,16 @@ TEST_CASE("a report that is given up leaves nothing behind") {
   CHECK(files_in(directory.path()) == 0);
 }
 
+TEST_CASE("what a killed run has left is not in the way") {
+  const TempDir directory;
+  const fs::path path = directory.path() / "report";
+  auto left = OutputFile::create(path), file = OutputFile::create(path);
+  REQUIRE(left);
+  REQUIRE(file);
+  REQUIRE(file->finish("new"));
+  CHECK(read_file(path) == "new");
+}
+
 TEST_CASE("a symbolic link to a report stays one") {
   const TempDir directory;
   write_file(directory.path() / "report", "old");

@@ -46,6 +46,9 @@ prepare() {
       ;;
     'extscrub audit --partition 1 '*) wanted=0; rm disk.img; partitioned disk.img ;;
     'find images '*) wanted=4 ;;
+    *' --state /var/lib/'*) wanted=4 ;;
+    'ddrescue '*) wanted=none ;; # of a disk that is dying
+    *' --ddrescue-map '*) wanted=4; printf '%s\n' '0 + 1' "0 $((0x100000)) +" '0x100000 0x400 -' >copy.map; cp home.img copy.img ;;
     *jq*) wanted=0; command -v jq >/dev/null || wanted=none ;;
     *jsonschema*) wanted=0; python3 -c 'import jsonschema' 2>/dev/null || wanted=none ;;
   esac
@@ -70,7 +73,7 @@ for page in "$source"/man/*.[1-8]; do
     number=$((number + 1))
     prepare "$command"
     [ "$wanted" != none ] || { echo "not installed: $command"; continue; }
-    status_of bash -c "${command//\/usr\/share\/extscrub/$source/cli/share}" </dev/null
+    status_of bash -c "$(sed "s,/usr/share/extscrub,$source/cli/share,; s,/var/lib/extscrub,state,; s,/srv/images,images," <<<"$command")" </dev/null
     case $wanted:$status in
       any:0 | any:1 | any:4 | "$status:$wanted") ;;
       *) fail "${page##*/}: exit $status, not ${wanted/any/0, 1 or 4}: $command"; sed 's/^/  | /' "$work/output" | head -20 >&2 ;;

@@ -14,12 +14,15 @@ for unit in "$units"/*.service; do
   command=$(sed -n 's/^ExecStart=//p' "$unit")
   [[ $command == "$work/usr/sbin/extscrub audit "* ]] || fail "$unit runs: $command"
 done
-grep -q '^Environment=EXTSCRUB_STATE=$' "$units"/*.service || fail "the state directory is used by a unit"
+for unit in "$units"/*.service; do
+  grep -q '^StateDirectory=extscrub$' "$unit" && grep -q '^ExecStart=.* --state /var/lib/extscrub' "$unit" ||
+    fail "${unit##*/}: no state directory, or it is not used"
+done
 
 # The line of the crontab, as cron would run it: a shell with cron's environment.
 line=$(grep -v '^#' "$work/usr/share/doc/extscrub/examples/extscrub.cron" | sed -n 's/^[0-9*]* [0-9*]* [*] [*] [*] root //p')
 [ -n "$line" ] || fail "no command for root in the crontab"
-cron() { status_of env -i PATH=/usr/bin:/bin SHELL=/bin/sh sh -c "${line//\/etc\/extscrub\/images/$work/images}"; }
+cron() { status_of env -i PATH=/usr/bin:/bin SHELL=/bin/sh sh -c "$(sed "s,/etc/extscrub/images,$work/images,g; s,/var/lib/extscrub,$work/state," <<<"$line")"; }
 expect_cron() {
   cron
   [ "$status" = "$1" ] || { fail "cron, $2: exit $status, not $1"; cat "$work/output" >&2; }
@@ -69,7 +72,7 @@ done
 # What an audit asks of the kernel is what SystemCallFilter= lets through.
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   zstd -q "$work/spoilt.img" 2>/dev/null || :
-  strace -f -qq -o "$work/trace" "$extscrub" audit --metrics "$work/metrics" "$work"/{sound,spoilt}.img "$work"/spoilt.img.zst >/dev/null 2>&1 || :
+  strace -f -qq -o "$work/trace" "$extscrub" audit --metrics "$work/metrics" --state "$work/state" "$work"/{sound,spoilt}.img "$work"/spoilt.img.zst >/dev/null 2>&1 || :
   sed -En 's/^[0-9]+ +([a-z0-9_]+)\(.*/\1/p' "$work/trace" | sort -u >"$work/calls"
   python3 - "$work/calls" "$units/extscrub.service" <<'PYTHON' || fail "SystemCallFilter= refuses what an audit needs"
 import subprocess, sys

@@ -1,0 +1,175 @@
+#define XXH_INLINE_ALL
+#include "cli/run_state.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "cli/escape.h"
+#include "cli/exit_status.h"
+#include "cli/last_result.h"
+#include "cli/output_file.h"
+
+namespace extscrub {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kProgressSchema = "extscrub-run/1";
+
+// A job may be started from anywhere; but a link of /dev/disk names the same disk each time, its target does not.
+std::string absolute(const std::string& path) {
+  std::error_code ignored;
+  const fs::path full = fs::absolute(path, ignored);
+  return ignored ? path : full.lexically_normal().native();
+}
+
+std::string hash_of(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+// Nothing when there is no such file. Errors: it cannot be read.
+Result<std::optional<std::string>> read_text(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in && errno == ENOENT) return std::nullopt;
+  if (!in) return std::unexpected(system_error("cannot read it", errno));
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) return std::unexpected(system_error("cannot read it", errno));
+  return text;
+}
+
+// Makes the directory, when it is not there. Errors: that cannot be done, or nothing can be kept in it.
+Result<void> make_usable(const fs::path& directory) {
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return std::unexpected(system_error("cannot make it", errno));
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0 || !fs::is_directory(directory))
+    return std::unexpected(Error{"it is no directory that can be read and written"});
+  return {};
+}
+
+int64_t now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Another list of images, or other work, is another run.
+std::string name_of_run(const Options& options, std::span<const std::string> images) {
+  std::string text = fmt::format("{} {} {} {}", static_cast<int>(options.command), static_cast<int>(options.repair), options.offset,
+                                 options.partition);
+  for (const std::string& image : images) text += '\0' + absolute(image);
+  return "run-" + hash_of(text);
+}
+
+}  // namespace
+
+RunState::RunState(const Options& options, const Environment& environment, std::span<const std::string> images)
+    : environment_(environment) {
+  if (options.state.empty()) return;
+  const fs::path directory = absolute(options.state);
+  if (const auto usable = make_usable(directory); !usable) {
+    warn(directory, usable.error().message + "; nothing is kept");  // once, and not again for each image
+    return;
+  }
+  directory_ = directory;
+  if (!options.resume) return;
+  progress_ = directory_ / name_of_run(options, images);
+  load_progress();
+}
+
+RunState::Stamp RunState::stamp_of(const std::string& image) {
+  struct stat st;
+  if (::stat(image.c_str(), &st) != 0) return {};
+  return {static_cast<uint64_t>(st.st_size), st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec};
+}
+
+bool RunState::is_done(const std::string& image) const {
+  const auto it = done_.find(absolute(image));
+  return it != done_.end() && it->second == stamp_of(image);
+}
+
+fs::path RunState::result_file(const ImageReport& report) const {
+  return directory_ / (hash_of(fmt::format("{}:{}", report.offset, absolute(report.path))) + ".json");
+}
+
+void RunState::take(ImageReport& report) {
+  if (directory_.empty() || !report.verdict || (report.exit_status & kExitCancelled)) return;
+  const fs::path file = result_file(report);
+  std::optional<LastResult> last;
+  const auto text = read_text(file);
+  if (text && *text) {
+    if (auto parsed = parse_last_result(**text))
+      last = std::move(*parsed);
+    else
+      warn(file, "damaged, and taken for none: " + parsed.error().message);
+  } else if (!text) {
+    warn(file, text.error().message);
+  }
+  if (last) report.changes = changes_since(*last, report);
+  LastResult result = result_of(report, last ? &*last : nullptr, now());
+  result.path = absolute(report.path);
+  results_.emplace_back(file, to_text(result));
+}
+
+void RunState::take_end(const std::string& image) {
+  if (progress_.empty()) return;
+  done_[absolute(image)] = stamp_of(image);
+  progress_changed_ = true;
+}
+
+void RunState::keep() {
+  for (const auto& [file, text] : results_) store(file, text);
+  results_.clear();
+  if (progress_changed_) keep_progress();
+  progress_changed_ = false;
+}
+
+void RunState::finish() {
+  if (progress_.empty()) return;
+  if (::unlink(progress_.c_str()) != 0 && errno != ENOENT) warn(progress_, system_error("cannot remove it", errno).message);
+}
+
+void RunState::load_progress() {
+  const auto text = read_text(progress_);
+  if (!text) return warn(progress_, text.error().message);
+  if (!*text) return;
+  try {
+    const Json json = Json::parse(**text);
+    if (json.at("schema") != kProgressSchema) return warn(progress_, "unknown schema, taken for none");
+    for (const Json& entry : json.at("done"))
+      done_[entry.at("path").get<std::string>()] = {entry.at("size").get<uint64_t>(), entry.at("mtime").get<int64_t>()};
+  } catch (const Json::exception& e) {
+    done_.clear();
+    warn(progress_, fmt::format("damaged, and taken for none: {}", e.what()));
+  }
+}
+
+void RunState::keep_progress() {
+  Json json = {{"schema", kProgressSchema}, {"done", Json::array()}};
+  for (const auto& [path, stamp] : done_)
+    json["done"].push_back({{"path", path}, {"size", stamp.size}, {"mtime", stamp.mtime}});
+  // A name that is no UTF-8 cannot be stored; its image is done again.
+  store(progress_, json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
+}
+
+void RunState::store(const fs::path& file, const std::string& text) {
+  auto out = OutputFile::create(file, 0600);
+  if (!out) return warn(file, out.error().message);
+  if (const auto done = out->finish(text); !done) warn(file, done.error().message);
+}
+
+void RunState::warn(const fs::path& file, const std::string& message) const {
+  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.native()), escape(message)) << std::flush;
+}
+
+}  // namespace extscrub

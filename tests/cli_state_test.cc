@@ -1,0 +1,309 @@
+// The state directory: what is new since the last run, and where a stopped run goes on.
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "cli/last_result.h"
+#include "cli/report.h"
+#include "tests/cli_support.h"
+
+using namespace extscrub;
+using namespace extscrub::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+Finding at_inode(Problem problem, uint32_t inode, std::string found = "1") {
+  Finding f = finding(problem);
+  f.group = GroupNo(0);
+  f.inode = InodeNo(inode);
+  f.expected = "0";
+  f.found = std::move(found);
+  return f;
+}
+
+const Finding kBlocks = at_inode(Problem::inode_blocks, 12), kLinks = at_inode(Problem::inode_links, 13);
+
+struct Nightly {
+  TempDir directory;
+  fs::path state = directory.path() / "state";
+  fs::path image = write_ext_like(directory.path() / "disk.img");
+  Tool tool;
+
+  int audit(const Audit& audit, std::vector<std::string> more = {}) {
+    answer_audits_with(tool, audit);
+    return run(std::move(more));
+  }
+  int audit(Verdict verdict, std::vector<Finding> findings = {}, std::vector<std::string> more = {}) {
+    return audit(audit_with(verdict, std::move(findings)), std::move(more));
+  }
+  int run(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"audit", "--state", state, image});
+    return tool(more);
+  }
+  [[nodiscard]] std::vector<fs::path> files() const {
+    return {fs::directory_iterator(state), fs::directory_iterator()};
+  }
+  [[nodiscard]] nlohmann::json report() const { return nlohmann::json::parse(tool.printed())["images"][0]; }
+};
+
+}  // namespace
+
+TEST_CASE("the first run with a state reports as one without") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK_FALSE(n.tool.printed("since"));
+  CHECK(n.tool.said().empty());
+  REQUIRE(n.files().size() == 1);
+  struct stat st;
+  REQUIRE(::stat(n.files()[0].c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0600);
+  REQUIRE(::stat(n.state.c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0700);
+}
+
+TEST_CASE("the second run tells what is new, what is known and what is gone") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}) == 4);
+  const std::string text = n.tool.printed();
+  CAPTURE(text);
+  const size_t fresh = text.find(" new since 20"), links = text.find("inode-links-count"), known = text.find(" known:\n"),
+               blocks = text.find("inode-blocks-count");
+  REQUIRE(blocks != std::string::npos);
+  CHECK(fresh < links);
+  CHECK(links < known);
+  CHECK(known < blocks);
+  CHECK(n.tool.printed(": damaged (2 errors; 1 new since 20"));
+
+  CHECK(n.audit(Verdict::damaged, {kLinks}) == 4);
+  CHECK(n.tool.printed(" gone since 20"));
+  CHECK(n.tool.printed(": damaged (1 error; 1 gone since 20"));
+  CHECK(n.audit(Verdict::damaged, {kLinks}) == 4);
+  CHECK(n.tool.printed(": damaged (1 error; nothing new since 20"));
+  CHECK(n.audit(Verdict::clean) == 0);
+  CHECK(n.tool.printed(": clean (1 gone since 20"));
+  CHECK(n.audit(Verdict::clean) == 0);
+  CHECK(n.tool.printed() == n.image.string() + ": clean\n");
+}
+
+TEST_CASE("a finding with other values in the same place is no new one") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  Finding other = kBlocks;
+  other.expected = "5";
+  other.found = "7";
+  other.path = "/renamed";
+  CHECK(n.audit(Verdict::damaged, {other}) == 4);
+  CHECK(n.tool.printed("nothing new"));
+  other.inode = InodeNo(14);
+  CHECK(n.audit(Verdict::damaged, {other}) == 4);
+  CHECK(n.tool.printed("1 new, 1 gone"));
+}
+
+TEST_CASE("a quiet run says nothing about a clean image, whatever is gone") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}, {"--quiet"}) == 4);
+  CHECK(n.tool.printed() == n.image.string() + ": damaged (1 error)\n");
+  for (int i = 0; i < 2; ++i) {
+    CHECK(n.audit(Verdict::clean, {}, {"--quiet"}) == 0);
+    CHECK(n.tool.printed().empty());
+    CHECK(n.tool.said().empty());
+  }
+}
+
+TEST_CASE("JSON has new findings and those that are gone") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}, {"--format=json"}) == 4);
+  CHECK(n.report()["changes"].is_null());
+  CHECK(n.report()["findings"][0]["new"].is_null());
+  CHECK(n.audit(Verdict::damaged, {kLinks}, {"--format=json"}) == 4);
+  const auto report = n.report();
+  CHECK(report["findings"][0]["new"] == true);
+  CHECK(report["changes"]["verdict"] == "damaged");
+  CHECK(report["changes"]["new"] == 1);
+  CHECK(report["changes"]["since"].get<std::string>().size() == 20);
+  CHECK(report["changes"]["gone"][0]["code"] == "inode-blocks-count");
+  CHECK(report["changes"]["gone"][0]["inode"] == 12);
+}
+
+TEST_CASE("a damaged state is a warning and no state") {
+  const std::string damage = GENERATE(values<std::string>({"", "{", "[]", "{\"schema\": 1}", "null", "\xff\xfe",
+                                                           R"({"schema": "extscrub-state/1", "verdict": "clean"})"}));
+  CAPTURE(damage);
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  write_file(n.files().at(0), damage);
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said("extscrub: warning: state "));
+  CHECK_FALSE(n.tool.printed("since"));
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said().empty());
+  CHECK(n.tool.printed("nothing new"));
+}
+
+TEST_CASE("a state that cannot be kept is a warning") {
+  Nightly n;
+  write_file(n.state, "not a directory");
+  CHECK(n.audit(Verdict::clean) == 0);
+  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() +
+                             ": it is no directory that can be read and written; nothing is kept\n");
+  CHECK(n.tool.printed() == n.image.string() + ": clean\n");
+  n.state = n.directory.path() / "no" / "such";
+  CHECK(n.audit(Verdict::clean) == 0);
+  CHECK(n.tool.said(n.state.string() + ": cannot make it: No such file"));
+}
+
+TEST_CASE("another file system in the same place is begun anew") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  Audit other = audit_with(Verdict::damaged, {kLinks});
+  other.info.uuid = "99999999-2222-3333-4444-555555555555";
+  CHECK(n.audit(other) == 4);
+  CHECK_FALSE(n.tool.printed("since"));
+  CHECK(n.files().size() == 1);
+}
+
+TEST_CASE("an image that cannot be read for once keeps its findings") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  n.tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions&) -> Result<Audit> {
+    return std::unexpected(Error{"no cable"});
+  };
+  CHECK(n.run() == 8);
+  CHECK(n.tool.printed() == n.image.string() + ": unreadable\n");
+  CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}, {"--format=json"}) == 4);
+  CHECK(n.report()["changes"]["verdict"] == "unreadable");
+  CHECK(n.report()["changes"]["new"] == 1);
+}
+
+TEST_CASE("what was repaired is new when it comes back") {
+  ImageReport report;
+  report.verdict = Verdict::repaired;
+  report.findings = {kBlocks, kLinks};
+  report.findings[0].repair = RepairState::made;
+  report.findings[1].repair = RepairState::left;
+  const LastResult kept = result_of(report, nullptr, 1);
+  REQUIRE(kept.findings.size() == 1);
+  CHECK(kept.findings[0].problem == Problem::inode_links);
+  const auto changes = changes_since(kept, report);
+  REQUIRE(changes);
+  CHECK(changes->is_new == std::vector{true, false});
+}
+
+TEST_CASE("a result is stored with every part of a place, and read again") {
+  Finding f = at_inode(Problem::inode_blocks, 12);
+  f.block = BlockNo(uint64_t{1} << 40);
+  f.block_count = 7;
+  f.logical = 3;
+  f.field = "i_blocks";
+  LastResult result{"/a/\xff" "b", 512, "uuid", 1764212412, Verdict::errored, 8, {f, finding(Problem::superblock_checksum)}};
+  const auto read = parse_last_result(to_text(result));
+  REQUIRE(read);
+  CHECK(read->uuid == "uuid");
+  CHECK(read->offset == 512);
+  CHECK(read->time == 1764212412);
+  CHECK(read->verdict == Verdict::errored);
+  CHECK(read->exit_status == 8);
+  CHECK(to_text(*read) == to_text(*parse_last_result(to_text(*read))));
+  ImageReport report;
+  report.verdict = Verdict::damaged;
+  report.findings = {finding(Problem::superblock_checksum), f};
+  const auto changes = changes_since(*read, report);
+  REQUIRE(changes);
+  CHECK(changes->is_new == std::vector{false, false});
+  CHECK(changes->gone.empty());
+}
+
+TEST_CASE("nothing is kept of what could not be reported") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  n.tool.out.setstate(std::ios::badbit);
+  CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}) == 12);
+  n.tool.out.clear();
+  CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}) == 4);
+  CHECK(n.tool.printed("1 new"));
+}
+
+namespace {
+
+// Three images, and a run that is stopped in the second.
+struct Stopped : Nightly {
+  std::vector<std::string> images{write_ext_like(directory.path() / "a"), write_ext_like(directory.path() / "b"),
+                                  write_ext_like(directory.path() / "c")};
+  std::vector<std::string> audited;
+  std::string stop_at;
+
+  Stopped() {
+    tool.environment.engine.audit = [this](const Image& image, Overlay*, const AuditOptions&) -> Result<Audit> {
+      audited.push_back(image.path().filename());
+      if (audited.back() != stop_at) return audit_with(Verdict::clean);
+      tool.stop = true;
+      return std::unexpected(Error{"cancelled", ECANCELED});
+    };
+  }
+  int run(std::string at = {}, std::vector<std::string> more = {"--resume"}) {
+    audited.clear();
+    tool.stop = false;
+    stop_at = std::move(at);
+    more.insert(more.begin(), {"audit", "--state", state});
+    more.insert(more.end(), images.begin(), images.end());
+    return tool(more);
+  }
+};
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a stopped run goes on with the image it was at, and the next one begins anew") {
+  Stopped s;
+  CHECK(s.run("b") == 32);
+  CHECK(s.audited == Names{"a", "b"});
+  CHECK(s.run() == 0);
+  CHECK(s.audited == Names{"b", "c"});
+  CHECK(s.tool.said("1 of 3 images"));
+  CHECK(s.run() == 0);
+  CHECK(s.audited == Names{"a", "b", "c"});
+  CHECK(s.tool.said().empty());
+}
+
+TEST_CASE("a run may be stopped more than once") {
+  Stopped s;
+  CHECK(s.run("b") == 32);
+  CHECK(s.run("c") == 32);
+  CHECK(s.audited == Names{"b", "c"});
+  CHECK(s.run("", {"--resume", "--quiet"}) == 0);
+  CHECK(s.audited == Names{"c"});
+  CHECK(s.tool.said().empty());
+}
+
+TEST_CASE("an image that has changed since is done again") {
+  Stopped s;
+  CHECK(s.run("c") == 32);
+  fs::resize_file(s.images[1], 131072);
+  CHECK(s.run() == 0);
+  CHECK(s.audited == Names{"b", "c"});
+}
+
+TEST_CASE("other images, or no --resume, are another run") {
+  Stopped s;
+  CHECK(s.run("c") == 32);
+  CHECK(s.run("", {}) == 0);
+  CHECK(s.audited == Names{"a", "b", "c"});
+  std::swap(s.images[0], s.images[1]);
+  CHECK(s.run() == 0);
+  CHECK(s.audited == Names{"b", "a", "c"});
+}
+
+TEST_CASE("a damaged record of a stopped run is a warning, and the run begins anew") {
+  Stopped s;
+  CHECK(s.run("c") == 32);
+  for (const fs::path& file : s.files())
+    if (file.filename().string().starts_with("run-")) write_file(file, "{\"schema\":");
+  CHECK(s.run() == 0);
+  CHECK(s.tool.said("extscrub: warning: state "));
+  CHECK(s.audited == Names{"a", "b", "c"});
+}
