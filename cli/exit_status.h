@@ -34,9 +34,11 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
   return kExitOperational;
 }
 
-// What the device did not give was not audited: beside what the verdict says, that is an operational error.
+// What the device did not give (or would not have, where a list says so) was not audited: beside what the verdict says,
+// that is an operational error.
 [[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings) {
-  const bool failed = std::ranges::find(findings, Problem::read_error, &Finding::problem) != findings.end();
+  const bool failed = std::ranges::any_of(
+      findings, [](const Finding& f) { return f.problem == Problem::read_error || f.problem == Problem::data_unreadable; });
   return failed ? kExitOperational : kExitOk;
 }
 

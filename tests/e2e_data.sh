@@ -13,7 +13,7 @@ expect 0 "$extscrub" audit --data "$image"
 # found OPTION... IMAGE: what the audit finds, a line a finding; but for files that have no name any more, because their
 # directory cannot be read.
 found() {
-  expect 4 "$extscrub" audit --format=json --output "$work/report" "$@"
+  expect 12 "$extscrub" audit --format=json --output "$work/report" "$@"
   python3 - "$work/report" <<'PYTHON'
 import json, sys
 for f in json.load(open(sys.argv[1]))['images'][0]['findings']:

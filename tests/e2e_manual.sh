@@ -48,7 +48,7 @@ prepare() {
     'find images '*) wanted=4 ;;
     *' --state /var/lib/'*) wanted=4 ;;
     'ddrescue '*) wanted=none ;; # of a disk that is dying
-    *' --ddrescue-map '*) wanted=4; printf '%s\n' '0 + 1' "0 $((0x100000)) +" '0x100000 0x400 -' >copy.map; cp home.img copy.img ;;
+    *' --ddrescue-map '*) wanted=12; printf '%s\n' '0 + 1' "0 $((0x100000)) +" '0x100000 0x400 -' >copy.map; cp home.img copy.img ;;
     *jq*) wanted=0; command -v jq >/dev/null || wanted=none ;;
     *jsonschema*) wanted=0; python3 -c 'import jsonschema' 2>/dev/null || wanted=none ;;
   esac
