@@ -20,7 +20,4 @@ install(FILES ${CMAKE_CURRENT_LIST_DIR}/report-1.schema.json ${CMAKE_CURRENT_LIS
 
 configure_file(${CMAKE_CURRENT_LIST_DIR}/install.cmake.in ${share}/install.cmake @ONLY)
 install(SCRIPT ${share}/install.cmake)
-# Below /usr and /usr/local alike, systemd looks into lib, whatever the libraries' own directory is.
-install(FILES ${share}/extscrub.service ${share}/extscrub@.service
-        ${CMAKE_CURRENT_LIST_DIR}/extscrub.timer DESTINATION lib/systemd/system)
-install(FILES ${share}/extscrub.cron DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/extscrub.timer DESTINATION lib/systemd/system)
