@@ -1,6 +1,8 @@
 // The rounds of a repair: stage, audit again over the overlay, until the image is proven clean or nothing changes.
 #include <algorithm>
 #include <ctime>
+#include <set>
+#include <string_view>
 #include <tuple>
 
 #include "audit/primary_superblock.h"
@@ -52,20 +54,29 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
   return (journal.flagged && !audit.recovery.replayed) || !journal.whole || has(audit.findings, Problem::superblock_primary_bad);
 }
 
-auto place(const Finding& f) { return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field); }
+// Of the finding, which must outlive it.
+using Place = std::tuple<Problem, std::optional<GroupNo>, std::optional<InodeNo>, std::optional<BlockNo>, std::optional<uint64_t>,
+                         std::string_view>;
+
+Place place(const Finding& f) { return {f.problem, f.group, f.inode, f.block, f.logical, f.field}; }
 
 // Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
 // elsewhere.
-bool same_damage(const Finding& a, const Finding& b) {
-  if (a.problem == Problem::block_multiply_claimed) return a.problem == b.problem && a.group == b.group && a.inode == b.inode;
-  return place(a) == place(b);
+Place damage(const Finding& f) {
+  if (f.problem == Problem::block_multiply_claimed) return {f.problem, f.group, f.inode, {}, {}, {}};
+  return place(f);
+}
+
+std::set<Place> all(const std::vector<Finding>& findings, Place (*what)(const Finding&)) {
+  std::set<Place> places;
+  for (const Finding& f : findings) places.insert(what(f));
+  return places;
 }
 
 // An error in `after` that was not in `before`: a repair made something worse.
 bool made_worse(const Audit& before, const Audit& after) {
-  return std::ranges::any_of(after.findings, [&](const Finding& f) {
-    return is_error(f) && std::ranges::none_of(before.findings, [&](const Finding& b) { return same_damage(b, f); });
-  });
+  const auto known = all(before.findings, damage);
+  return std::ranges::any_of(after.findings, [&](const Finding& f) { return is_error(f) && !known.contains(damage(f)); });
 }
 
 void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
@@ -75,9 +86,9 @@ void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
 
 // A repair that is staged in the first round but whose finding is still there after the last has not worked.
 void settle(RepairPlan& plan, RepairPolicy policy) {
+  const auto left = all(plan.after.findings, place);
   for (Finding& f : plan.before.findings) {
-    const bool still = std::ranges::any_of(plan.after.findings, [&](const Finding& a) { return place(a) == place(f); });
-    f.repair = still || plan.overlay->empty() ? RepairState::none : RepairState::staged;
+    f.repair = left.contains(place(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
     if (f.problem == Problem::superblock_not_clean || f.problem == Problem::superblock_error_mark)
       f.repair = plan.proven_clean && policy != RepairPolicy::none ? RepairState::staged : RepairState::none;
   }

@@ -29,17 +29,22 @@ void fail(ImageReport& report, std::string message) {
 }
 
 // One image may take more memory than there is; the others are still done.
-void fill_report(ImageReport& report, const Options& options, const Environment& environment, ConsoleProgress& progress,
-                 const ImageWork& work) {
-  progress.image(name_of(report));
-  const auto began = std::chrono::steady_clock::now();
+template <typename Work>
+void guard(ImageReport& report, const Work& work) {
   try {
-    work(report, options, environment, progress);
+    work();
   } catch (const std::bad_alloc&) {
     fail(report, "there is not enough memory for this image");
   } catch (const std::exception& exception) {
     fail(report, fmt::format("internal error: {}", exception.what()));
   }
+}
+
+void fill_report(ImageReport& report, const Options& options, const Environment& environment, ConsoleProgress& progress,
+                 const ImageWork& work) {
+  progress.image(name_of(report));
+  const auto began = std::chrono::steady_clock::now();
+  guard(report, [&] { work(report, options, environment, progress); });
   report.timings.total = std::chrono::steady_clock::now() - began;
   progress.finish();
 }
@@ -56,22 +61,21 @@ struct Opened {
   ImageReport failure;
 };
 
-Opened open_targets(const std::string& path, const Options& options, const Environment& environment) {
-  Opened opened;
-  opened.failure.path = path;
+void open_targets(Opened& opened, const Options& options, const Environment& environment) {
+  const std::string& path = opened.failure.path;
   if (options.command == Command::undo) {  // the log says where in the image
     opened.targets.emplace_back();
-    return opened;
+    return;
   }
   if (const auto compression = compression_of(path)) {
     if (options.command == Command::scrub) {
       fail(opened.failure, fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", *compression));
-      return opened;
+      return;
     }
     auto copy = unpack(path, environment.stop);
     if (!copy) {
       copy.error().code == ECANCELED ? cancel(opened.failure) : fail(opened.failure, copy.error().message);
-      return opened;
+      return;
     }
     opened.copy.emplace(std::move(*copy));
   }
@@ -80,7 +84,6 @@ Opened open_targets(const std::string& path, const Options& options, const Envir
     opened.targets = std::move(*targets);
   else
     fail(opened.failure, targets.error().message);
-  return opened;
 }
 
 }  // namespace
@@ -103,7 +106,9 @@ int for_each_image(const Options& options, const Environment& environment, const
   };
   for (const std::string& path : *images) {
     if (environment.stopped()) break;
-    Opened opened = open_targets(path, options, environment);
+    Opened opened;
+    opened.failure.path = path;
+    guard(opened.failure, [&] { open_targets(opened, options, environment); });
     if (opened.targets.empty()) add(std::move(opened.failure));
     for (const Target& target : opened.targets) {
       ImageReport report;

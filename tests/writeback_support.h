@@ -353,8 +353,18 @@ inline Rule fail_flush(size_t n) {
 
 enum class Break { fail, torn, fail_from, lose, shorten };
 
+// The n-th read fails, and so does each later one of the sector where it began: bad sectors stay bad.
+inline Rule bad_sector(size_t n) {
+  return [=, at = std::optional<uint64_t>()](const Event& e) mutable -> std::optional<Fault> {
+    if (e.operation != Operation::read) return std::nullopt;
+    if (e.index == n) at = e.at;
+    return at && e.touches({*at, 512}) ? std::optional(Fault{-EIO, 0}) : std::nullopt;
+  };
+}
+
 // The n-th operation of its kind breaks; with fail_from all that follow too.
 inline Rule breaking(Break how, Operation operation, size_t n) {
+  if (operation == Operation::read && how == Break::fail) return bad_sector(n);
   return [=](const Event& e) -> std::optional<Fault> {
     if (e.operation != operation) return std::nullopt;
     if (how == Break::fail_from ? e.index < n : e.index != n) return std::nullopt;

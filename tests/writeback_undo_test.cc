@@ -132,18 +132,14 @@ TEST_CASE("every operation of an undo fails in turn: the image does not lie, and
   image.stage(kSome);
   image.stage(64);
   const auto operation = GENERATE(Operation::write, Operation::flush, Operation::read);
-  const bool all_later = GENERATE(false, true);
-  const size_t stored = GENERATE(0u, 512u);
-  if (operation != Operation::write && stored > 0) return;
+  const auto how = GENERATE(Break::fail, Break::torn, Break::fail_from);
+  if (operation != Operation::write && how == Break::torn) return;
   commit_with_undo(image);
   size_t faults = 0;
   for (size_t n = 0;; ++n) {
     write_file(image.path(), image.repaired());
     Log log;
-    log.rule = [&](const Event& e) -> std::optional<Fault> {
-      if (e.operation != operation || (all_later ? e.index < n : e.index != n)) return std::nullopt;
-      return Fault{-EIO, stored};
-    };
+    log.rule = breaking(how, operation, n);
     const auto report = undo_with_faults(image, log);
     if (log.count(operation) <= n) break;
     ++faults;

@@ -18,7 +18,9 @@ bool AsyncWriter::write(std::span<const WriteJob> jobs, WriteClient& client) {
   client_ = &client;
   size_t next = 0;
   for (;;) {
-    while (next < jobs.size() && !free_.empty() && !latch_.set() && !client.cancelled()) {
+    // Half of them at a time, so that the queue can hand over many at once.
+    const bool room = free_.size() >= (slots_.size() + 1) / 2;
+    while (room && next < jobs.size() && !free_.empty() && !latch_.set() && !client.cancelled()) {
       const size_t slot = free_.back();
       free_.pop_back();
       start(slot, next++);

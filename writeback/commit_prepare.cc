@@ -125,19 +125,21 @@ void CommitRun::plan_writes() {
     for (const Piece& piece : *pieces) longest = std::max(longest, piece.extent.length);
   scratch_ = AlignedBuffer(longest);
   expected_ = AlignedBuffer(longest);
+  reads_.emplace(device_, std::max(longest, kMaxPiece));
 }
 
 bool CommitRun::read_before(std::vector<Piece>& pieces, Role role) {
+  reads_->begin(extents_of(pieces));
   for (Piece& piece : pieces) {
-    const MutableBytes bytes = scratch_.first(piece.extent.length);
-    if (const int error = read_fully(device_, piece.extent.at, bytes)) return refuse_read(error, piece.extent);
+    const auto [extent, error, bytes] = reads_->next();
+    if (error != 0) return refuse_read(error, extent);
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       if (roles_[i] != role) continue;
-      const Extent extent = shape_.extent_of(blocks_[i].block);
+      const Extent block = shape_.extent_of(blocks_[i].block);
       // Nobody has read what lies in the free part of the log.
       if (role == Role::log)
-        report_.receipts[i].before_crc = crc32c(~0u, bytes.subspan(extent.at - piece.extent.at, extent.length));
-      else if (!compare_before(i, piece.extent, bytes))
+        report_.receipts[i].before_crc = crc32c(~0u, bytes.subspan(block.at - extent.at, block.length));
+      else if (!compare_before(i, extent, bytes))
         return false;
     }
     if (!piece.whole) piece.base.assign(bytes.begin(), bytes.end());

@@ -81,16 +81,20 @@ bool CommitRun::write_unaligned_pieces(const std::vector<Piece>& pieces) {
 bool CommitRun::pieces_read_back(const std::vector<Piece>& pieces, Role role, std::string_view phase) {
   begin_phase(phase, pieces);
   role_ = role;
+  reads_->begin(extents_of(pieces));
   for (const Piece& piece : pieces) {
-    if (stop_if_cancelled() || !piece_reads_back(piece)) return false;
+    if (stop_if_cancelled() || !piece_reads_back(piece, reads_->next())) {
+      reads_->begin({});  // nothing more is read of an image that has failed
+      return false;
+    }
     if (request_.progress != nullptr) request_.progress->advance(piece.extent.length);
   }
   return !stop_if_cancelled();
 }
 
-bool CommitRun::piece_reads_back(const Piece& piece) {
-  const MutableBytes is = scratch_.first(piece.extent.length), should = expected_.first(piece.extent.length);
-  if (const int error = read_fully(device_, piece.extent.at, is)) {
+bool CommitRun::piece_reads_back(const Piece& piece, const ReadAhead::Part& part) {
+  const MutableBytes is = part.bytes, should = expected_.first(piece.extent.length);
+  if (const int error = part.error) {
     fail(error, CommitStep::read_back, block_of_byte(piece.extent.at));
     return false;
   }

@@ -11,6 +11,7 @@
 #include "writeback/error_worker.h"
 #include "writeback/journal_transaction.h"
 #include "writeback/memory_truth.h"
+#include "writeback/read_ahead.h"
 #include "writeback/undo_log.h"
 
 namespace extscrub {
@@ -65,7 +66,7 @@ class CommitRun final : WriteClient {
 
   // Of save_old_bytes().
   [[nodiscard]] std::vector<Extent> extents_to_save() const;
-  bool save_extent(UndoLogWriter& log, Extent extent);
+  bool save_extent(UndoLogWriter& log, const ReadAhead::Part& part);
   bool seal_undo_log(UndoLogWriter& log);
   bool refuse_undo_log(const std::string& why, int error);
 
@@ -81,7 +82,7 @@ class CommitRun final : WriteClient {
   bool write_held(HeldRange& range, CommitStep step);
   bool check_held(HeldRange& range, CommitStep step);
   bool flush(CommitStep step);
-  bool piece_reads_back(const Piece& piece);
+  bool piece_reads_back(const Piece& piece, const ReadAhead::Part& part);
   bool write_durably(HeldRange& range, CommitStep step);
   Bytes journal_when_done() const;
   void release(const Piece& piece, MutableBytes out);
@@ -138,6 +139,7 @@ class CommitRun final : WriteClient {
   bool marking_ = false;  // the error worker writes
   std::string sidecar_error_;
   ErrorLatch latch_;
+  std::optional<ReadAhead> reads_;
   std::optional<AsyncWriter> writer_;
   std::optional<ErrorWorker> worker_;  // last, so that it goes first: it uses all of the above
 };

@@ -21,7 +21,8 @@ bool CommitRun::save_old_bytes() {
   for (const Extent& extent : extents) total += extent.length;
   if (request_.progress != nullptr) request_.progress->phase("saving old bytes", total);
   UndoLogWriter log(*undo_file_, request_.block_size, request_.offset);
-  const bool saved = std::ranges::all_of(extents, [&](Extent extent) { return save_extent(log, extent); });
+  reads_->begin(extents);
+  const bool saved = std::ranges::all_of(extents, [&](Extent) { return save_extent(log, reads_->next()); });
   if (!saved || !seal_undo_log(log)) {
     undo_file_.reset();
     return false;
@@ -57,14 +58,13 @@ std::vector<Extent> CommitRun::extents_to_save() const {
   return parts;
 }
 
-bool CommitRun::save_extent(UndoLogWriter& log, Extent extent) {
+bool CommitRun::save_extent(UndoLogWriter& log, const ReadAhead::Part& part) {
+  const auto& [extent, error, bytes] = part;
   if (cancelled()) {
     report_.undo = UndoLogState::removed;
     return cancel_untouched();
   }
-  if (scratch_.size() < extent.length) scratch_ = AlignedBuffer(kMaxPiece);
-  const MutableBytes bytes = scratch_.first(extent.length);
-  if (const int error = read_fully(device_, extent.at, bytes)) {
+  if (error != 0) {
     report_.undo = UndoLogState::removed;
     return refuse_read(error, extent);
   }
@@ -74,8 +74,8 @@ bool CommitRun::save_extent(UndoLogWriter& log, Extent extent) {
     report_.undo = UndoLogState::removed;
     return false;
   }
-  if (const int error = log.add((extent.at - shape_.image.at) / request_.block_size, bytes))
-    return refuse_undo_log(system_error("cannot write " + undo_file_->path().string(), error).message, error);
+  if (const int failed = log.add((extent.at - shape_.image.at) / request_.block_size, bytes))
+    return refuse_undo_log(system_error("cannot write " + undo_file_->path().string(), failed).message, failed);
   if (request_.progress != nullptr) request_.progress->advance(extent.length);
   return true;
 }

@@ -1,5 +1,6 @@
 #include <liburing.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -26,19 +27,14 @@ class UringQueue final : public WriteQueue {
     if (sqe == nullptr) return EBUSY;
     io_uring_prep_write(sqe, descriptor_, op.bytes.data(), static_cast<unsigned>(op.bytes.size()), op.at);
     io_uring_sqe_set_data64(sqe, op.tag);
-    WriteProgress tries;
-    for (;;) {
-      const int n = io_uring_submit(&ring_);
-      if (n > 0) return 0;
-      if (const int error = tries.take(n == 0 ? -EAGAIN : n, op.bytes.size(), 1)) {
-        // The entry stays in the ring, and the next io_uring_submit would send it: so there is no next one.
-        return broken_ = error;
-      }
-      tries.pause();
-    }
+    ++waiting_;
+    return 0;
   }
 
+  // Sends what has been handed over since the last call: one system call for all, and the device is told once.
   Result<Completion> reap() override {
+    send();
+    if (broken_ != 0 && on_the_way_ == 0) return std::unexpected(system_error("cannot submit a write", broken_));
     io_uring_cqe* cqe = nullptr;
     int error = 0;
     do {
@@ -47,13 +43,33 @@ class UringQueue final : public WriteQueue {
     if (error != 0) return std::unexpected(system_error("cannot wait for a write", error));
     const Completion completion{io_uring_cqe_get_data64(cqe), cqe->res};
     io_uring_cqe_seen(&ring_, cqe);
+    --on_the_way_;
     return completion;
   }
 
  private:
+  // What cannot be submitted stays in the ring, and the next io_uring_submit would send it: so there is no next one, and
+  // those writes are never completed. They fail with the queue once all that were submitted are back.
+  void send() {
+    WriteProgress tries;
+    while (waiting_ > 0 && broken_ == 0) {
+      const int n = io_uring_submit(&ring_);
+      if (n > 0) {
+        waiting_ -= std::min(waiting_, static_cast<unsigned>(n));
+        on_the_way_ += static_cast<unsigned>(n);
+        tries = {};
+        continue;
+      }
+      broken_ = tries.take(n == 0 ? -EAGAIN : n, 1, 1);
+      if (broken_ == 0) tries.pause();
+    }
+  }
+
   io_uring ring_;
   int descriptor_;
   unsigned depth_;
+  unsigned waiting_ = 0;     // handed over, not submitted
+  unsigned on_the_way_ = 0;  // submitted, not reaped
   int broken_ = 0;
 };
 

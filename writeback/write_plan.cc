@@ -44,4 +44,10 @@ std::vector<Piece> plan_pieces(std::span<const StagedBlock> blocks, const std::v
   return pieces;
 }
 
+std::vector<Extent> extents_of(std::span<const Piece> pieces) {
+  std::vector<Extent> extents;
+  for (const Piece& piece : pieces) extents.push_back(piece.extent);
+  return extents;
+}
+
 }  // namespace extscrub

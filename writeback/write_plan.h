@@ -47,4 +47,6 @@ inline constexpr uint64_t kMaxPiece = 256 * 1024;  // bytes; a single block is a
 [[nodiscard]] std::vector<Piece> plan_pieces(std::span<const StagedBlock> blocks, const std::vector<bool>& held,
                                              const ImageShape& shape);
 
+[[nodiscard]] std::vector<Extent> extents_of(std::span<const Piece> pieces);
+
 }  // namespace extscrub

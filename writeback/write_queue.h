@@ -34,10 +34,12 @@ class WriteQueue {
   // At most `depth()` writes are on the way at a time.
   [[nodiscard]] virtual unsigned depth() const = 0;
 
-  // Hands over one write. 0, or an errno: then it is not on the way and never will be.
+  // Hands over one write, which is on the way by the next reap() at the latest. 0, or an errno: then it is not on the way
+  // and never will be.
   [[nodiscard]] virtual int submit(const WriteOp& op) = 0;
 
-  // Waits for one completion of those on the way. Error: the queue itself is broken (no write's own error).
+  // Waits for one completion of those on the way. Error: the queue itself is broken (no write's own error), and what was
+  // not reaped is not on the device.
   [[nodiscard]] virtual Result<Completion> reap() = 0;
 };
 

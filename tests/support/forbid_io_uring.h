@@ -5,10 +5,14 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 
 namespace extscrub::test {
 
@@ -22,6 +26,21 @@ inline bool forbid_io_uring() {
   };
   sock_fprog program{std::size(filter), filter};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// What `work`, an int(), returns in a child process that is forbidden io_uring (0 to 76). None, with a warning: there is
+// no seccomp here.
+template <typename Work>
+std::optional<int> run_without_io_uring(const Work& work) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::_exit(forbid_io_uring() ? work() : 77);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) != 77) return WEXITSTATUS(status);
+  WARN("no seccomp here: skipped");
+  return std::nullopt;
 }
 
 }  // namespace extscrub::test
