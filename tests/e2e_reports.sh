@@ -37,6 +37,14 @@ head -c 100000 /dev/urandom >noise.img
 head -c 40000 sound.img >short.img
 reported unreadable 8 audit noise.img short.img
 
+# Real images of all kinds, where they are here.
+if [ -e "$shared/corpus/hopeless" ]; then
+  ls "$shared"/corpus/{hopeless,ambiguous,recover}/* >list
+  reported corpus 12 audit --files-from list
+else
+  echo "no corpus: images of this test only"
+fi
+
 # A log to replay, and an orphan to release.
 cp --sparse=always sound.img recover.img
 printf '%s\n' 'sif /dir/file4 links_count 0' 'ssv last_orphan 13' | debugfs -w -f /dev/stdin recover.img >/dev/null 2>&1
