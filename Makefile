@@ -122,9 +122,9 @@ program: deps
 package: program  ## build the Debian package in build/
 	cd build && cpack -G DEB
 
-package-check: PACKAGES += lintian
-package-check: package  ## have lintian look at the Debian package, and run the program out of it
-	cd build && $(CTEST) -R '^e2e_package$$'
+package-check: PACKAGES += lintian zsh fish
+package-check: package  ## have lintian look at the Debian package, run the program out of it, try all completions
+	cd build && $(CTEST) -R '^e2e_(completions|package)$$'
 
 install: program  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"

@@ -66,7 +66,6 @@ examine() {
   esac
 }
 
-count=0
 for page in "$source"/man/*.[1-8]; do
   number=0
   while IFS= read -r command; do
@@ -82,11 +81,33 @@ for page in "$source"/man/*.[1-8]; do
   done < <(examples "$page")
   echo "${page##*/}: $number examples"
   [ "$number" -gt 0 ] || fail "${page##*/}: no example is found in it"
-  count=$((count + number))
 done
 # Every page that shows a command shows it below EXAMPLES, or it would not be run.
 for page in "$source"/man/*.[1-8]; do
   [ "$(grep -c '^\.nf' "$page")" = "$(sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/p' "$page" | grep -c '^\.nf')" ] ||
     fail "${page##*/}: an example stands elsewhere than below EXAMPLES"
 done
+
+# README: the step of a pipeline, and what its exit status means.
+readme=$source/README.md
+commands=$(sed -En 's,^ +(- )?/usr/sbin/(extscrub .*),\2,p' "$readme" | sort -u)
+[ "$(wc -l <<<"$commands")" = 1 ] || fail "README shows several steps: $commands"
+step() { # step STATUS IMAGE...: on these images in out/
+  local wanted=$1; shift
+  rm -rf out extscrub.xml && mkdir out
+  [ $# = 0 ] || cp "$@" out/
+  status_of bash -c "$commands"
+  [ "$status" = "$wanted" ] || { fail "README's step on ${*:-nothing}: exit $status, not $wanted"; cat "$work/output" >&2; }
+  grep -q "^| \(.*, \)\?$status\b" "$readme" || fail "README does not say what exit status $status means"
+  [ $# = 0 ] || [ "$(grep -c '<testcase ' extscrub.xml)" = $# ] || fail "README's step on $*: not a test case each"
+}
+head -c 4096 /dev/zero >zeros.img
+cp home.img recover.img
+printf '%s\n' jo 'jw -b 3000 /dev/zero' jc | debugfs -w -f /dev/stdin recover.img >/dev/null 2>&1
+step 0 home.img
+step 4 home.img root.img
+step 4 recover.img
+step 8 home.img zeros.img
+step 12 root.img zeros.img
+step 8
 conclude

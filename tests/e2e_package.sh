@@ -35,8 +35,9 @@ mkdir -p "$root"
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$root"/var/lib/dpkg/{info,updates}
   touch "$root/var/lib/dpkg/status"
-  # The libraries are those of the machine: the root has none of its own.
-  expect 0 dpkg --root="$root" --force-depends --install "$package"
+  # The libraries, and the shell for the scripts, are those of the machine: the root has none of its own.
+  dpkg=(dpkg --root="$root" --force-depends --force-script-chrootless)
+  expect 0 "${dpkg[@]}" --install "$package"
 else
   echo "not root: the package is unpacked, not installed"
   dpkg-deb -x "$package" "$root"
@@ -61,7 +62,15 @@ gzip -dc "$root/usr/share/doc/extscrub/changelog.Debian.gz" >"$work/changelog"
   fail "CHANGELOG.md begins with $(dpkg-parsechangelog -l "$work/changelog" -S Version), the package is $version"
 
 if [ "$(id -u)" = 0 ]; then
-  expect 0 dpkg --root="$root" --purge extscrub
+  # What an administrator and the units have made.
+  mkdir -p "$root/var/lib/extscrub" "$root/etc/extscrub" "$root/etc/systemd/system/timers.target.wants"
+  touch "$root/var/lib/extscrub/last"
+  ln -s /usr/lib/systemd/system/extscrub.timer "$root/etc/systemd/system/timers.target.wants/"
+  expect 0 "${dpkg[@]}" --remove extscrub
+  [ ! -L "$root/etc/systemd/system/timers.target.wants/extscrub.timer" ] || fail "the timer is still enabled"
+  [ -e "$root/var/lib/extscrub/last" ] || fail "the state is gone before it is purged"
+  expect 0 "${dpkg[@]}" --purge extscrub
+  [ ! -e "$root/var/lib/extscrub" ] || fail "the state is left"
   find "$root" -path "$root/var" -prune -o -type f -print | grep . && fail "these files are left"
 fi
 conclude

@@ -21,7 +21,7 @@ reported() {
   done
 }
 again() { :; }
-traced=()
+traced=() injected=()
 
 reported sound 0 audit sound.img
 reported damaged 4 audit spoilt.img sound.img
@@ -42,6 +42,14 @@ expect 4 "$extscrub" audit --output odd_name.text "$odd"
 head -c 100000 /dev/urandom >noise.img
 head -c 40000 sound.img >short.img
 reported unreadable 8 audit noise.img short.img
+
+# Real images of all kinds, where they are here.
+if [ -e "$shared/corpus/hopeless" ]; then
+  ls "$shared"/corpus/{hopeless,ambiguous,recover}/* >list
+  reported corpus 12 audit --files-from list
+else
+  echo "no corpus: images of this test only"
+fi
 
 # A log to replay, and an orphan to release.
 cp --sparse=always sound.img recover.img
@@ -64,13 +72,18 @@ reported not_asked 4 scrub --repair=none image.img
 again() { restore; cp spoilt.img image.img.extscrub-errored; }
 reported refused 8 scrub image.img
 again() { restore; }
+exec 9<image.img
+flock 9
+reported locked 8 scrub image.img
+exec 9<&-
 reported no_undo_file 12 scrub --undo-file "$work/none/such" image.img
 
 # What the kernel refuses, it refuses to strace as well.
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   traced=(strace -f -qq -o /dev/null -P "$work/image.img" -e trace=pwrite64,pwritev -e inject=pwrite64,pwritev:error=EIO:when=3)
   reported write_error 8 scrub --queue=threads --no-undo image.img
-  traced=(strace -f -qq -o /dev/null -P "$work/image.img" -e trace=pwrite64,pwritev -e inject=pwrite64,pwritev:error=EIO:when=1+)
+  injected=(strace -f -qq -o /dev/null -P "$work/image.img" -e trace=pwrite64,pwritev -e inject=pwrite64,pwritev:error=EIO:when=1+)
+  traced=("${injected[@]}")
   reported write_errors 8 scrub --queue=threads --no-undo image.img
   traced=(strace -f -qq -o /dev/null -e trace=io_uring_setup,pread64,preadv -e inject=io_uring_setup:error=ENOSYS
     -e inject=pread64,preadv:error=EIO:when=40+)
@@ -94,6 +107,11 @@ expect 0 "$extscrub" undo --format=json --output undone.json undo image.img
 touch image.img.extscrub-errored
 expect 0 "$extscrub" undo --format=json --output undone_again.json undo image.img
 expect 8 "$extscrub" undo --format=json --output undo_refused.json undo sound.img
+if [ ${#injected[@]} -gt 0 ]; then
+  restore
+  expect 1 "$extscrub" scrub --undo-file undo2 image.img
+  expect 8 "${injected[@]}" "$extscrub" undo --queue=threads --format=json --output undo_write_error.json undo2 image.img
+fi
 expect 0 "$extscrub" checks --format=json --output checks.json
 expect 0 "$extscrub" explain --format=json --output explain.json block-bitmap-mismatch
 

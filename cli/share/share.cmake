@@ -2,7 +2,9 @@
 set(share ${PROJECT_BINARY_DIR}/share)
 
 find_package(Python3 COMPONENTS Interpreter)
-if(Python3_FOUND)
+if(EXTSCRUB_SANITIZE)
+  # Nobody installs those, and a program that may not start here must not break the build.
+elseif(Python3_FOUND)
   set(completions ${CMAKE_CURRENT_LIST_DIR}/make_completions.py)
   add_custom_command(TARGET extscrub POST_BUILD VERBATIM
     COMMAND ${Python3_EXECUTABLE} ${completions} $<TARGET_FILE:extscrub> ${share})
@@ -20,7 +22,4 @@ install(FILES ${CMAKE_CURRENT_LIST_DIR}/report-1.schema.json ${CMAKE_CURRENT_LIS
 
 configure_file(${CMAKE_CURRENT_LIST_DIR}/install.cmake.in ${share}/install.cmake @ONLY)
 install(SCRIPT ${share}/install.cmake)
-# Below /usr and /usr/local alike, systemd looks into lib, whatever the libraries' own directory is.
-install(FILES ${share}/extscrub.service ${share}/extscrub@.service
-        ${CMAKE_CURRENT_LIST_DIR}/extscrub.timer DESTINATION lib/systemd/system)
-install(FILES ${share}/extscrub.cron DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/extscrub.timer DESTINATION lib/systemd/system)

@@ -12,6 +12,8 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS e2fsprogs)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/postinst ${CMAKE_CURRENT_LIST_DIR}/prerm
+    ${CMAKE_CURRENT_LIST_DIR}/postrm)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "offline auditor and scrubber of ext2, ext3 and ext4 images")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Finds damage in ext file systems in image files and on block devices that are
 not mounted, and repairs it without taking anything on trust: a repair is
