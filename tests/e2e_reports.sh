@@ -98,6 +98,8 @@ if command -v sgdisk >/dev/null; then
   sgdisk -n 1:2048:0 disk.img >/dev/null
   dd if=sound.img of=disk.img bs=1M seek=1 conv=notrunc,sparse status=none
   reported partition 0 audit disk.img
+else
+  echo "no sgdisk: no image is a partition"
 fi
 
 # undo has JSON only, and no metrics.
