@@ -19,11 +19,14 @@ auto fingerprint(const Finding& f) {
   return std::tie(f.problem, f.group, f.inode, f.block, f.block_count, f.logical, f.field);
 }
 
-bool comes_before(const Finding& a, const Finding& b) { return fingerprint(a) < fingerprint(b); }
+bool comes_before(const Finding& a, const Finding& b) {
+  return fingerprint(a) < fingerprint(b);
+}
 
 Finding without_texts(const Finding& f) {
   Finding bare;
-  std::tie(bare.problem, bare.group, bare.inode, bare.block, bare.block_count, bare.logical, bare.field) = fingerprint(f);
+  std::tie(bare.problem, bare.group, bare.inode, bare.block, bare.block_count, bare.logical, bare.field) =
+      fingerprint(f);
   return bare;
 }
 
@@ -88,7 +91,9 @@ std::optional<Verdict> find_verdict(const std::string& word) {
   return std::nullopt;
 }
 
-bool was_looked_at(const ImageReport& report) { return report.verdict && report.verdict != Verdict::unreadable; }
+bool was_looked_at(const ImageReport& report) {
+  return report.verdict && report.verdict != Verdict::unreadable;
+}
 
 }  // namespace
 

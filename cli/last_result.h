@@ -16,8 +16,8 @@ struct ImageReport;
 struct LastResult {
   std::string path;  // absolute
   uint64_t offset = 0;
-  std::string uuid;      // empty: the image could not be read yet
-  int64_t time = 0;      // seconds since 1970; when the run was done with the image
+  std::string uuid;  // empty: the image could not be read yet
+  int64_t time = 0;  // seconds since 1970; when the run was done with the image
   Verdict verdict{};
   int exit_status = 0;
   std::vector<Finding> findings;  // what is left in the image: codes and places, no values; sorted
@@ -25,8 +25,8 @@ struct LastResult {
 
 // How an image differs from its last result.
 struct Changes {
-  int64_t since = 0;  // seconds since 1970
-  Verdict verdict{};  // then
+  int64_t since = 0;          // seconds since 1970
+  Verdict verdict{};          // then
   std::vector<bool> is_new;   // by finding of the report; empty when there is no saying
   std::vector<Finding> gone;  // which nobody has found this time; sorted
 };

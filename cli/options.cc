@@ -126,7 +126,8 @@ void add_schedule_options(CLI::App& app, Options& o) {
       ->type_name("RATE")
       ->check(must_be("a rate of at least 64K", is_rate));
   app.add_flag("--nice", o.nice, "Leave processors and disks to whoever else wants them");
-  const auto state = app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
+  const auto state =
+      app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
   state->type_name("DIR");
   app.add_flag("--resume", o.resume, "Go on where a run over the same images was stopped")->needs(state);
 }
@@ -173,13 +174,15 @@ void add_audit_options(CLI::App& app, Options& o) {
   const auto bad_blocks =
       app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
   bad_blocks->type_name("FILE")->excludes(data);
-  app.add_option("--bad-block-size", o.bad_block_size, "What the numbers of --bad-blocks count [the file system's blocks]")
+  app.add_option("--bad-block-size", o.bad_block_size,
+                 "What the numbers of --bad-blocks count [the file system's blocks]")
       ->type_name("BYTES")
       ->needs(bad_blocks)
       ->check(must_be("a power of two from 512 to 65536", [](const std::string& text) {
         return text == "512" || is_block_size(text);
       }));
-  app.add_option("--ddrescue-map", o.ddrescue_map, "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
+  app.add_option("--ddrescue-map", o.ddrescue_map,
+                 "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
       ->type_name("FILE")
       ->excludes(data)
       ->excludes(bad_blocks);

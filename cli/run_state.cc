@@ -65,8 +65,8 @@ int64_t now() {
 
 // Another list of images, or other work, is another run.
 std::string name_of_run(const Options& options, std::span<const std::string> images) {
-  std::string text = fmt::format("{} {} {} {}", static_cast<int>(options.command), static_cast<int>(options.repair), options.offset,
-                                 options.partition);
+  std::string text = fmt::format("{} {} {} {}", static_cast<int>(options.command), static_cast<int>(options.repair),
+                                 options.offset, options.partition);
   for (const std::string& image : images) text += '\0' + absolute(image);
   return "run-" + hash_of(text);
 }
@@ -136,7 +136,8 @@ void RunState::keep() {
 
 void RunState::finish() {
   if (progress_.empty()) return;
-  if (::unlink(progress_.c_str()) != 0 && errno != ENOENT) warn(progress_, system_error("cannot remove it", errno).message);
+  if (::unlink(progress_.c_str()) != 0 && errno != ENOENT)
+    warn(progress_, system_error("cannot remove it", errno).message);
 }
 
 void RunState::load_progress() {
@@ -169,7 +170,8 @@ void RunState::store(const fs::path& file, const std::string& text) {
 }
 
 void RunState::warn(const fs::path& file, const std::string& message) const {
-  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.native()), escape(message)) << std::flush;
+  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.native()), escape(message))
+                   << std::flush;
 }
 
 }  // namespace extscrub

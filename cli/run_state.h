@@ -1,7 +1,7 @@
 // The state directory of a run (--state): the last result of each image, and with --resume how far a run has come that
-// was stopped. Nothing in it is worth a failed audit: what cannot be read counts as not there, what cannot be written is
-// lost, and both are worth a warning. Every file is replaced in whole and readable by its owner only.
-// One thread; runs over different images may share a directory.
+// was stopped. Nothing in it is worth a failed audit: what cannot be read counts as not there, what cannot be written
+// is lost, and both are worth a warning. Every file is replaced in whole and readable by its owner only. One thread;
+// runs over different images may share a directory.
 #pragma once
 
 #include <filesystem>

@@ -42,7 +42,8 @@ Result<void> each_line(const std::string& file, std::string_view what, Take&& ta
     std::istringstream stream(line);
     const Words words{std::istream_iterator<std::string>(stream), {}};
     if (words.empty() || words[0][0] == '#') continue;
-    if (!take(words)) return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, line)});
+    if (!take(words))
+      return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, line)});
   }
   if (in.bad()) return std::unexpected(system_error("cannot read " + file, errno ? errno : EIO));
   return {};

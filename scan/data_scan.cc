@@ -37,7 +37,10 @@ std::vector<BlockRange> metadata_of(const FileSystem& fs) {
 class Planner {
  public:
   Planner(const FileSystem& fs, const InodeScan& scan)
-      : g_(fs.geometry), scan_(scan), metadata_(metadata_of(fs)), most_(std::max<uint64_t>(1, kPieceBytes / g_.block_size)) {}
+      : g_(fs.geometry),
+        scan_(scan),
+        metadata_(metadata_of(fs)),
+        most_(std::max<uint64_t>(1, kPieceBytes / g_.block_size)) {}
 
   // The next piece; an empty one at the end.
   BlockRange next() {
@@ -136,8 +139,9 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
     result.bytes_read += (piece.end - piece.first) * size;
     return piece;
   };
-  tbb::enumerable_thread_specific<Reader> readers(
-      [&] { return Reader{std::vector<std::byte>(std::max(kPieceBytes, size)), {}}; });
+  tbb::enumerable_thread_specific<Reader> readers([&] {
+    return Reader{std::vector<std::byte>(std::max(kPieceBytes, size)), {}};
+  });
   const auto read = [&](const BlockRange& piece) {
     read_piece(fs, piece, readers.local());
     if (progress) progress->advance((piece.end - piece.first) * size);

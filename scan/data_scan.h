@@ -21,7 +21,7 @@ struct DataScan {
 
 // What another program has found unreadable, in units of `unit` bytes from the begin of the image's file or device.
 struct UnreadableList {
-  uint32_t unit = 0;  // bytes; 0: a block of the file system
+  uint32_t unit = 0;                                  // bytes; 0: a block of the file system
   std::vector<std::pair<uint64_t, uint64_t>> ranges;  // first unit, and the first one behind the range; in any order
 };
 

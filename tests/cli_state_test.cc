@@ -70,8 +70,8 @@ TEST_CASE("the second run tells what is new, what is known and what is gone") {
   CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}) == 4);
   const std::string text = n.tool.printed();
   CAPTURE(text);
-  const size_t fresh = text.find(" new since 20"), links = text.find("inode-links-count"), known = text.find(" known:\n"),
-               blocks = text.find("inode-blocks-count");
+  const size_t fresh = text.find(" new since 20"), links = text.find("inode-links-count"),
+               known = text.find(" known:\n"), blocks = text.find("inode-blocks-count");
   REQUIRE(blocks != std::string::npos);
   CHECK(fresh < links);
   CHECK(links < known);
@@ -130,8 +130,8 @@ TEST_CASE("JSON has new findings and those that are gone") {
 }
 
 TEST_CASE("a damaged state is a warning and no state") {
-  const std::string damage = GENERATE(values<std::string>({"", "{", "[]", "{\"schema\": 1}", "null", "\xff\xfe",
-                                                           R"({"schema": "extscrub-state/1", "verdict": "clean"})"}));
+  const std::string damage = GENERATE(values<std::string>(
+      {"", "{", "[]", "{\"schema\": 1}", "null", "\xff\xfe", R"({"schema": "extscrub-state/1", "verdict": "clean"})"}));
   CAPTURE(damage);
   Nightly n;
   CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
@@ -199,7 +199,15 @@ TEST_CASE("a result is stored with every part of a place, and read again") {
   f.block_count = 7;
   f.logical = 3;
   f.field = "i_blocks";
-  LastResult result{"/a/\xff" "b", 512, "uuid", 1764212412, Verdict::errored, 8, {f, finding(Problem::superblock_checksum)}};
+  LastResult result{
+      "/a/\xff"
+      "b",
+      512,
+      "uuid",
+      1764212412,
+      Verdict::errored,
+      8,
+      {f, finding(Problem::superblock_checksum)}};
   const auto read = parse_last_result(to_text(result));
   REQUIRE(read);
   CHECK(read->uuid == "uuid");

@@ -48,15 +48,17 @@ TEST_CASE("of a mapfile of ddrescue all counts that is not finished") {
   const auto read = read_ddrescue_map(write_file(directory.path() / "map", kMap));
   REQUIRE(read);
   CHECK(read->unit == 1);
-  CHECK(read->ranges == Ranges{{0x117000, 0x117200}, {0x117200, 0x117600}, {0x117600, 0x118000}, {0x118000, 0x7FFFFFFFFFFFFFFF}});
+  CHECK(read->ranges ==
+        Ranges{{0x117000, 0x117200}, {0x117200, 0x117600}, {0x117600, 0x118000}, {0x118000, 0x7FFFFFFFFFFFFFFF}});
   // Older versions do not say in which pass they are.
   CHECK(read_ddrescue_map(write_file(directory.path() / "old", "0x0 +\n0x0 0x100 -\n"))->ranges.size() == 1);
 }
 
 TEST_CASE("a file that is no mapfile is named with its line") {
   TempDir directory;
-  const std::string text = GENERATE("", "# nothing\n", "12\n", "0 + 1 2\n", "0 + 1\n0 5\n", "0 + 1\n0 5 x\n", "0 + 1\n0 5 --\n",
-                                    "0 + 1\nx 5 -\n", "0 + 1\n0x7000000000000000 0x7000000000000000 -\n");
+  const std::string text =
+      GENERATE("", "# nothing\n", "12\n", "0 + 1 2\n", "0 + 1\n0 5\n", "0 + 1\n0 5 x\n", "0 + 1\n0 5 --\n",
+               "0 + 1\nx 5 -\n", "0 + 1\n0x7000000000000000 0x7000000000000000 -\n");
   CAPTURE(text);
   const auto read = read_ddrescue_map(write_file(directory.path() / "map", text));
   REQUIRE_FALSE(read);
@@ -94,13 +96,13 @@ TEST_CASE("options about what cannot be read reach the audit, one of them at a t
   CHECK(tool({"audit", "--ddrescue-map", list, image}) == 8);
   CHECK(tool.said("mapfile"));
   CHECK(tool({"audit", "--bad-blocks", directory.path() / "none", image}) == 8);
-  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
-           {"--data", "--bad-blocks", list},
-           {"--data", "--ddrescue-map", map},
-           {"--ddrescue-map", map, "--bad-blocks", list},
-           {"--bad-block-size=512"},
-           {"--bad-blocks", list, "--bad-block-size=1000"},
-           {"--bad-blocks", list, image}}) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--data", "--bad-blocks", list},
+                                             {"--data", "--ddrescue-map", map},
+                                             {"--ddrescue-map", map, "--bad-blocks", list},
+                                             {"--bad-block-size=512"},
+                                             {"--bad-blocks", list, "--bad-block-size=1000"},
+                                             {"--bad-blocks", list, image}}) {
     std::vector<std::string> arguments = wrong;
     arguments.insert(arguments.begin(), "audit");
     arguments.push_back(image);

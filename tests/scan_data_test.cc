@@ -74,9 +74,8 @@ TEST_CASE("a range that reaches over files and metadata is told apart") {
   const DataImage d;
   const Audit audit = d.listed(UnreadableList{1, {{0, d.image.size()}}});
   const auto found = [&](Problem problem, std::string_view path, std::string_view what) {
-    return std::ranges::any_of(audit.findings, [&](const Finding& f) {
-      return f.problem == problem && f.path == path && f.found == what;
-    });
+    return std::ranges::any_of(
+        audit.findings, [&](const Finding& f) { return f.problem == problem && f.path == path && f.found == what; });
   };
   INFO(describe(audit.findings));
   CHECK(found(Problem::data_unreadable, "/z", "bytes 8192-204799"));
@@ -130,7 +129,8 @@ TEST_CASE("a list counts in its own unit, from the begin of the file") {
   const uint64_t block = d.image.block_of("/z", 3);
   for (const uint64_t sector : {2 * block, 2 * block + 1})
     CHECK(finding_of(d.listed(UnreadableList{512, {{sector, sector + 1}}})).found == "bytes 3072-4095");
-  CHECK(finding_of(d.listed(UnreadableList{1, {{block * 1024 + 1023, block * 1024 + 1025}}})).found == "bytes 3072-5119");
+  CHECK(finding_of(d.listed(UnreadableList{1, {{block * 1024 + 1023, block * 1024 + 1025}}})).found ==
+        "bytes 3072-5119");
   constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
   CHECK(d.listed(UnreadableList{65536, {{kMost, kMost + 1}, {5, 5}, {6, 2}}}).findings.empty());
 
