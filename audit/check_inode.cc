@@ -170,7 +170,6 @@ void check_blocks(const Geometry& g, const InodeFacts& facts, InodeReport& repor
 void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& report) {
   const Inode& inode = facts.inode;
   const ext2_inode& base = inode.base();
-  const ext2_super_block& s = fs.super;
   const uint32_t ino = inode.number().value;
   const FileType type = inode.type();
   const auto reserved = [&](std::string what) { report.add(Problem::reserved_inode).found = std::move(what); };
@@ -178,11 +177,11 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   if (ino == EXT2_BAD_INO) {
     if (base.i_mode || base.i_uid || base.i_gid || base.i_links_count || base.i_file_acl || inode.is(EXT4_INLINE_DATA_FL))
       report.add(Problem::bad_blocks_inode).found = fmt::format("mode {:o}, {} links", base.i_mode, base.i_links_count);
-  } else if (ino == EXT2_JOURNAL_INO && fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && s.s_journal_inum == ino) {
+  } else if (ino == EXT2_JOURNAL_INO && is_named_journal(fs, inode.number())) {
     if (type != FileType::regular) report.add(Problem::journal_inode_missing, "i_mode").found = name(type);
     if (inode.is(EXT4_ENCRYPT_FL)) report.wrong(Problem::journal_inode_missing, "i_flags", "encrypted");
   } else if (ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO) {
-    const bool named = fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino);
+    const bool named = is_named_quota_file(fs, inode.number());
     if (named && type != FileType::regular) report.add(Problem::quota_inode, "i_mode").found = name(type);
     if (!named && !is_left_unnamed(fs, inode)) reserved("it has links or blocks, but the superblock names no quota file there");
   } else if (ino == EXT2_JOURNAL_INO) {

@@ -1,8 +1,6 @@
 // extscrub scrub: the repairs are staged and proven in memory, then committed under the image's lock.
 //   open → no sidecar of a failed write → lock → stage and prove → (dry run ends here) → commit → verdict
-#define XXH_INLINE_ALL
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include "audit/block_names.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "cli/hash.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
 
@@ -49,12 +48,6 @@ void settle(std::vector<Finding>& findings, RepairState state) {
 // The log on another device would be put over what is repaired here.
 bool needs_replay_from_device(const Audit& audit) {
   return audit.recovery.journal.external && audit.recovery.journal.flagged;
-}
-
-// Not a CRC: that of a block which carries its own says nothing.
-std::string hash_of(Bytes block) {
-  const XXH128_hash_t hash = XXH3_128bits(block.data(), block.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock>& staged, const Options& options) {

@@ -12,7 +12,8 @@ namespace extscrub {
 class OutputFile {
  public:
   // Made before the work begins, so that a report of hours is not lost to a missing directory. A pipe or a character
-  // device (/dev/null) is written to directly. `mode`: the permissions of a new file, less the umask. Errors: the file cannot be made; it is a directory or a block device.
+  // device (/dev/null) is written to directly. `mode`: the permissions of a new file, less the umask. Errors: the file
+  // cannot be made; it is a directory or a block device.
   [[nodiscard]] static Result<OutputFile> create(const std::filesystem::path& path, unsigned mode = 0666);
 
   // Writes all of `text`, syncs, and gives the file its name. Errors: any of these failed; the old file is still there.

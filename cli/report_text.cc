@@ -143,8 +143,12 @@ void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::
   w.print("\n");
 }
 
+std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const TextStyle& style) {
+  return style.verbose ? unfolded_findings(findings) : fold_findings(findings);
+}
+
 void write_runs(Writer& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
-  for (const FindingRun& run : style.verbose ? unfolded_findings(findings) : fold_findings(findings))
+  for (const FindingRun& run : runs_of(findings, style))
     write_run(w, run, image, action_of(run.first, image.repairs));
 }
 
@@ -159,8 +163,7 @@ void write_changes(Writer& w, const ImageReport& image, const TextStyle& style) 
   if (!known.empty()) w.print(" known:\n");
   write_runs(w, known, image, style);
   if (!changes.gone.empty()) w.print(" gone since {}:\n", utc(changes.since));
-  for (const FindingRun& run : style.verbose ? unfolded_findings(changes.gone) : fold_findings(changes.gone))
-    write_run(w, run, image, "");
+  for (const FindingRun& run : runs_of(changes.gone, style)) write_run(w, run, image, "");
 }
 
 void write_findings(Writer& w, const ImageReport& image, const TextStyle& style) {

@@ -1,11 +1,9 @@
-#define XXH_INLINE_ALL
 #include "cli/run_state.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <cerrno>
 #include <chrono>
@@ -15,6 +13,7 @@
 
 #include "cli/escape.h"
 #include "cli/exit_status.h"
+#include "cli/hash.h"
 #include "cli/last_result.h"
 #include "cli/output_file.h"
 
@@ -33,11 +32,6 @@ std::string absolute(const std::string& path) {
   std::error_code ignored;
   const fs::path full = fs::absolute(path, ignored);
   return ignored ? path : full.lexically_normal().native();
-}
-
-std::string hash_of(std::string_view text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 // Nothing when there is no such file. Errors: it cannot be read.
@@ -68,7 +62,7 @@ std::string name_of_run(const Options& options, std::span<const std::string> ima
   std::string text = fmt::format("{} {} {} {}", static_cast<int>(options.command), static_cast<int>(options.repair),
                                  options.offset, options.partition);
   for (const std::string& image : images) text += '\0' + absolute(image);
-  return "run-" + hash_of(text);
+  return "run-" + hash_of(std::as_bytes(std::span(text)));
 }
 
 }  // namespace
@@ -99,7 +93,8 @@ bool RunState::is_done(const std::string& image) const {
 }
 
 fs::path RunState::result_file(const ImageReport& report) const {
-  return directory_ / (hash_of(fmt::format("{}:{}", report.offset, absolute(report.path))) + ".json");
+  const std::string name = fmt::format("{}:{}", report.offset, absolute(report.path));
+  return directory_ / (hash_of(std::as_bytes(std::span(name))) + ".json");
 }
 
 void RunState::take(ImageReport& report) {

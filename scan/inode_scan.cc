@@ -209,14 +209,20 @@ bool in_use(const FileSystem& fs, const Inode& inode) {
 
 }  // namespace
 
-bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
+bool is_named_journal(const FileSystem& fs, InodeNo ino) {
+  return fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && fs.super.s_journal_inum == ino.value;
+}
+
+bool is_named_quota_file(const FileSystem& fs, InodeNo ino) {
   const ext2_super_block& s = fs.super;
-  const uint32_t ino = inode.number().value;
-  const bool quota = ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO;
-  if (!quota && ino != EXT2_JOURNAL_INO) return false;
-  const bool named =
-      quota ? fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino || s.s_grp_quota_inum == ino)
-            : fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && s.s_journal_inum == ino;
+  return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
+}
+
+bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
+  const InodeNo ino = inode.number();
+  const bool quota = ino.value == EXT4_USR_QUOTA_INO || ino.value == EXT4_GRP_QUOTA_INO;
+  if (!quota && ino.value != EXT2_JOURNAL_INO) return false;
+  const bool named = quota ? is_named_quota_file(fs, ino) : is_named_journal(fs, ino);
   const ext2_inode& base = inode.base();
   return !named && base.i_links_count == 0 && base.i_blocks == 0 && base.i_block[0] == 0;
 }

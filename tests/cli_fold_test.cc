@@ -4,6 +4,7 @@
 #include "tests/cli_support.h"
 
 using namespace extscrub;
+using extscrub::test::at_inode;
 using extscrub::test::finding;
 
 namespace {
@@ -13,15 +14,6 @@ Finding at_block(uint32_t group, uint64_t block, std::string found = "free") {
   f.group = GroupNo(group);
   f.block = BlockNo(block);
   f.expected = found == "free" ? "in use" : "free";
-  f.found = std::move(found);
-  return f;
-}
-
-Finding at_inode(uint32_t inode, Problem problem, std::string found = "1") {
-  Finding f = finding(problem);
-  f.group = GroupNo(0);
-  f.inode = InodeNo(inode);
-  f.expected = "0";
   f.found = std::move(found);
   return f;
 }
@@ -68,8 +60,8 @@ TEST_CASE("blocks wrongly free and wrongly in use are not thrown together") {
 TEST_CASE("two problems in the same inodes fold into two runs although they lie interleaved") {
   std::vector<Finding> findings;
   for (uint32_t inode = 11; inode < 31; ++inode) {
-    findings.push_back(at_inode(inode, Problem::inode_checksum));
-    findings.push_back(at_inode(inode, Problem::inode_blocks, std::to_string(inode)));
+    findings.push_back(at_inode(Problem::inode_checksum, inode));
+    findings.push_back(at_inode(Problem::inode_blocks, inode, std::to_string(inode)));
   }
   const auto runs = folded(findings);
   REQUIRE(runs.size() == 2);
@@ -92,7 +84,7 @@ TEST_CASE("groups with different counts fold, and the run says that the values d
 TEST_CASE("blocks of two inodes do not fold into one run") {
   std::vector<Finding> findings;
   for (const uint32_t inode : {12u, 14u}) {
-    Finding f = at_inode(inode, Problem::block_multiply_claimed);
+    Finding f = at_inode(Problem::block_multiply_claimed, inode);
     f.block = BlockNo(100 + inode / 14);
     findings.push_back(f);
   }
@@ -100,7 +92,7 @@ TEST_CASE("blocks of two inodes do not fold into one run") {
 }
 
 TEST_CASE("blocks that follow on the disk but not in the file do not fold") {
-  Finding a = at_inode(12, Problem::extent_out_of_range), b = a;
+  Finding a = at_inode(Problem::extent_out_of_range, 12), b = a;
   a.block = BlockNo(100);
   a.logical = 7;
   b.block = BlockNo(101);

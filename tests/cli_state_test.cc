@@ -15,15 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Finding at_inode(Problem problem, uint32_t inode, std::string found = "1") {
-  Finding f = finding(problem);
-  f.group = GroupNo(0);
-  f.inode = InodeNo(inode);
-  f.expected = "0";
-  f.found = std::move(found);
-  return f;
-}
-
 const Finding kBlocks = at_inode(Problem::inode_blocks, 12), kLinks = at_inode(Problem::inode_links, 13);
 
 struct Nightly {

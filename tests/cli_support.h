@@ -55,6 +55,16 @@ inline std::filesystem::path write_ext_like(const std::filesystem::path& path, s
   return f;
 }
 
+// A number of an inode that should be 0 and is not.
+[[nodiscard]] inline Finding at_inode(Problem problem, uint32_t inode, std::string found = "1") {
+  Finding f = finding(problem);
+  f.group = GroupNo(0);
+  f.inode = InodeNo(inode);
+  f.expected = "0";
+  f.found = std::move(found);
+  return f;
+}
+
 // An engine's audit that finds these.
 [[nodiscard]] inline Audit audit_with(Verdict verdict, std::vector<Finding> findings = {}) {
   Audit audit;

@@ -18,8 +18,8 @@ namespace extscrub {
 
 class ReadAhead {
  public:
-  // `longest`: of all ranges that will be read, in bytes; a read of several is no longer either. Allocates and starts its
-  // threads here, and nothing later; with fewer threads than wanted, or none, it is slower. Throws std::bad_alloc.
+  // `longest`: of all ranges that will be read, in bytes; a read of several is no longer either. Allocates its buffers
+  // and starts its threads here, and none later; with fewer threads than wanted, or none, it is slower. Throws std::bad_alloc.
   ReadAhead(WriteDevice& device, size_t longest);
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
