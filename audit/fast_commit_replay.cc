@@ -15,7 +15,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr size_t kBlockArea = offsetof(ext2_inode, i_block), kBehindArea = offsetof(ext2_inode, i_generation);
+constexpr size_t kMapArea = offsetof(ext2_inode, i_block), kBehindMap = offsetof(ext2_inode, i_generation);
 
 struct Range {
   uint32_t inode = 0;
@@ -135,17 +135,17 @@ class FastCommitReplay {
     if (const errcode_t error = ext2fs_read_inode_full(fs_, ino, inode, static_cast<int>(size));
         error && error != EXT2_ET_INODE_CSUM_INVALID)
       return error;
-    std::memcpy(raw.data(), from.data(), kBlockArea);
+    std::memcpy(raw.data(), from.data(), kMapArea);
     const size_t end = std::min(from.size(), size);
-    std::memcpy(raw.data() + kBehindArea, from.data() + kBehindArea, end - kBehindArea);
+    std::memcpy(raw.data() + kBehindMap, from.data() + kBehindMap, end - kBehindMap);
     const Inode view(stored_.geometry, InodeNo(ino), raw);
     if (inode->i_flags & EXT4_EXTENTS_FL) {
-      if (load<uint16_t>(raw, kBlockArea) != EXT3_EXT_MAGIC) {
+      if (load<uint16_t>(raw, kMapArea) != EXT3_EXT_MAGIC) {
         const ext3_extent_header header{EXT3_EXT_MAGIC, 0, 4, 0, 0};
-        std::memcpy(raw.data() + kBlockArea, &header, sizeof header);
+        std::memcpy(raw.data() + kMapArea, &header, sizeof header);
       }
     } else if (!view.has_block_map()) {
-      std::memcpy(raw.data() + kBlockArea, from.data() + kBlockArea, sizeof inode->i_block);
+      std::memcpy(raw.data() + kMapArea, from.data() + kMapArea, sizeof inode->i_block);
     }
     return ext2fs_write_inode_full(fs_, ino, inode, static_cast<int>(size));
   }

@@ -10,7 +10,7 @@ namespace extscrub {
 namespace {
 
 constexpr size_t kRootEntries = kHtreeRootInfo + sizeof(ext2_dx_root_info);
-constexpr uint32_t kMostBlocks = 1u << 28;  // a block number in the index has 28 bits
+constexpr uint32_t kMostIndexedBlocks = 1u << 28;  // a block number in the index has 28 bits
 
 }  // namespace
 
@@ -68,7 +68,7 @@ bool HtreeBuilder::build_levels() {
     nodes_.push_back(std::move(level));
     below_.push_back(std::move(above));
   }
-  return next <= kMostBlocks;
+  return next <= kMostIndexedBlocks;
 }
 
 std::optional<uint64_t> HtreeBuilder::plan(std::span<const DirName* const> names, unsigned percent) {

@@ -36,7 +36,7 @@ bool is_damaged(const RepairRound& round, const Directory& d) {
 }
 
 // An empty directory of root's, without blocks yet.
-void make_inode(const RepairRound& round, InodeNo ino, MutableBytes raw) {
+void make_directory_inode(const RepairRound& round, InodeNo ino, MutableBytes raw) {
   const Geometry& g = round.geometry();
   leave_inode(g, ino, raw);
   store(raw, offsetof(ext2_inode, i_mode), static_cast<uint16_t>(S_IFDIR | 0700));
@@ -56,7 +56,7 @@ Result<InodeNo> make_directory(RepairRound& round) {
   if (!fresh || !*fresh) return fresh;
   auto raw = edit_inode(round.fs(), round.overlay, *fresh);
   if (!raw) return std::unexpected(raw.error());
-  make_inode(round, *fresh, *raw);
+  make_directory_inode(round, *fresh, *raw);
   auto editor = DirectoryEditor::open(round, *fresh);
   if (!editor) return std::unexpected(editor.error());
   editor->lay_out();

@@ -9,7 +9,7 @@ namespace extscrub {
 namespace {
 
 constexpr size_t kExtentBytes = sizeof(ext3_extent);  // as large as an index entry and a header
-constexpr uint64_t kMostBlocks = uint64_t{1} << 32;   // logical blocks are 32 bits wide
+constexpr uint64_t kMostLogicalBlocks = uint64_t{1} << 32;   // logical blocks are 32 bits wide
 
 size_t entries_per_node(size_t bytes) { return bytes / kExtentBytes - 1; }
 
@@ -158,7 +158,7 @@ class IndirectMapWriter {
     });
     const bool fits = runs.empty() || runs.back().logical + runs.back().count <= end;
     for (const Run& run : runs)
-      if (!fits || run.physical.value + run.count > kMostBlocks)
+      if (!fits || run.physical.value + run.count > kMostLogicalBlocks)
         return std::unexpected(Error{"the indirect map cannot hold these blocks", EFBIG});
     if (!nodes_.reserve(wanted)) return std::unexpected(Error{"no free blocks for the block map", kNoSpace});
 
@@ -230,7 +230,7 @@ Result<void> write_map(const FileSystem& fs, Overlay& overlay, BlockAllocator& b
   const MutableBytes area = raw.subspan(offsetof(ext2_inode, i_block), sizeof inode.base().i_block);
   Nodes nodes(old_nodes, blocks, runs.empty() ? fs.geometry.group_first(fs.geometry.group_of(ino)) : runs.front().physical);
   if (!inode.uses_extents()) return IndirectMapWriter(fs, overlay, nodes).write(area, runs);
-  if (!runs.empty() && runs.back().logical + runs.back().count > kMostBlocks)
+  if (!runs.empty() && runs.back().logical + runs.back().count > kMostLogicalBlocks)
     return std::unexpected(Error{"the extent tree cannot hold these blocks", EFBIG});
   const uint32_t seed = inode_seed(fs.geometry, ino, inode.base().i_generation);
   return ExtentTreeWriter(fs, overlay, nodes, seed).write(area, as_extents(runs));

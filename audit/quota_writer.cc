@@ -14,7 +14,7 @@ namespace {
 using Buffer = std::array<std::byte, kQuotaBlock>;
 
 constexpr uint32_t kIdsPerNode = kQuotaBlock / sizeof(uint32_t);
-constexpr uint32_t kMostBlocks = kQuotaSizeMax / kQuotaBlock;
+constexpr uint32_t kMostQuotaBlocks = kQuotaSizeMax / kQuotaBlock;
 constexpr uint32_t kEntriesPerBlock = (kQuotaBlock - sizeof(QuotaBlockHeader)) / sizeof(QuotaEntryR1);
 
 QuotaEntryR1 widen(const QuotaEntryR0& e) {
@@ -28,7 +28,7 @@ bool is_zero(Bytes bytes) {
 class ContentsReader {
  public:
   ContentsReader(FileReader& file, QuotaType type, uint64_t size) : file_(file), type_(type) {
-    blocks_ = static_cast<uint32_t>(std::min<uint64_t>((size + kQuotaBlock - 1) / kQuotaBlock, kMostBlocks));
+    blocks_ = static_cast<uint32_t>(std::min<uint64_t>((size + kQuotaBlock - 1) / kQuotaBlock, kMostQuotaBlocks));
   }
 
   QuotaContents read() {
@@ -122,7 +122,7 @@ class FileBuilder {
     QuotaBlockHeader header{};
     header.entries = static_cast<uint16_t>(++in_block_);
     store(MutableBytes(bytes_), at, header);
-    return blocks() < kMostBlocks;
+    return blocks() < kMostQuotaBlocks;
   }
 
   std::vector<std::byte> finish(QuotaType type, const QuotaContents& contents) {
@@ -150,7 +150,7 @@ class FileBuilder {
 };
 
 // A new file's inode, empty.
-void make_inode(const RepairRound& round, InodeNo ino, MutableBytes raw) {
+void make_quota_inode(const RepairRound& round, InodeNo ino, MutableBytes raw) {
   const Geometry& g = round.geometry();
   std::ranges::fill(raw, std::byte{0});
   ext2_inode base{};
@@ -269,7 +269,7 @@ Result<bool> store_quota_file(RepairRound& round, InodeNo ino, Bytes bytes) {
   if (auto r = read_inode(fs, ino, raw); !r) return false;
   OldFile old = take_old(round, Inode(g, ino, raw));
   if (!old.usable) {
-    make_inode(round, ino, raw);
+    make_quota_inode(round, ino, raw);
     old.map = {};
   }
   const uint64_t wanted = (bytes.size() + g.block_size - 1) >> g.block_bits;

@@ -15,7 +15,7 @@ namespace {
 
 // Seals the inode, unless its checksum was wrong before: then it says that more is.
 template <class Change>
-Result<void> change_inode(RepairRound& round, InodeNo ino, Change&& change) {
+Result<void> change_links(RepairRound& round, InodeNo ino, Change&& change) {
   const Geometry& g = round.geometry();
   auto raw = edit_inode(round.fs(), round.overlay, ino);
   if (!raw) return std::unexpected(raw.error());
@@ -40,7 +40,7 @@ Result<void> delete_inode(RepairRound& round, Finding& f) {
     store(raw, offsetof(ext2_inode, i_links_count), uint16_t{0});
     store(raw, offsetof(ext2_inode, i_dtime), round.now);
   };
-  if (auto r = change_inode(round, *f.inode, remove); !r) return r;
+  if (auto r = change_links(round, *f.inode, remove); !r) return r;
   f.repair = RepairState::staged;
   round.lose(f, "empty file without a name deleted");
   round.stale = true;
@@ -92,7 +92,7 @@ Result<size_t> repair_links(RepairRound& round) {
     if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
     const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
     const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };
-    if (auto r = change_inode(round, *f.inode, set); !r) return std::unexpected(r.error());
+    if (auto r = change_links(round, *f.inode, set); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     ++answered;
   }

@@ -14,7 +14,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr size_t kLineWidth = 80;
+constexpr size_t kTextWidth = 80;
 
 std::string wrapped(std::string_view text) {
   std::string out;
@@ -22,7 +22,7 @@ std::string wrapped(std::string_view text) {
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find(' '));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
-    if (column > 0 && column + 1 + word.size() > kLineWidth) {
+    if (column > 0 && column + 1 + word.size() > kTextWidth) {
       out += '\n';
       column = 0;
     }

@@ -11,7 +11,7 @@ namespace extscrub {
 
 namespace {
 
-using Json = nlohmann::json;
+using PlanJson = nlohmann::json;
 
 std::unexpected<Error> not_a_plan(const std::string& file, const std::string& why) {
   return std::unexpected(Error{fmt::format("{} is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", file, why), EINVAL});
@@ -22,11 +22,11 @@ RepairPolicy policy_of(const std::string& word) {
   return word == "safe" ? RepairPolicy::safe : RepairPolicy::none;
 }
 
-ScrubPlan plan_of(const Json& repairs) {
+ScrubPlan plan_of(const PlanJson& repairs) {
   ScrubPlan plan;
   plan.policy = policy_of(repairs.at("policy").get<std::string>());
   plan.time = repairs.at("time").get<uint32_t>();
-  for (const Json& block : repairs.at("blocks"))
+  for (const PlanJson& block : repairs.at("blocks"))
     plan.blocks.push_back({BlockNo(block.at("block").get<uint64_t>()), block.at("what").get<std::string>(),
                            block.at("before").get<std::string>(), block.at("after").get<std::string>()});
   std::ranges::sort(plan.blocks, {}, &BlockChange::block);
@@ -39,17 +39,17 @@ Result<ScrubPlan> read_plan(const std::string& file, const std::string& image) {
   std::ifstream in(file);
   if (!in) return std::unexpected(Error{fmt::format("cannot open the plan {}", file), ENOENT});
   try {
-    const Json report = Json::parse(in);
+    const PlanJson report = PlanJson::parse(in);
     if (report.at("schema") != "extscrub/1") return not_a_plan(file, "unknown schema");
-    const Json& images = report.at("images");
-    for (const Json& entry : images) {
+    const PlanJson& images = report.at("images");
+    for (const PlanJson& entry : images) {
       if (images.size() > 1 && entry.at("path") != image) continue;
-      const Json& repairs = entry.at("repairs");
+      const PlanJson& repairs = entry.at("repairs");
       if (repairs.is_null() || !repairs.at("dry_run").get<bool>()) return not_a_plan(file, "it reports no dry run");
       return plan_of(repairs);
     }
     return not_a_plan(file, "it does not speak of this image");
-  } catch (const Json::exception& e) {
+  } catch (const PlanJson::exception& e) {
     return not_a_plan(file, e.what());
   }
 }

@@ -24,12 +24,12 @@ namespace extscrub {
 
 namespace {
 
-struct Format {
+struct Compression {
   std::string_view name, suffix, magic;
 };
 
 using namespace std::string_view_literals;
-constexpr Format kFormats[] = {{"zstd", ".zst", "\x28\xb5\x2f\xfd"sv},
+constexpr Compression kCompressions[] = {{"zstd", ".zst", "\x28\xb5\x2f\xfd"sv},
                                {"gzip", ".gz", "\x1f\x8b"sv},
                                {"xz", ".xz", "\xfd\x37zXZ\0"sv}};
 
@@ -48,9 +48,9 @@ std::optional<std::string> compression_of(const std::string& path) {
   std::array<char, 6> head{};
   if (!file || file->is_block_device() || !file->read(0, std::as_writable_bytes(std::span(head)))) return std::nullopt;
   const std::string_view begin(head.data(), head.size());
-  const auto format = std::ranges::find_if(kFormats, [&](const Format& f) { return begin.starts_with(f.magic); });
+  const auto format = std::ranges::find_if(kCompressions, [&](const Compression& f) { return begin.starts_with(f.magic); });
   // Compressed data may have the magic number's two bytes by chance; an image may begin with any boot code.
-  if (format == std::end(kFormats) || (has_ext_magic(*file) && !path.ends_with(format->suffix))) return std::nullopt;
+  if (format == std::end(kCompressions) || (has_ext_magic(*file) && !path.ends_with(format->suffix))) return std::nullopt;
   return std::string(format->name);
 }
 

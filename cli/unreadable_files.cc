@@ -29,9 +29,9 @@ std::optional<uint64_t> number_of(std::string_view text) {
   return number;
 }
 
-using Words = std::vector<std::string>;
+using Fields = std::vector<std::string>;
 
-// Calls take(words) for each line that is neither empty nor a comment; false from it ends the reading.
+// Calls take(fields) for each line that is neither empty nor a comment; false from it ends the reading.
 template <class Take>
 Result<void> each_line(const std::string& file, std::string_view what, Take&& take) {
   std::ifstream in(file);
@@ -40,9 +40,9 @@ Result<void> each_line(const std::string& file, std::string_view what, Take&& ta
   for (std::string line; std::getline(in, line);) {
     ++number;
     std::istringstream stream(line);
-    const Words words{std::istream_iterator<std::string>(stream), {}};
-    if (words.empty() || words[0][0] == '#') continue;
-    if (!take(words))
+    const Fields fields{std::istream_iterator<std::string>(stream), {}};
+    if (fields.empty() || fields[0][0] == '#') continue;
+    if (!take(fields))
       return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, line)});
   }
   if (in.bad()) return std::unexpected(system_error("cannot read " + file, errno ? errno : EIO));
@@ -53,8 +53,8 @@ Result<void> each_line(const std::string& file, std::string_view what, Take&& ta
 
 Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit) {
   UnreadableList list{unit, {}};
-  const auto read = each_line(file, "list of bad blocks", [&](const Words& words) {
-    const auto block = words.size() == 1 ? number_of(words[0]) : std::nullopt;
+  const auto read = each_line(file, "list of bad blocks", [&](const Fields& fields) {
+    const auto block = fields.size() == 1 ? number_of(fields[0]) : std::nullopt;
     if (block) list.ranges.emplace_back(*block, *block + 1);
     return block.has_value();
   });
@@ -65,13 +65,13 @@ Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t un
 Result<UnreadableList> read_ddrescue_map(const std::string& file) {
   UnreadableList list{1, {}};
   bool is_first = true;  // the line that says where ddrescue is
-  const auto read = each_line(file, "mapfile of ddrescue", [&](const Words& words) {
-    const auto at = number_of(words[0]);
-    if (std::exchange(is_first, false)) return at.has_value() && (words.size() == 2 || words.size() == 3);
-    const auto size = words.size() == 3 ? number_of(words[1]) : std::nullopt;
-    if (!at || !size || *size > kMost - *at || words[2].size() != 1) return false;
-    if (std::string_view("?*/-+").find(words[2][0]) == std::string_view::npos) return false;
-    if (words[2] != "+") list.ranges.emplace_back(*at, *at + *size);
+  const auto read = each_line(file, "mapfile of ddrescue", [&](const Fields& fields) {
+    const auto at = number_of(fields[0]);
+    if (std::exchange(is_first, false)) return at.has_value() && (fields.size() == 2 || fields.size() == 3);
+    const auto size = fields.size() == 3 ? number_of(fields[1]) : std::nullopt;
+    if (!at || !size || *size > kMost - *at || fields[2].size() != 1) return false;
+    if (std::string_view("?*/-+").find(fields[2][0]) == std::string_view::npos) return false;
+    if (fields[2] != "+") list.ranges.emplace_back(*at, *at + *size);
     return true;
   });
   if (!read) return std::unexpected(read.error());

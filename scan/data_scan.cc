@@ -11,7 +11,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint64_t kPieceBytes = 1 << 20;
+constexpr uint64_t kDataPieceBytes = 1 << 20;
 
 // Sorts, and makes one of those that overlap or touch.
 std::vector<BlockRange> merged(std::vector<BlockRange> ranges) {
@@ -34,13 +34,13 @@ std::vector<BlockRange> metadata_of(const FileSystem& fs) {
 }
 
 // Cuts what is claimed into pieces, in disk order.
-class Planner {
+class DataPlanner {
  public:
-  Planner(const FileSystem& fs, const InodeScan& scan)
+  DataPlanner(const FileSystem& fs, const InodeScan& scan)
       : g_(fs.geometry),
         scan_(scan),
         metadata_(metadata_of(fs)),
-        most_(std::max<uint64_t>(1, kPieceBytes / g_.block_size)) {}
+        most_(std::max<uint64_t>(1, kDataPieceBytes / g_.block_size)) {}
 
   // The next piece; an empty one at the end.
   BlockRange next() {
@@ -103,7 +103,7 @@ class Planner {
 
 uint64_t total_blocks(const FileSystem& fs, const InodeScan& scan) {
   uint64_t total = 0;
-  Planner planner(fs, scan);
+  DataPlanner planner(fs, scan);
   for (BlockRange piece = planner.next(); piece.end; piece = planner.next()) total += piece.end - piece.first;
   return total;
 }
@@ -129,7 +129,7 @@ void read_piece(const FileSystem& fs, const BlockRange& piece, Reader& reader) {
 Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress* progress) {
   const uint64_t size = fs.geometry.block_size;
   if (progress) progress->phase("data", total_blocks(fs, scan) * size);
-  Planner planner(fs, scan);
+  DataPlanner planner(fs, scan);
   bool cancelled = false;
   DataScan result;
   const auto plan = [&](tbb::flow_control& control) -> BlockRange {
@@ -140,7 +140,7 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
     return piece;
   };
   tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{std::vector<std::byte>(std::max(kPieceBytes, size)), {}};
+    return Reader{std::vector<std::byte>(std::max(kDataPieceBytes, size)), {}};
   });
   const auto read = [&](const BlockRange& piece) {
     read_piece(fs, piece, readers.local());

@@ -13,9 +13,9 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint64_t kPieceBytes = 256 << 10;
+constexpr uint64_t kDirectoryPieceBytes = 256 << 10;
 constexpr uint64_t kGapBytes = 16 << 10;  // is read over rather than begin another read
-constexpr size_t kPrefetchPieces = 32;
+constexpr size_t kDirectoryPrefetchPieces = 32;
 constexpr uint32_t kSlicesPerPiece = 4096;
 
 // A part of a run, at most as long as a piece.
@@ -25,22 +25,22 @@ struct Slice {
   uint32_t count = 0;
 };
 
-struct Piece {
+struct DirectoryPiece {
   uint64_t first = 0;  // block
   uint32_t blocks = 0;
   std::vector<Slice> slices;
 };
 
 // Makes pieces of the runs one after another, so that not all have to be kept.
-class Planner {
+class DirectoryPlanner {
  public:
-  Planner(const FileSystem& fs, const DirectoryTable& table, const std::function<bool(uint32_t)>& wanted)
-      : fs_(fs), table_(table), wanted_(wanted), most_(static_cast<uint32_t>(std::max<uint64_t>(1, kPieceBytes / fs.geometry.block_size))),
+  DirectoryPlanner(const FileSystem& fs, const DirectoryTable& table, const std::function<bool(uint32_t)>& wanted)
+      : fs_(fs), table_(table), wanted_(wanted), most_(static_cast<uint32_t>(std::max<uint64_t>(1, kDirectoryPieceBytes / fs.geometry.block_size))),
         gap_(kGapBytes / fs.geometry.block_size) {}
 
   // The next piece; null when there is none.
-  std::shared_ptr<Piece> next() {
-    while (planned_.size() < kPrefetchPieces)
+  std::shared_ptr<DirectoryPiece> next() {
+    while (planned_.size() < kDirectoryPrefetchPieces)
       if (auto piece = plan())
         planned_.push_back(std::move(piece));
       else
@@ -68,8 +68,8 @@ class Planner {
     offset_ = 0;
   }
 
-  std::shared_ptr<Piece> plan() {
-    auto piece = std::make_shared<Piece>();
+  std::shared_ptr<DirectoryPiece> plan() {
+    auto piece = std::make_shared<DirectoryPiece>();
     Slice slice;
     while (piece->slices.size() < kSlicesPerPiece && peek(slice)) {
       const uint64_t at = table_.runs[slice.run].physical + slice.first;
@@ -94,11 +94,11 @@ class Planner {
   const std::function<bool(uint32_t)>& wanted_;
   uint32_t most_;
   uint64_t gap_;
-  std::deque<std::shared_ptr<Piece>> planned_;
+  std::deque<std::shared_ptr<DirectoryPiece>> planned_;
   uint32_t run_ = 0, offset_ = 0;
 };
 
-void hand_out(const FileSystem& fs, const DirectoryTable& table, const Piece& piece, MutableBytes bytes,
+void hand_out(const FileSystem& fs, const DirectoryTable& table, const DirectoryPiece& piece, MutableBytes bytes,
               const std::function<void(const DirectoryBlock&)>& fn) {
   const uint32_t size = fs.geometry.block_size;
   const bool all = fs.blocks->read(BlockNo(piece.first), bytes).has_value();
@@ -119,10 +119,10 @@ Result<uint64_t> read_directories(const FileSystem& fs, const DirectoryTable& ta
                                   const std::function<bool(uint32_t)>& wanted,
                                   const std::function<void(const DirectoryBlock&)>& fn) {
   const uint64_t size = fs.geometry.block_size;
-  Planner planner(fs, table, wanted);
+  DirectoryPlanner planner(fs, table, wanted);
   bool cancelled = false;
   uint64_t bytes_read = 0;
-  const auto plan = [&](tbb::flow_control& control) -> std::shared_ptr<Piece> {
+  const auto plan = [&](tbb::flow_control& control) -> std::shared_ptr<DirectoryPiece> {
     cancelled = cancelled || (progress && progress->cancelled());
     auto piece = cancelled ? nullptr : planner.next();
     if (piece)
@@ -131,15 +131,15 @@ Result<uint64_t> read_directories(const FileSystem& fs, const DirectoryTable& ta
       control.stop();
     return piece;
   };
-  const size_t buffer_size = std::max<uint64_t>(kPieceBytes, size);
+  const size_t buffer_size = std::max<uint64_t>(kDirectoryPieceBytes, size);
   tbb::enumerable_thread_specific<std::vector<std::byte>> buffers([&] { return std::vector<std::byte>(buffer_size); });
-  const auto work = [&](const std::shared_ptr<Piece>& piece) {
+  const auto work = [&](const std::shared_ptr<DirectoryPiece>& piece) {
     hand_out(fs, table, *piece, MutableBytes(buffers.local()).first(piece->blocks * size), fn);
     if (progress) progress->advance(piece->blocks * size);
   };
   const size_t tokens = 2 * static_cast<size_t>(tbb::this_task_arena::max_concurrency()) + 2;
-  tbb::parallel_pipeline(tokens, tbb::make_filter<void, std::shared_ptr<Piece>>(tbb::filter_mode::serial_in_order, plan) &
-                                     tbb::make_filter<std::shared_ptr<Piece>, void>(tbb::filter_mode::parallel, work));
+  tbb::parallel_pipeline(tokens, tbb::make_filter<void, std::shared_ptr<DirectoryPiece>>(tbb::filter_mode::serial_in_order, plan) &
+                                     tbb::make_filter<std::shared_ptr<DirectoryPiece>, void>(tbb::filter_mode::parallel, work));
   if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
   return bytes_read;
 }

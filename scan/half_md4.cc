@@ -74,12 +74,12 @@ EXTSCRUB_INLINE void transpose(Vector (&m)[8]) {
   }
 }
 
-struct State {
+struct Lanes {
   Vector a, b, c, d;
 };
 
 template <int kRound, int kShift>
-EXTSCRUB_INLINE void step(State& s, const Vector& word) {
+EXTSCRUB_INLINE void step(Lanes& s, const Vector& word) {
   constexpr uint32_t kConstants[3] = {0, 0x5A827999, 0x6ED9EBA1};
   Vector sum = s.a + word + kConstants[kRound];
   if constexpr (kRound == 0) sum += s.d ^ (s.b & (s.c ^ s.d));
@@ -90,8 +90,8 @@ EXTSCRUB_INLINE void step(State& s, const Vector& word) {
 }
 
 // Three rounds of MD4 over eight words, each used once a round, in its own order and with its own shifts.
-EXTSCRUB_INLINE void mix(State& state, const Vector (&in)[8]) {
-  State s = state;
+EXTSCRUB_INLINE void mix(Lanes& state, const Vector (&in)[8]) {
+  Lanes s = state;
   step<0, 3>(s, in[0]), step<0, 7>(s, in[1]), step<0, 11>(s, in[2]), step<0, 19>(s, in[3]);
   step<0, 3>(s, in[4]), step<0, 7>(s, in[5]), step<0, 11>(s, in[6]), step<0, 19>(s, in[7]);
   step<1, 3>(s, in[1]), step<1, 5>(s, in[3]), step<1, 9>(s, in[5]), step<1, 13>(s, in[7]);
@@ -107,7 +107,7 @@ EXTSCRUB_INLINE void run(const HashSeed& seed, std::span<const std::string_view>
   Lane lanes[kLanes];
   Vector rows[8] = {};
   alignas(Vector) uint32_t begins[kLanes] = {}, results[kLanes];  // begins: all ones where a name does
-  State state{};
+  Lanes state{};
   size_t next = 0, busy = 0;
   // Takes the next name that is not empty; the hash of an empty one is what the computation begins with.
   const auto refill = [&](size_t i) __attribute__((always_inline)) {

@@ -9,7 +9,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kLongestRun = 1u << 20;  // blocks
+constexpr uint32_t kLongestRange = 1u << 20;  // blocks
 
 }  // namespace
 
@@ -57,7 +57,7 @@ void MapWalker::map_block(BlockNo block, uint64_t logical, BlockNo node) {
   const bool by_block = inode_->number().value == EXT2_RESIZE_INO || inode_->number().value == EXT2_BAD_INO;
   if (!by_block && (block.value ^ logical) & mask) defect(MapDefectKind::cluster, node, logical, block, logical & mask, block.value & mask);
   if (pending_.count > 0 && block == pending_.physical + pending_.count && logical == pending_.logical + pending_.count &&
-      pending_.count < kLongestRun) {
+      pending_.count < kLongestRange) {
     ++pending_.count;
     return;
   }

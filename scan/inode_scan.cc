@@ -16,12 +16,12 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kPieceBytes = 256 << 10;  // of an inode table, read and decoded by one worker at a time
-constexpr size_t kPrefetchPieces = 32;       // asked for ahead of the piece that is decoded
+constexpr uint32_t kTablePieceBytes = 256 << 10;  // of an inode table, read and decoded by one worker at a time
+constexpr size_t kTablePrefetchPieces = 32;       // asked for ahead of the piece that is decoded
 constexpr size_t kNodesPerInode = 5;         // that an inode names itself, at most
 
 // A part of one group's inode table.
-struct Piece {
+struct TablePiece {
   GroupNo group;
   uint32_t first = 0;  // index in the table
   uint32_t count = 0;  // inodes; 0: none left
@@ -30,11 +30,11 @@ struct Piece {
 };
 
 // Cuts the used parts of all inode tables into pieces, in the order of the tables on disk.
-std::vector<Piece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>& to_scan) {
+std::vector<TablePiece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>& to_scan) {
   const Geometry& g = fs.geometry;
   const uint32_t per_block = g.block_size / g.inode_size;
-  const uint32_t blocks_per_piece = std::max(1u, kPieceBytes / g.block_size);
-  std::vector<Piece> pieces;
+  const uint32_t blocks_per_piece = std::max(1u, kTablePieceBytes / g.block_size);
+  std::vector<TablePiece> pieces;
   for (GroupNo group; group.value < g.groups; ++group) {
     const BlockNo table = fs.groups[group.value].inode_table;
     const uint32_t blocks = (to_scan[group.value] + per_block - 1) / per_block;
@@ -44,7 +44,7 @@ std::vector<Piece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>
       pieces.push_back({group, first, std::min(n * per_block, to_scan[group.value] - first), table + b, n});
     }
   }
-  std::ranges::stable_sort(pieces, {}, &Piece::block);
+  std::ranges::stable_sort(pieces, {}, &TablePiece::block);
   return pieces;
 }
 
@@ -52,7 +52,7 @@ bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_se
 
 // Reads a piece without the blocks that are listed as bad; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
 // whether it holds what the image has.
-std::vector<bool> read_piece(const FileSystem& fs, const Piece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
+std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
   std::vector<bool> good(piece.blocks, true);
   bool any_bad = false;
   for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)
@@ -72,7 +72,7 @@ std::vector<bool> read_piece(const FileSystem& fs, const Piece& piece, MutableBy
 
 // Calls each(inode) for those inodes of the piece, from index `begin` to `end`, that could be read.
 template <class Each>
-void decode_piece(const FileSystem& fs, const Piece& piece, Bytes bytes, const std::vector<bool>& good, uint32_t begin,
+void decode_piece(const FileSystem& fs, const TablePiece& piece, Bytes bytes, const std::vector<bool>& good, uint32_t begin,
                   uint32_t end, Each&& each) {
   const Geometry& g = fs.geometry;
   const uint32_t per_block = g.block_size / g.inode_size;
@@ -83,7 +83,7 @@ void decode_piece(const FileSystem& fs, const Piece& piece, Bytes bytes, const s
 
 // The pipeline itself: `work(worker, piece, bytes, good)` runs in parallel, `done(piece)` serially.
 template <class Workers, class Work, class Done>
-Result<void> run_pipeline(const FileSystem& fs, const std::vector<Piece>& pieces, Progress* progress, Workers& workers,
+Result<void> run_pipeline(const FileSystem& fs, const std::vector<TablePiece>& pieces, Progress* progress, Workers& workers,
                           Work&& work, Done&& done) {
   const uint32_t block_size = fs.geometry.block_size;
   size_t next = 0, asked = 0;
@@ -94,12 +94,12 @@ Result<void> run_pipeline(const FileSystem& fs, const std::vector<Piece>& pieces
       control.stop();
       return 0;
     }
-    for (; asked < std::min(pieces.size(), next + kPrefetchPieces); ++asked)
+    for (; asked < std::min(pieces.size(), next + kTablePrefetchPieces); ++asked)
       fs.image->prefetch(pieces[asked].block.value * block_size, uint64_t{pieces[asked].blocks} * block_size);
     return next++;
   };
   const auto decode = [&](size_t index) {
-    const Piece& piece = pieces[index];
+    const TablePiece& piece = pieces[index];
     auto& worker = workers.local();
     const MutableBytes bytes(worker.buffer.data(), size_t{piece.blocks} * block_size);
     const auto good = read_piece(fs, piece, bytes, worker.failures);
@@ -174,9 +174,9 @@ class Claimer : public RunSink {
   uint64_t group_begin_ = 0;  // its first cluster
 };
 
-struct Worker {
-  Worker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), prefetcher(fs), walker(fs, &prefetcher), claimer(fs.geometry, scan), usage(fs),
+struct InodeWorker {
+  InodeWorker(const FileSystem& fs, InodeScan& scan)
+      : buffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), prefetcher(fs), walker(fs, &prefetcher), claimer(fs.geometry, scan), usage(fs),
         directories(fs) {
     claimer.metadata = &fs.metadata;
   }
@@ -248,7 +248,7 @@ struct EaCharge {
 
 // The attributes in the inode are in worker.attributes already; those in a block are read only where a charge or the
 // encryption policy may depend on them. The block itself is verified later, once for all that share it.
-EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, Worker& worker) {
+EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, InodeWorker& worker) {
   const Geometry& g = fs.geometry;
   const bool values_outside = g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
   EaCharge charge{worker.attributes.charged_clusters, worker.attributes.values.size()};
@@ -269,7 +269,7 @@ EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, Worker& wor
   return charge;
 }
 
-void scan_attributes(const FileSystem& fs, const Inode& inode, InodeFacts& facts, Worker& worker) {
+void scan_attributes(const FileSystem& fs, const Inode& inode, InodeFacts& facts, InodeWorker& worker) {
   if (has_inode_attributes(fs.geometry, inode)) {
     check_inode_attributes(fs, inode, worker.attributes);
     facts.attributes = &worker.attributes;
@@ -285,7 +285,7 @@ void scan_attributes(const FileSystem& fs, const Inode& inode, InodeFacts& facts
     worker.ea_inodes.push_back(inode.number());
 }
 
-void scan_symlink(const FileSystem& fs, const Inode& inode, InodeFacts& facts, Worker& worker) {
+void scan_symlink(const FileSystem& fs, const Inode& inode, InodeFacts& facts, InodeWorker& worker) {
   const Run& run = worker.claimer.last_run;
   const bool one_block = facts.map && facts.map->data_blocks == 1 && facts.map->depth == 0 && run.logical == 0;
   const BlockNo block = one_block ? run.physical : BlockNo();
@@ -301,7 +301,7 @@ void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
   facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
 }
 
-void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, Worker& worker, GroupTally& tally,
+void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, InodeWorker& worker, GroupTally& tally,
                 InodeSink& sink) {
   const Geometry& g = fs.geometry;
   InodeFacts facts{inode, group};
@@ -338,7 +338,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
 
 // Fetches the blocks that the inodes from `begin` on name as nodes of their maps or as their targets, in the order of the
 // disk. Returns how far it came.
-uint32_t fetch_nodes(const FileSystem& fs, const Piece& piece, Bytes bytes, uint32_t begin, Worker& worker) {
+uint32_t fetch_nodes(const FileSystem& fs, const TablePiece& piece, Bytes bytes, uint32_t begin, InodeWorker& worker) {
   const Geometry& g = fs.geometry;
   const InodeNo first = g.group_first_inode(piece.group) + piece.first;
   worker.to_fetch.clear();
@@ -354,7 +354,7 @@ uint32_t fetch_nodes(const FileSystem& fs, const Piece& piece, Bytes bytes, uint
 }
 
 // Inodes on a block that is listed as bad cannot be used: they count as in use, and nothing is known of them.
-void take_bad_inodes(const FileSystem& fs, const Piece& piece, InodeScan& scan, GroupTally& tally) {
+void take_bad_inodes(const FileSystem& fs, const TablePiece& piece, InodeScan& scan, GroupTally& tally) {
   const uint32_t per_block = fs.geometry.block_size / fs.geometry.inode_size;
   for (uint32_t i = 0; i < piece.count; ++i) {
     if (!is_bad(fs, piece.block + i / per_block)) continue;
@@ -401,9 +401,9 @@ std::vector<uint32_t> load_inode_bitmaps(const FileSystem& fs, std::vector<Inode
   return to_scan;
 }
 
-uint64_t total_bytes(const std::vector<Piece>& pieces, uint32_t block_size) {
+uint64_t total_bytes(const std::vector<TablePiece>& pieces, uint32_t block_size) {
   uint64_t total = 0;
-  for (const Piece& p : pieces) total += uint64_t{p.blocks} * block_size;
+  for (const TablePiece& p : pieces) total += uint64_t{p.blocks} * block_size;
   return total;
 }
 
@@ -435,11 +435,11 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   const std::vector<uint32_t> to_scan = load_inode_bitmaps(fs, scan.inode_bitmaps);
   for (uint32_t i = 0; i < fs.geometry.groups; ++i) scan.tallies[i].scanned = to_scan[i];
 
-  const std::vector<Piece> pieces = plan_pieces(fs, to_scan);
+  const std::vector<TablePiece> pieces = plan_pieces(fs, to_scan);
   const uint64_t bytes = total_bytes(pieces, fs.geometry.block_size);
   if (progress) progress->phase("inodes", bytes);
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, scan); });
-  const auto work = [&](Worker& worker, const Piece& piece, Bytes data, const std::vector<bool>& good) {
+  tbb::enumerable_thread_specific<InodeWorker> workers([&] { return InodeWorker(fs, scan); });
+  const auto work = [&](InodeWorker& worker, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
     if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
     for (uint32_t begin = 0; begin < piece.count;) {
@@ -450,7 +450,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     }
     return tally;
   };
-  const auto done = [&](const Piece& piece, const GroupTally& part) {
+  const auto done = [&](const TablePiece& piece, const GroupTally& part) {
     GroupTally& t = scan.tallies[piece.group.value];
     t.inodes_used += part.inodes_used;
     t.directories += part.directories;
@@ -460,7 +460,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
 
   scan.bytes_read = bytes;
   std::vector<LinkTable::Counted> counted;
-  for (Worker& w : workers) {
+  for (InodeWorker& w : workers) {
     scan.any_claimed_again |= w.claimer.claimed_again;
     scan.bytes_read += w.walker.bytes_read();
     append(scan.ea_references, w.ea_references);
@@ -485,22 +485,22 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
 
 Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const std::function<void(const Inode&)>& fn) {
   std::vector<InodeBitmap> bitmaps;
-  const std::vector<Piece> pieces = plan_pieces(fs, load_inode_bitmaps(fs, bitmaps));
+  const std::vector<TablePiece> pieces = plan_pieces(fs, load_inode_bitmaps(fs, bitmaps));
   if (progress) progress->phase("owners", total_bytes(pieces, fs.geometry.block_size));
   struct Reader {
     std::vector<std::byte> buffer;
     std::vector<ReadFailure> failures;  // known from the first scan
   };
   tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{std::vector<std::byte>(std::max<size_t>(kPieceBytes, fs.geometry.block_size)), {}};
+    return Reader{std::vector<std::byte>(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), {}};
   });
-  const auto work = [&](Reader&, const Piece& piece, Bytes data, const std::vector<bool>& good) {
+  const auto work = [&](Reader&, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     decode_piece(fs, piece, data, good, 0, piece.count, [&](const Inode& inode) {
       if (in_use(fs, inode)) fn(inode);
     });
     return 0;
   };
-  return run_pipeline(fs, pieces, progress, readers, work, [](const Piece&, int) {});
+  return run_pipeline(fs, pieces, progress, readers, work, [](const TablePiece&, int) {});
 }
 
 }  // namespace extscrub

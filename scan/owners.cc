@@ -38,8 +38,8 @@ class Collector : public RunSink {
   const FindBlocks& wanted_;
 };
 
-struct Worker {
-  Worker(const FileSystem& fs, const FindBlocks& wanted) : walker(fs), collector(fs, wanted) {}
+struct OwnerWorker {
+  OwnerWorker(const FileSystem& fs, const FindBlocks& wanted) : walker(fs), collector(fs, wanted) {}
   MapWalker walker;
   Collector collector;
 };
@@ -71,11 +71,11 @@ FindBlocks blocks_in(const std::vector<BlockRange>& ranges) {
 
 Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan, const FindBlocks& wanted,
                                        Progress* progress) {
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs, wanted); });
+  tbb::enumerable_thread_specific<OwnerWorker> workers([&] { return OwnerWorker(fs, wanted); });
   const auto each = [&](const Inode& inode) {
     // The resize inode's blocks are the metadata's own, but for its doubly indirect block.
     if (!inode.has_block_map()) return;
-    Worker& w = workers.local();
+    OwnerWorker& w = workers.local();
     w.collector.inode = inode.number();
     w.collector.file_size = inode.size();
     w.walker.walk(inode, w.collector);
@@ -93,7 +93,7 @@ Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& sc
     rest.collect(r.block, 1, 0, Owner::Use::ea_block);
   }
   std::vector<Owner> owners = std::move(rest.found);
-  for (Worker& w : workers) owners.insert(owners.end(), w.collector.found.begin(), w.collector.found.end());
+  for (OwnerWorker& w : workers) owners.insert(owners.end(), w.collector.found.begin(), w.collector.found.end());
   std::ranges::sort(owners, {}, [](const Owner& o) { return std::tuple(o.first, o.inode, o.use, o.logical); });
   return owners;
 }

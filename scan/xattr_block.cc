@@ -31,15 +31,15 @@ std::vector<Shared> group_by_block(const std::vector<EaReference>& references) {
   return blocks;
 }
 
-struct Worker {
-  explicit Worker(const FileSystem& fs) : prefetcher(fs) {}
+struct AttributeWorker {
+  explicit AttributeWorker(const FileSystem& fs) : prefetcher(fs) {}
   Prefetcher prefetcher;
   std::vector<std::byte> block, inode;
   EaBlockFacts facts;
   std::vector<EaValueReference> values;
 };
 
-void read_facts(const FileSystem& fs, const EaReference& reference, const Shared& shared, Worker& worker) {
+void read_facts(const FileSystem& fs, const EaReference& reference, const Shared& shared, AttributeWorker& worker) {
   const Geometry& g = fs.geometry;
   EaBlockFacts& facts = worker.facts;
   facts.block = reference.block;
@@ -78,12 +78,12 @@ Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* pro
   if (blocks.empty()) return {};
   const uint32_t size = fs.geometry.block_size;
   if (progress) progress->phase("attributes", blocks.size() * uint64_t{size});
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(fs); });
+  tbb::enumerable_thread_specific<AttributeWorker> workers([&] { return AttributeWorker(fs); });
   std::atomic<bool> cancelled = false;
   tbb::parallel_for(tbb::blocked_range<size_t>(0, blocks.size(), 64), [&](const auto& range) {
     if (cancelled.load(std::memory_order_relaxed)) return;
     if (progress && progress->cancelled()) return cancelled.store(true, std::memory_order_relaxed);
-    Worker& worker = workers.local();
+    AttributeWorker& worker = workers.local();
     std::vector<BlockNo> coming;
     for (size_t i = range.begin(); i != range.end(); ++i) coming.push_back(scan.ea_references[blocks[i].first].block);
     worker.prefetcher.fetch(coming);
@@ -96,7 +96,7 @@ Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* pro
     if (progress) progress->advance(range.size() * size);
   });
   if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
-  for (const Worker& w : workers) scan.ea_values.insert(scan.ea_values.end(), w.values.begin(), w.values.end());
+  for (const AttributeWorker& w : workers) scan.ea_values.insert(scan.ea_values.end(), w.values.begin(), w.values.end());
   std::ranges::sort(scan.ea_values);
   scan.bytes_read += blocks.size() * uint64_t{size};
   return {};

@@ -11,7 +11,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kValueMax = EXT2_XATTR_SIZE_MAX;  // bytes
+constexpr uint32_t kLongestValue = EXT2_XATTR_SIZE_MAX;  // bytes
 
 // Rounded up to 4 bytes, as names and values are stored.
 constexpr size_t padded(size_t size) { return (size + EXT2_EXT_ATTR_ROUND) & ~size_t{EXT2_EXT_ATTR_ROUND}; }
@@ -97,7 +97,7 @@ class EaChecker {
   void check_value(EaEntry& e, uint32_t offset) {
     const size_t base = in_block_ ? 0 : first_;
     if (e.value_size == 0) return check_hash(e, {});
-    if (e.value_size > kValueMax || base + offset + padded(e.value_size) > space_.size()) {
+    if (e.value_size > kLongestValue || base + offset + padded(e.value_size) > space_.size()) {
       EaDefect& d = defect(EaDefectKind::value_bounds, &e);
       d.found = fmt::format("{} bytes at offset {}", e.value_size, offset);
       d.expected = fmt::format("at most {} bytes", space_.size() - base);

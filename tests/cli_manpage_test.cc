@@ -10,12 +10,12 @@ using extscrub::test::Tool;
 
 namespace {
 
-using Options = std::set<std::string>;
+using OptionNames = std::set<std::string>;
 
 // "-h", "--help" and their like, where they do not stand inside a word.
-Options options_in(const std::string& text) {
+OptionNames options_in(const std::string& text) {
   static const std::regex option(R"((^|[\s,\["|])(--?[a-z][a-z-]*))");
-  Options found;
+  OptionNames found;
   for (std::sregex_iterator it(text.begin(), text.end(), option); it != std::sregex_iterator(); ++it)
     found.insert((*it)[2]);
   return found;
@@ -29,9 +29,9 @@ std::string help_of(const std::string& command) {
 }
 
 // The options at the beginning of the help's lines; texts behind them may name others.
-Options options_of_help(const std::string& command) {
+OptionNames options_of_help(const std::string& command) {
   std::istringstream help(help_of(command));
-  Options found;
+  OptionNames found;
   for (std::string line; std::getline(help, line);) {
     if (!line.starts_with("  -")) continue;
     const size_t end = line.find("  ", 2);
@@ -47,8 +47,8 @@ std::string manual() {
 }
 
 // Options of each command: the tagged paragraphs below the headings "Options of A, B and C".
-std::map<std::string, Options> options_of_manual() {
-  std::map<std::string, Options> all;
+std::map<std::string, OptionNames> options_of_manual() {
+  std::map<std::string, OptionNames> all;
   std::istringstream page(manual());
   std::set<std::string> commands;
   bool is_tag = false;
@@ -68,9 +68,9 @@ std::map<std::string, Options> options_of_manual() {
   return all;
 }
 
-Options commands_of_help() {
+OptionNames commands_of_help() {
   const std::string help = help_of("extscrub");
-  Options found;
+  OptionNames found;
   std::istringstream lines(help.substr(help.find("Commands:")));
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with("  ")) found.insert(line.substr(2, line.find(' ', 2) - 2));
@@ -92,7 +92,7 @@ TEST_CASE("every option of a command's help is in the manual, and the other way 
 
 TEST_CASE("the manual's synopsis and description have exactly the commands of the help") {
   const std::string page = manual();
-  Options in_synopsis, in_description;
+  OptionNames in_synopsis, in_description;
   const std::regex synopsis(R"(\n\.B extscrub ([a-z]+)\n)"), description(R"(\n\.TP\n\.B ([a-z]+)\n)");
   for (std::sregex_iterator it(page.begin(), page.end(), synopsis); it != std::sregex_iterator(); ++it)
     in_synopsis.insert((*it)[1]);

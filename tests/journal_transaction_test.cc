@@ -15,7 +15,7 @@ namespace {
 using namespace jbd2;
 using Content = std::map<uint64_t, std::vector<std::byte>>;  // by block
 
-constexpr uint64_t kA = 20001, kB = 20002, kC = 20003, kRest = 20100;
+constexpr uint64_t kFirst = 20001, kSecond = 20002, kThird = 20003, kRest = 20100;
 
 // What is staged over a recovered image, as blocks of a transaction.
 Content staged_in(const Recovered& r, const JournalSpace& space) {
@@ -77,11 +77,11 @@ enum class Held { nothing, two_transactions, and_one_cut_short };
 
 void fill_log(JournalLog& log, Held held) {
   if (held == Held::nothing) return;
-  log.descriptor({{kA, log.block_of('a')}, {kB, log.block_of('b')}, {kC, log.block_of('c')}});
+  log.descriptor({{kFirst, log.block_of('a')}, {kSecond, log.block_of('b')}, {kThird, log.block_of('c')}});
   log.commit();
-  log.descriptor({{kA, log.block_of('d')}});
+  log.descriptor({{kFirst, log.block_of('d')}});
   log.commit();
-  if (held == Held::and_one_cut_short) log.descriptor({{kA, log.block_of('x')}, {kB, log.block_of('y')}});
+  if (held == Held::and_one_cut_short) log.descriptor({{kFirst, log.block_of('x')}, {kSecond, log.block_of('y')}});
 }
 
 // The log of `image` in that format, and what a repair stages over its replay.
@@ -98,9 +98,9 @@ struct Prepared {
     auto magic = log.block_of('m');
     put_be32(magic, 0, kMagic);
     stage(*recovered, kRest, magic);
-    stage(*recovered, kB, log.block_of('B'));
-    stage(*recovered, kC, log.block_of('\0'));  // as it is on the disk: no transaction needs it
-    if (held == Held::nothing) stage(*recovered, kA, log.block_of('d'));
+    stage(*recovered, kSecond, log.block_of('B'));
+    stage(*recovered, kThird, log.block_of('\0'));  // as it is on the disk: no transaction needs it
+    if (held == Held::nothing) stage(*recovered, kFirst, log.block_of('d'));
     space = space_in(*recovered);
   }
   std::optional<Recovered> recovered;
@@ -118,9 +118,9 @@ TEST_CASE("transaction in every format, in a log that is empty or holds others",
       const Prepared p(image, format, held);
       REQUIRE(p.space.unfit == "");
       const Content content = staged_in(*p.recovered, p.space);
-      REQUIRE(content.contains(kA));
+      REQUIRE(content.contains(kFirst));
       REQUIRE(content.contains(kRest));
-      REQUIRE_FALSE(content.contains(kC));
+      REQUIRE_FALSE(content.contains(kThird));
       const JournalTransaction transaction = transaction_of(p.space, content);
       CHECK(transaction.log.size() == log_blocks_needed(p.space, content.size()));
       write_log(image, transaction);
@@ -132,7 +132,7 @@ TEST_CASE("transaction in every format, in a log that is empty or holds others",
       }
       make_valid(image, p.space, transaction);
       check_replay(image, content);
-      CHECK(Recovered(image).block(kC) == std::vector<std::byte>(image.block_size()));
+      CHECK(Recovered(image).block(kThird) == std::vector<std::byte>(image.block_size()));
     }
   }
 }

@@ -28,7 +28,7 @@ const TestImage& full_image(const std::string& set) {
   return images.emplace(set, std::move(image)).first->second;
 }
 
-RepairPlan repair(const TestImage& image) {
+RepairPlan repair_full(const TestImage& image) {
   const Result<Image> opened = Image::open(image.path());
   REQUIRE(opened);
   RepairPlan plan = plan_of(*opened, RepairPolicy::all);
@@ -36,7 +36,7 @@ RepairPlan repair(const TestImage& image) {
   return plan;
 }
 
-bool is_left(const RepairPlan& plan, Problem problem) {
+bool leaves(const RepairPlan& plan, Problem problem) {
   return std::ranges::any_of(plan.after.findings, [&](const Finding& f) { return f.problem == problem; });
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("damage on an image without a free block is mended or left, and harms 
     ++tried;
     const TestImage image = full_image(std::string(scenario->feature_set)).copy();
     scenario->spoil(image);
-    const RepairPlan plan = repair(image);
+    const RepairPlan plan = repair_full(image);
     INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
     const bool sound = plan.after.verdict == Verdict::clean;
     CHECK(sound == plan.proven_clean);
@@ -100,14 +100,14 @@ TEST_CASE("file without a name waits for room where lost+found is gone and canno
   image.debugfs(fmt::format("ln <{}> /elsewhere", lost_found));
   image.debugfs("unlink /dir/file7");
   image.debugfs("freeb 9000 3");
-  const RepairPlan plan = repair(image);
+  const RepairPlan plan = repair_full(image);
   INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
-  CHECK(is_left(plan, Problem::inode_unattached));
-  CHECK_FALSE(is_left(plan, Problem::block_bitmap_mismatch));
+  CHECK(leaves(plan, Problem::inode_unattached));
+  CHECK_FALSE(leaves(plan, Problem::block_bitmap_mismatch));
   CHECK(image.debugfs(fmt::format("cat <{}>", ino)) == contents);
   // With room again it gets a name.
   image.debugfs("rm /full1");
-  const RepairPlan again = repair(image);
+  const RepairPlan again = repair_full(image);
   INFO(describe(again.after.findings));
   CHECK(again.proven_clean);
   CHECK(image.e2fsck() == 0);

@@ -32,7 +32,7 @@ void fill(const TestImage& image, uint32_t free, uint32_t journal) {
   image.debugfs(fmt::format("fallocate full 0 {}", image.superblock().s_free_blocks_count + journal / 2 - free));
 }
 
-RepairPlan repair(const TestImage& image) {
+RepairPlan repair_journal(const TestImage& image) {
   const Result<Image> opened = Image::open(image.path());
   REQUIRE(opened);
   RepairPlan plan = plan_of(*opened, RepairPolicy::all);
@@ -58,7 +58,7 @@ TEST_CASE("journal on an inode table is made anew, and the table stays", "[repai
   const auto root = image.peek<std::array<std::byte, 128>>(image.inode_offset(EXT2_ROOT_INO));
   const uint32_t length = journal_blocks(image);
   map_second_half(image, image.descriptor(0).bg_inode_table);
-  const RepairPlan plan = repair(image);
+  const RepairPlan plan = repair_journal(image);
   CHECK(image.peek<std::array<std::byte, 128>>(image.inode_offset(EXT2_ROOT_INO)) == root);
   CHECK(has_journal(image));
   CHECK(journal_blocks(image) == length);
@@ -70,7 +70,7 @@ TEST_CASE("journal on metadata of an image with no room for another is taken awa
   const uint32_t length = journal_blocks(image);
   map_second_half(image, image.descriptor(0).bg_inode_table);
   fill(image, 10, length);
-  (void)repair(image);
+  (void)repair_journal(image);
   // What the old one leaves free is less than the smallest journal.
   CHECK_FALSE(has_journal(image));
 }
@@ -80,7 +80,7 @@ TEST_CASE("new journal is as long as there is room for", "[repair][journal][full
   const uint32_t length = journal_blocks(image);
   map_second_half(image, image.descriptor(0).bg_inode_table);
   fill(image, length * 3 / 4, length);
-  (void)repair(image);
+  (void)repair_journal(image);
   CHECK(has_journal(image));
   CHECK(journal_blocks(image) == length);  // what is free, and half of the old one
 }

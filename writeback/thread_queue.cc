@@ -11,13 +11,13 @@ namespace extscrub {
 
 namespace {
 
-constexpr unsigned kThreads = 4;
+constexpr unsigned kMostThreads = 4;
 
 class ThreadQueue final : public WriteQueue {
  public:
   ThreadQueue(WriteDevice& device, unsigned depth) : device_(device), depth_(depth) {
     try {
-      for (unsigned i = 0; i < std::min(kThreads, depth); ++i) threads_.emplace_back([this] { work(); });
+      for (unsigned i = 0; i < std::min(kMostThreads, depth); ++i) threads_.emplace_back([this] { work(); });
     } catch (...) {
       stop();
       throw;

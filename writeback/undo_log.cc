@@ -14,7 +14,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr std::string_view kMagic = "E2UNDO02";
+constexpr std::string_view kUndoMagic = "E2UNDO02";
 constexpr uint32_t kKeyBlockMagic = 0xCADECADE;
 constexpr uint32_t kFinished = 0x1;         // UndoHeader::state
 constexpr uint32_t kHasOffset = 0x1;        // UndoHeader::compat
@@ -98,7 +98,7 @@ int UndoLogWriter::write_key_block() {
 int UndoLogWriter::finish(const SuperblockCopy& expected) {
   if (const int error = write_key_block()) return error;
   UndoHeader header{};
-  std::ranges::copy(kMagic, header.magic.begin());
+  std::ranges::copy(kUndoMagic, header.magic.begin());
   header.keys = key_count_;
   header.super_block = 1;
   header.key_block = 2;
@@ -133,7 +133,7 @@ std::unexpected<Error> UndoLog::wrong(std::string_view what) const {
 Result<void> UndoLog::read_header() {
   UndoHeader header{};
   if (file_.size() < sizeof header || !file_.read(0, mutable_bytes_of(header)) ||
-      !std::ranges::equal(header.magic, kMagic))
+      !std::ranges::equal(header.magic, kUndoMagic))
     return wrong("it is not an undo log (E2UNDO02)");
   if (header.crc != header_crc(header)) return wrong("the checksum of its header is wrong");
   if (!is_power_of_two(header.log_block_size, kMinLogBlock, kMaxLogBlock) ||

@@ -24,26 +24,26 @@ uint32_t add_large(const TestImage& image, const std::string& file, size_t size 
   return image.inode_of(file);
 }
 
-uint64_t entries_in_inode(const TestImage& image, uint32_t inode) {
+uint64_t inode_entries(const TestImage& image, uint32_t inode) {
   const uint64_t at = image.inode_offset(inode);
   return at + EXT2_GOOD_OLD_INODE_SIZE + image.peek<ext2_inode_large>(at).i_extra_isize + sizeof(uint32_t);
 }
 
-uint64_t ea_block(const TestImage& image, uint32_t inode) {
+uint64_t attribute_block(const TestImage& image, uint32_t inode) {
   return image.offset(image.peek<ext2_inode>(image.inode_offset(inode)).i_file_acl);
 }
 
 template <class T>
 Place poke_header(const TestImage& image, T ext2_ext_attr_header::*field, T value) {
   const uint32_t inode = add_large(image, "/three");
-  image.patch<ext2_ext_attr_header>(ea_block(image, inode), [&](ext2_ext_attr_header& h) { h.*field = value; });
-  return Place{.inode = inode, .block = ea_block(image, inode) / image.block_size()};
+  image.patch<ext2_ext_attr_header>(attribute_block(image, inode), [&](ext2_ext_attr_header& h) { h.*field = value; });
+  return Place{.inode = inode, .block = attribute_block(image, inode) / image.block_size()};
 }
 
 template <class T>
 Place poke_entry(const TestImage& image, T ext2_ext_attr_entry::*field, T value) {
   const uint32_t inode = add_small(image, "/three");
-  image.patch<ext2_ext_attr_entry>(entries_in_inode(image, inode), [&](ext2_ext_attr_entry& e) { e.*field = value; });
+  image.patch<ext2_ext_attr_entry>(inode_entries(image, inode), [&](ext2_ext_attr_entry& e) { e.*field = value; });
   return Place{.inode = inode};
 }
 
@@ -51,9 +51,9 @@ Place poke_entry(const TestImage& image, T ext2_ext_attr_entry::*field, T value)
 uint32_t value_inode(const TestImage& image) {
   const uint32_t inode = add_large(image, "/three", 2000);
   image.debugfs("sif /three blocks 10");  // debugfs forgets the two blocks of the value
-  const auto in_inode = image.peek<ext2_ext_attr_entry>(entries_in_inode(image, inode));
+  const auto in_inode = image.peek<ext2_ext_attr_entry>(inode_entries(image, inode));
   if (in_inode.e_name_len && in_inode.e_value_inum) return in_inode.e_value_inum;
-  return image.peek<ext2_ext_attr_entry>(ea_block(image, inode) + sizeof(ext2_ext_attr_header)).e_value_inum;
+  return image.peek<ext2_ext_attr_entry>(attribute_block(image, inode) + sizeof(ext2_ext_attr_header)).e_value_inum;
 }
 
 Place set_value_inode(const TestImage& image, std::string_view field, std::string_view value) {
@@ -62,13 +62,13 @@ Place set_value_inode(const TestImage& image, std::string_view field, std::strin
   return Place{.inode = inode};
 }
 
-const Scenario kScenarios[] = {
+const Scenario kAttributeScenarios[] = {
     {ea_entry, "attribute with a name that runs over the inode", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, &ext2_ext_attr_entry::e_name_len, uint8_t{250}); }},
     {ea_entry, "attribute in a block without a name index", "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = add_large(image, "/three");
-       image.patch<ext2_ext_attr_entry>(ea_block(image, inode) + sizeof(ext2_ext_attr_header),
+       image.patch<ext2_ext_attr_entry>(attribute_block(image, inode) + sizeof(ext2_ext_attr_header),
                                         [](ext2_ext_attr_entry& e) { e.e_name_index = 0; });
        return Place{.inode = inode};
      }},
@@ -86,7 +86,7 @@ const Scenario kScenarios[] = {
     {ea_hash, "attribute's value changed in a block", "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = add_large(image, "/three");
-       image.poke(ea_block(image, inode) + image.block_size() - 100, 'x');
+       image.poke(attribute_block(image, inode) + image.block_size() - 100, 'x');
        return Place{.inode = inode};
      }},
     {ea_order,
@@ -96,7 +96,7 @@ const Scenario kScenarios[] = {
        add_large(image, "/three", 300, "user.c");
        const uint32_t inode = add_large(image, "/three", 300, "user.d");
        // Both values are alike, so names and hashes can change places.
-       const uint64_t first = ea_block(image, inode) + sizeof(ext2_ext_attr_header), second = first + EXT2_EXT_ATTR_LEN(1);
+       const uint64_t first = attribute_block(image, inode) + sizeof(ext2_ext_attr_header), second = first + EXT2_EXT_ATTR_LEN(1);
        const auto a = image.peek<ext2_ext_attr_entry>(first), b = image.peek<ext2_ext_attr_entry>(second);
        image.poke(first + offsetof(ext2_ext_attr_entry, e_hash), b.e_hash);
        image.poke(second + offsetof(ext2_ext_attr_entry, e_hash), a.e_hash);
@@ -154,7 +154,7 @@ const Scenario kScenarios[] = {
      "ext4-inline",
      [](const TestImage& image) {
        const uint32_t inode = add_large(image, "/longlink");
-       image.patch<ext2_ext_attr_header>(ea_block(image, inode), [](ext2_ext_attr_header& h) { h.h_refcount = 0; });
+       image.patch<ext2_ext_attr_header>(attribute_block(image, inode), [](ext2_ext_attr_header& h) { h.h_refcount = 0; });
        return Place{.inode = inode};
      },
      {ea_block_checksum, inode_blocks}},
@@ -242,7 +242,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> attribute_damage() {
-  return kScenarios;
+  return kAttributeScenarios;
 }
 
 }  // namespace extscrub::test

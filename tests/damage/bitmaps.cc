@@ -19,7 +19,7 @@ void spoil_bitmap_checksum(const TestImage& image, size_t field_offset) {
   image.debugfs("set_bg 0 checksum calc", true);
 }
 
-const Scenario kScenarios[] = {
+const Scenario kBitmapScenarios[] = {
     {block_bitmap_checksum, "stored checksum of a block bitmap changed", "ext4-noflex",
      [](const TestImage& image) {
        spoil_bitmap_checksum(image, offsetof(ext4_group_desc, bg_block_bitmap_csum_lo));
@@ -94,7 +94,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> bitmap_damage() {
-  return kScenarios;
+  return kBitmapScenarios;
 }
 
 }  // namespace extscrub::test

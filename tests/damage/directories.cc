@@ -58,7 +58,7 @@ void encrypt(const TestImage& image, const std::string& path, uint8_t key) {
   image.debugfs(fmt::format("sif <{}> version 1", inode), true);  // seals it
 }
 
-const Scenario kScenarios[] = {
+const Scenario kDirectoryScenarios[] = {
     {directory_record, "record length that is no multiple of four", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file9", kRecLen, uint16_t{18}); }, {inode_unattached, directory_unconnected}},
     {directory_dot, "'.' names another inode", "ext4-plain",
@@ -307,6 +307,6 @@ const Scenario kScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> directory_damage() { return kScenarios; }
+std::span<const Scenario> directory_damage() { return kDirectoryScenarios; }
 
 }  // namespace extscrub::test

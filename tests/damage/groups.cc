@@ -36,7 +36,7 @@ const std::vector<Problem> kLostInodes = {
 const std::vector<Problem> kFlagsDoubted = {block_bitmap_checksum, block_bitmap_mismatch, block_bitmap_padding,
                                             inode_bitmap_checksum, inode_bitmap_padding};
 
-const Scenario kScenarios[] = {
+const Scenario kGroupScenarios[] = {
     {group_desc_checksum, "descriptor with a changed CRC32C", "ext4-1k",
      [](const TestImage& image) {
        poke_descriptor(image, 1, &ext4_group_desc::bg_checksum, image.descriptor(1).bg_checksum ^ 0x5a5a);
@@ -147,7 +147,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> group_damage() {
-  return kScenarios;
+  return kGroupScenarios;
 }
 
 }  // namespace extscrub::test

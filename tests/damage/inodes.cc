@@ -23,7 +23,7 @@ Place set_field(const TestImage& image, const std::string& file, std::string_vie
   return Place{.inode = inode};
 }
 
-const Scenario kScenarios[] = {
+const Scenario kInodeScenarios[] = {
     {inode_checksum, "owner of a file changed without sealing the inode", "ext4-1k",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/three");
@@ -147,7 +147,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> inode_damage() {
-  return kScenarios;
+  return kInodeScenarios;
 }
 
 }  // namespace extscrub::test

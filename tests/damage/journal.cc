@@ -13,9 +13,9 @@ namespace {
 using enum Problem;
 using namespace jbd2;
 
-const LogFormat kV3 = {.incompat = kIncompatRevoke | kIncompatCsumV3};
+const LogFormat kFormatV3 = {.incompat = kIncompatRevoke | kIncompatCsumV3};
 
-const Scenario kScenarios[] = {
+const Scenario kJournalScenarios[] = {
     {journal_device_missing,
      "journal on a device that is not there",
      "ext4-plain",
@@ -32,7 +32,7 @@ const Scenario kScenarios[] = {
      {journal_needs_recovery}},
     {journal_superblock_checksum, "journal superblock changed without being sealed", "ext4-plain",
      [](const TestImage& image) {
-       const JournalLog log(image, kV3);
+       const JournalLog log(image, kFormatV3);
        image.fill(log.offset_of(0) + kChecksum, 4, std::byte{0x11});
        return Place{.inode = EXT2_JOURNAL_INO};
      },
@@ -45,7 +45,7 @@ const Scenario kScenarios[] = {
      }},
     {journal_checksum, "commit block that is damaged", "ext4-plain",
      [](const TestImage& image) {
-       JournalLog log(image, kV3);
+       JournalLog log(image, kFormatV3);
        log.descriptor({{20001, log.block_of('a')}});
        log.commit();
        image.fill(log.offset_of(3) + 100, 4, std::byte{0x11});
@@ -102,7 +102,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> journal_damage() {
-  return kScenarios;
+  return kJournalScenarios;
 }
 
 }  // namespace extscrub::test

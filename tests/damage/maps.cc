@@ -44,7 +44,7 @@ Place set_block(const TestImage& image, const std::string& file, std::string_vie
   return Place{.inode = inode};
 }
 
-const Scenario kScenarios[] = {
+const Scenario kMapScenarios[] = {
     {extent_header, "root of an extent tree without its magic number", "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/runs3");
@@ -233,7 +233,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> map_damage() {
-  return kScenarios;
+  return kMapScenarios;
 }
 
 }  // namespace extscrub::test

@@ -32,7 +32,7 @@ uint64_t first_reserved(const TestImage& image) {
 
 using enum Problem;
 
-const Scenario kScenarios[] = {
+const Scenario kSuperblockScenarios[] = {
     {superblock_primary_bad,
      "primary superblock without its magic number",
      "ext4-1k",
@@ -322,7 +322,7 @@ const Scenario kScenarios[] = {
 }  // namespace
 
 std::span<const Scenario> superblock_damage() {
-  return kScenarios;
+  return kSuperblockScenarios;
 }
 
 }  // namespace extscrub::test
