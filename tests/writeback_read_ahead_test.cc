@@ -53,8 +53,8 @@ TEST_CASE("ranges come in order, few or many; those that lie close together are 
   for (const size_t count : {1u, 3u, 4u, 31u, 32u, 33u, 500u}) {
     INFO(count << " ranges, " << apart << " bytes apart");
     SlowDevice device;
-    ReadAhead reads(device, kLongest);
     const auto list = extents(count, 0, apart);
+    ReadAhead reads(device, kLongest, count);
     reads.begin(list);
     for (const Extent& extent : list) REQUIRE(is_of(reads.next(), extent));
     const size_t together = apart == 1024 ? 8 : 1;
@@ -66,7 +66,7 @@ TEST_CASE("a range that cannot be read gives its own error, and the others their
   SlowDevice device;
   const auto list = extents(100);
   for (const size_t i : {0u, 41u, 99u}) device.bad.insert(list[i].at);
-  ReadAhead reads(device, kLongest);
+  ReadAhead reads(device, kLongest, list.size());
   reads.begin(list);
   for (size_t i = 0; i < list.size(); ++i) {
     const auto part = reads.next();
@@ -80,7 +80,7 @@ TEST_CASE("a range that cannot be read gives its own error, and the others their
 
 TEST_CASE("a list that is given up in the middle leaves nothing to the next one") {
   SlowDevice device;
-  ReadAhead reads(device, kLongest);
+  ReadAhead reads(device, kLongest, 60);
   for (uint64_t round = 0; round < 20; ++round) {
     const auto list = extents(60, round * 100 * 1024);
     reads.begin(list);

@@ -125,30 +125,46 @@ void CommitRun::plan_writes() {
     for (const Piece& piece : *pieces) longest = std::max(longest, piece.extent.length);
   scratch_ = AlignedBuffer(longest);
   expected_ = AlignedBuffer(longest);
-  reads_.emplace(device_, std::max(longest, kMaxPiece));
+  reads_.emplace(device_, std::max(longest, kMaxPiece), pieces_.size() + log_pieces_.size() + 2);
 }
 
-bool CommitRun::read_before(std::vector<Piece>& pieces, Role role) {
-  reads_->begin(extents_of(pieces));
+// The before-images of the pieces' blocks. With an undo log it is enough to have the bytes around the pieces that are
+// not whole sectors: save_old_bytes() reads and compares everything.
+bool CommitRun::read_before(std::vector<Piece>& pieces) {
+  std::vector<Piece*> wanted;
+  std::vector<Extent> extents;
   for (Piece& piece : pieces) {
+    if (request_.undo && piece.whole) continue;
+    wanted.push_back(&piece);
+    extents.push_back(piece.extent);
+  }
+  reads_->begin(std::move(extents));
+  for (Piece* piece : wanted) {
     const auto [extent, error, bytes] = reads_->next();
     if (error != 0) return refuse_read(error, extent);
-    for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
-      if (roles_[i] != role) continue;
-      const Extent block = shape_.extent_of(blocks_[i].block);
-      // Nobody has read what lies in the free part of the log.
-      if (role == Role::log)
-        report_.receipts[i].before_crc = crc32c(~0u, bytes.subspan(block.at - extent.at, block.length));
-      else if (!compare_before(i, extent, bytes))
-        return false;
-    }
-    if (!piece.whole) piece.base.assign(bytes.begin(), bytes.end());
+    if (!take_before(piece->first, extent, bytes)) return false;
+    if (!piece->whole) piece->base.assign(bytes.begin(), bytes.end());
+  }
+  return true;
+}
+
+// Of the blocks from the `first` on that lie in what was read: as staged, or somebody else has changed them.
+bool CommitRun::take_before(size_t first, Extent read_extent, Bytes read_bytes) {
+  for (size_t i = first; i < blocks_.size(); ++i) {
+    const Extent block = shape_.extent_of(blocks_[i].block);
+    if (block.at >= read_extent.end()) break;
+    if (block.at < read_extent.at || block.end() > read_extent.end()) continue;
+    // Nobody has read what lies in the free part of the log.
+    if (roles_[i] == Role::log)
+      report_.receipts[i].before_crc = crc32c(~0u, read_bytes.subspan(block.at - read_extent.at, block.length));
+    else if (!compare_before(i, read_extent, read_bytes))
+      return false;
   }
   return true;
 }
 
 bool CommitRun::read_before_images() {
-  if (!read_before(pieces_, Role::in_place) || !read_before(log_pieces_, Role::log)) return false;
+  if (!read_before(pieces_) || !read_before(log_pieces_)) return false;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (roles_[i] != Role::held) continue;
     const Extent extent = shape_.extent_of(blocks_[i].block);

@@ -55,7 +55,8 @@ class CommitRun final : WriteClient {
   void plan_writes();
   void find_held_blocks();
   bool read_before_images();
-  bool read_before(std::vector<Piece>& pieces, Role role);
+  bool read_before(std::vector<Piece>& pieces);
+  bool take_before(size_t first, Extent read_extent, Bytes read_bytes);
   bool compare_before(size_t index, Extent read_extent, Bytes read_bytes);
   bool refuse_changed(BlockNo block);
   bool read_held(HeldRange& range);

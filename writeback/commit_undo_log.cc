@@ -68,9 +68,7 @@ bool CommitRun::save_extent(UndoLogWriter& log, const ReadAhead::Part& part) {
     report_.undo = UndoLogState::removed;
     return refuse_read(error, extent);
   }
-  for (size_t i = truth_->first_at(extent.at); i < blocks_.size(); ++i) {
-    if (shape_.extent_of(blocks_[i].block).at >= extent.end()) break;
-    if (roles_[i] == Role::log || compare_before(i, extent, bytes)) continue;
+  if (!take_before(truth_->first_at(extent.at), extent, bytes)) {
     report_.undo = UndoLogState::removed;
     return false;
   }

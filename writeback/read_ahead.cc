@@ -9,16 +9,19 @@ namespace extscrub {
 namespace {
 
 constexpr size_t kThreads = 16;
+constexpr size_t kRangesPerThread = 4;
 constexpr size_t kSlots = 16;
 constexpr uint64_t kGap = 32 << 10;  // bytes that are read over rather than begin another read
 
 }  // namespace
 
-ReadAhead::ReadAhead(WriteDevice& device, size_t longest) : device_(device), slots_(kSlots) {
+ReadAhead::ReadAhead(WriteDevice& device, size_t longest, size_t most)
+    : device_(device), slots_(std::clamp<size_t>(most, 1, kSlots)) {
   for (Slot& slot : slots_) slot.buffer = AlignedBuffer(longest);
-  threads_.reserve(kThreads);
+  const size_t wanted = std::min(kThreads, most / kRangesPerThread);
+  threads_.reserve(wanted);
   try {
-    while (threads_.size() < kThreads) threads_.emplace_back([this] { work(); });
+    while (threads_.size() < wanted) threads_.emplace_back([this] { work(); });
   } catch (const std::system_error&) {
     // Those that there are do.
   }

@@ -18,9 +18,10 @@ namespace extscrub {
 
 class ReadAhead {
  public:
-  // `longest`: of all ranges that will be read, in bytes; a read of several is no longer either. Allocates its buffers
-  // and starts its threads here, and none later; with fewer threads than wanted, or none, it is slower. Throws std::bad_alloc.
-  ReadAhead(WriteDevice& device, size_t longest);
+  // `longest`: of all ranges that will be read, in bytes; a read of several is no longer either. `most`: how many ranges
+  // the longest list has. Allocates its buffers and starts its threads here, and none later: a thread for every four
+  // ranges, 16 at most; with fewer threads than wanted, or none, it is slower. Throws std::bad_alloc.
+  ReadAhead(WriteDevice& device, size_t longest, size_t most);
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
   ~ReadAhead();

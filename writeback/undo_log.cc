@@ -15,6 +15,7 @@ namespace extscrub {
 namespace {
 
 constexpr std::string_view kUndoMagic = "E2UNDO02";
+constexpr uint64_t kPieceBytes = 1 << 20;  // of the log, written or read at a time
 constexpr uint32_t kKeyBlockMagic = 0xCADECADE;
 constexpr uint32_t kFinished = 0x1;         // UndoHeader::state
 constexpr uint32_t kHasOffset = 0x1;        // UndoHeader::compat
@@ -71,12 +72,27 @@ void invert_magic(SuperblockCopy& superblock) {
 
 }  // namespace
 
+// The file's next bytes, filled up to a whole block; the file gets them in large pieces.
+int UndoLogWriter::append(Bytes bytes) {
+  piece_.insert(piece_.end(), bytes.begin(), bytes.end());
+  const uint64_t end = round_up(position_ + bytes.size());
+  piece_.resize(piece_.size() + (end - position_ - bytes.size()));
+  position_ = end;
+  return piece_.size() < kPieceBytes ? 0 : write_piece();
+}
+
+int UndoLogWriter::write_piece() {
+  const int error = file_.write(position_ - piece_.size(), piece_);
+  piece_.clear();
+  return error;
+}
+
 int UndoLogWriter::add(uint64_t block, Bytes old_bytes) {
-  if (keys_.empty()) position_ += block_size_;  // the key block's place
-  if (const int error = file_.write(position_, old_bytes)) return error;
+  if (keys_.empty())
+    if (const int error = append(std::vector<std::byte>(block_size_))) return error;  // the key block's place
   keys_.push_back({block, static_cast<uint32_t>(old_bytes.size()), crc32c(~0u, old_bytes), position_});
-  position_ = round_up(position_ + old_bytes.size());
   ++key_count_;
+  if (const int error = append(old_bytes)) return error;
   return keys_.size() < keys_per_block(block_size_) ? 0 : write_key_block();
 }
 
@@ -92,11 +108,15 @@ int UndoLogWriter::write_key_block() {
   head.crc = crc32c(~0u, bytes);
   store(bytes, 0, head);
   keys_.clear();
-  return file_.write(at, bytes);
+  const uint64_t in_file = position_ - piece_.size();
+  if (at < in_file) return file_.write(at, bytes);
+  std::ranges::copy(bytes, piece_.begin() + static_cast<ptrdiff_t>(at - in_file));
+  return 0;
 }
 
 int UndoLogWriter::finish(const SuperblockCopy& expected) {
   if (const int error = write_key_block()) return error;
+  if (const int error = write_piece()) return error;
   UndoHeader header{};
   std::ranges::copy(kUndoMagic, header.magic.begin());
   header.keys = key_count_;
@@ -156,19 +176,44 @@ Result<void> UndoLog::read_header() {
   return {};
 }
 
+// A file read from its begin to its end, in large pieces. Belongs to one thread.
+class ReadWindow {
+ public:
+  explicit ReadWindow(const Image& file) : file_(file) {}
+
+  // `size` bytes from byte `at` of the file, which has them; until the next call.
+  Result<Bytes> bytes(uint64_t at, uint64_t size) {
+    if (at < at_ || at + size > at_ + buffer_.size()) {
+      buffer_.resize(std::min(std::max(size, kPieceBytes), file_.size() - at));
+      at_ = at;
+      if (auto read = file_.read(at, buffer_); !read) {
+        buffer_.clear();
+        return std::unexpected(read.error());
+      }
+    }
+    return Bytes(buffer_).subspan(at - at_, size);
+  }
+
+ private:
+  const Image& file_;
+  uint64_t at_ = 0;
+  std::vector<std::byte> buffer_;
+};
+
 Result<void> UndoLog::read_keys() {
-  std::vector<std::byte> old_bytes;
+  ReadWindow window(file_);
   uint64_t at = key_blocks_at_;
   while (keys_.size() < key_count_)
-    if (auto done = read_key_block(at, old_bytes); !done) return done;
+    if (auto done = read_key_block(at, window); !done) return done;
   return {};
 }
 
-Result<void> UndoLog::read_key_block(uint64_t& at, std::vector<std::byte>& old_bytes) {
+Result<void> UndoLog::read_key_block(uint64_t& at, ReadWindow& window) {
   if (file_.size() < log_block_size_ || at > file_.size() - log_block_size_)
     return wrong("it ends before its last block of keys");
-  std::vector<std::byte> bytes(log_block_size_);
-  if (auto read = file_.read(at, bytes); !read) return read;
+  const auto block = window.bytes(at, log_block_size_);
+  if (!block) return std::unexpected(block.error());
+  std::vector<std::byte> bytes(block->begin(), block->end());
   auto head = load<KeyBlockHead>(bytes);
   const uint32_t crc = head.crc;
   head.crc = 0;
@@ -184,8 +229,9 @@ Result<void> UndoLog::read_key_block(uint64_t& at, std::vector<std::byte>& old_b
     if (key.size == 0 || key.size > uint64_t{kMaxExtentBlocks} * log_block_size_ || at > file_.size() ||
         key.size > file_.size() - at)
       return wrong(fmt::format("the old bytes of block {} are not all there", key.block));
-    old_bytes.resize(key.size);
-    if (auto read = this->read(key, old_bytes); !read) return read;
+    const auto old_bytes = window.bytes(at, key.size);
+    if (!old_bytes) return std::unexpected(old_bytes.error());
+    if (auto checked = check(key, *old_bytes); !checked) return checked;
     keys_.push_back(key);
     at += (uint64_t{key.size} + log_block_size_ - 1) / log_block_size_ * log_block_size_;
   }
@@ -206,7 +252,11 @@ Result<void> UndoLog::check_places() {
 
 Result<void> UndoLog::read(const UndoKey& key, MutableBytes out) const {
   if (auto read = file_.read(key.at, out); !read) return read;
-  if (crc32c(~0u, out) == key.crc) return {};
+  return check(key, out);
+}
+
+Result<void> UndoLog::check(const UndoKey& key, Bytes old_bytes) const {
+  if (crc32c(~0u, old_bytes) == key.crc) return {};
   return wrong(fmt::format("the checksum of the old bytes of block {} is wrong", key.block));
 }
 

@@ -43,14 +43,19 @@ class UndoLogWriter {
 
  private:
   [[nodiscard]] int write_key_block();
+  [[nodiscard]] int append(Bytes bytes);
+  [[nodiscard]] int write_piece();
   [[nodiscard]] uint64_t round_up(uint64_t at) const { return (at + block_size_ - 1) / block_size_ * block_size_; }
 
   UndoFile& file_;
   uint32_t block_size_;
   uint64_t offset_, position_;  // position_: the log's end so far
   uint64_t key_count_ = 0;
-  std::vector<UndoKey> keys_;  // of the key block in hand
+  std::vector<UndoKey> keys_;     // of the key block in hand
+  std::vector<std::byte> piece_;  // what comes before position_ and is not in the file yet
 };
+
+class ReadWindow;  // in undo_log.cc
 
 class UndoLog {
  public:
@@ -71,8 +76,9 @@ class UndoLog {
   explicit UndoLog(Image file) : file_(std::move(file)) {}
   [[nodiscard]] Result<void> read_header();
   [[nodiscard]] Result<void> read_keys();
-  [[nodiscard]] Result<void> read_key_block(uint64_t& at, std::vector<std::byte>& old_bytes);
+  [[nodiscard]] Result<void> read_key_block(uint64_t& at, ReadWindow& window);
   [[nodiscard]] Result<void> check_places();
+  [[nodiscard]] Result<void> check(const UndoKey& key, Bytes old_bytes) const;
   [[nodiscard]] std::unexpected<Error> wrong(std::string_view what) const;
 
   Image file_;
