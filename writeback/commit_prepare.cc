@@ -125,7 +125,9 @@ void CommitRun::plan_writes() {
     for (const Piece& piece : *pieces) longest = std::max(longest, piece.extent.length);
   scratch_ = AlignedBuffer(longest);
   expected_ = AlignedBuffer(longest);
-  reads_.emplace(device_, std::max(longest, kMaxPiece), pieces_.size() + log_pieces_.size() + 2);
+  const std::vector<Extent> saved = extents_to_save();
+  const uint64_t span = saved.back().end() - saved.front().at;  // of all that is read
+  reads_.emplace(device_, std::max(longest, std::min(span, kMaxPiece)), std::max(saved.size(), pieces_.size() + log_pieces_.size()));
 }
 
 // The before-images of the pieces' blocks. With an undo log it is enough to have the bytes around the pieces that are
