@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -27,14 +28,14 @@ Error temporary_file_error(const std::string& directory, int error) {
 }  // namespace
 
 BlockStore::BlockStore(BlockStore&& other) noexcept
-    : block_size_(other.block_size_), memory_(other.memory_), heap_bytes_(other.heap_bytes_), file_bytes_(other.file_bytes_),
+    : block_size_(other.block_size_), memory_(other.memory_), memory_bytes_(other.memory_bytes_), file_bytes_(other.file_bytes_),
       heap_(std::move(other.heap_)), mapped_(std::exchange(other.mapped_, {})), file_(std::exchange(other.file_, -1)),
       next_(std::exchange(other.next_, nullptr)), left_(std::exchange(other.left_, 0)) {}
 
 BlockStore& BlockStore::operator=(BlockStore&& other) noexcept {
   std::swap(block_size_, other.block_size_);
   std::swap(memory_, other.memory_);
-  std::swap(heap_bytes_, other.heap_bytes_);
+  std::swap(memory_bytes_, other.memory_bytes_);
   std::swap(file_bytes_, other.file_bytes_);
   std::swap(heap_, other.heap_);
   std::swap(mapped_, other.mapped_);
@@ -58,13 +59,30 @@ Result<std::byte*> BlockStore::allocate() {
 
 Result<void> BlockStore::add_chunk() {
   // The first chunks are small: most repairs are.
-  const size_t bytes = std::max<size_t>(block_size_, heap_bytes_ < kLargeChunk ? kSmallChunk : kLargeChunk);
-  if (heap_bytes_ + bytes > memory_) return map_chunk(std::max<size_t>(block_size_, kLargeChunk));
-  heap_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes));
-  heap_bytes_ += bytes;
-  next_ = heap_.back().get();
-  left_ = bytes;
+  const size_t bytes = std::max<size_t>(block_size_, memory_bytes_ < kLargeChunk ? kSmallChunk : kLargeChunk);
+  if (memory_bytes_ + bytes > memory_) return map_chunk(std::max<size_t>(block_size_, kLargeChunk));
+  if (bytes >= kLargeChunk) {
+    map_memory(bytes);
+  } else {
+    heap_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes));
+    take_chunk(heap_.back().get(), bytes);
+  }
+  memory_bytes_ += bytes;
   return {};
+}
+
+void BlockStore::take_chunk(std::byte* chunk, size_t bytes) {
+  next_ = chunk;
+  left_ = bytes;
+}
+
+// In huge pages where the kernel has them: a fault for every 4 KiB costs more than filling them.
+void BlockStore::map_memory(size_t bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) throw std::bad_alloc();
+  (void)::madvise(at, bytes, MADV_HUGEPAGE);  // only advice
+  mapped_.push_back({at, bytes});
+  take_chunk(static_cast<std::byte*>(at), bytes);
 }
 
 Result<void> BlockStore::map_chunk(size_t bytes) {
@@ -77,8 +95,7 @@ Result<void> BlockStore::map_chunk(size_t bytes) {
   if (at == MAP_FAILED) return std::unexpected(temporary_file_error(directory, errno));
   mapped_.push_back({at, bytes});
   file_bytes_ += bytes;
-  next_ = static_cast<std::byte*>(at);
-  left_ = bytes;
+  take_chunk(static_cast<std::byte*>(at), bytes);
   return {};
 }
 

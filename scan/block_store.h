@@ -34,9 +34,11 @@ class BlockStore {
 
   [[nodiscard]] Result<void> add_chunk();
   [[nodiscard]] Result<void> map_chunk(size_t bytes);
+  void map_memory(size_t bytes);
+  void take_chunk(std::byte* chunk, size_t bytes);
 
   uint32_t block_size_;
-  uint64_t memory_, heap_bytes_ = 0, file_bytes_ = 0;
+  uint64_t memory_, memory_bytes_ = 0, file_bytes_ = 0;
   std::vector<std::unique_ptr<std::byte[]>> heap_;
   std::vector<Mapping> mapped_;
   int file_ = -1;
