@@ -19,13 +19,17 @@ server() { # SOCKET ARGUMENTS...: qemu-nbd at the socket
   for ((try = 0; try < 600; try++)); do [ ! -S "$1" ] || return 0; sleep 0.05; done
   fail "qemu-nbd: $(cat "$work/server")"
 }
-# Processes that know the directory, other than those started here; mounts below it; files in it.
-left_behind() {
-  local id
-  for id in $(grep -lsF "$TMPDIR" /proc/[0-9]*/cmdline | cut -d/ -f3); do echo "process $id: $(tr '\0' ' ' 2>/dev/null </proc/"$id"/cmdline)"; done
-  grep -F "$TMPDIR" /proc/self/mountinfo || :
-  ls -A "$TMPDIR"
+# Processes that have our directory in their command line, a line each. grep would find itself.
+helpers_running() {
+  local file words
+  for file in /proc/[0-9]*/cmdline; do
+    words=()
+    mapfile -d '' -t words 2>/dev/null <"$file" || continue
+    [[ "${words[*]}" != *"$TMPDIR"* ]] || echo "process ${file//[!0-9]/}: ${words[*]}"
+  done 2>/dev/null
 }
+# These, mounts below the directory, and files in it.
+left_behind() { helpers_running; grep -F "$TMPDIR" /proc/self/mountinfo || :; ls -A "$TMPDIR"; }
 nothing_left() { # WHAT: within half a minute
   for ((try = 0; try < 300; try++)); do [ -n "$(left_behind)" ] || return 0; sleep 0.1; done
   fail "$1 leaves: $(left_behind)"
@@ -43,13 +47,13 @@ start=65536, size=61440'
 dd if=base.img of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=base.img of=disk.raw bs=1M seek=32 conv=notrunc,sparse status=none
 
-# By a plan, so that both have the same time in their superblocks.
+# By a plan and in place, so that both have the same time in their superblocks, and none in a journal.
 for raw in base.img disk.raw; do
   expect 4 "$extscrub" scrub --dry-run $raw
 done
 "$extscrub" scrub --dry-run --format=json base.img >base.plan || :
 cp --sparse=always base.img base.mended
-expect 1 "$extscrub" scrub --no-undo --plan base.plan base.mended
+expect 1 "$extscrub" scrub --no-undo --commit=direct --plan base.plan base.mended
 for format in qcow2 vmdk vhdx vpc vdi; do
   disk=whole.$format
   options=(); [ $format != vpc ] || options=(-o force_size=on)
@@ -57,7 +61,7 @@ for format in qcow2 vmdk vhdx vpc vdi; do
   expect 4 "$extscrub" audit $disk
   expect 4 "$extscrub" scrub --dry-run $disk
   holds $disk base.img
-  expect 1 "$extscrub" scrub --plan base.plan $disk
+  expect 1 "$extscrub" scrub --commit=direct --plan base.plan $disk
   holds $disk base.mended
   expect 0 "$extscrub" audit $disk
   qemu-img check -q $disk 2>/dev/null || [ $? = 63 ] || fail "$disk: qemu-img check finds errors" # 63: this format has no check
@@ -85,7 +89,7 @@ done
 qemu-img convert -f raw -O vmdk -o subformat=twoGbMaxExtentSparse base.img split.vmdk
 qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on base.img fixed.vhd
 for disk in split.vmdk fixed.vhd; do
-  expect 1 "$extscrub" scrub --no-undo --plan base.plan $disk
+  expect 1 "$extscrub" scrub --no-undo --commit=direct --plan base.plan $disk
   holds $disk base.mended
 done
 # Its name does not say so: it has the magic number of ext, and is taken as it is.
@@ -97,7 +101,7 @@ qemu-img convert -f raw -O qcow2 base.img killed.qcow2
 for command in "audit --max-rate 64K" "scrub --no-undo --max-rate 64K"; do
   $extscrub $command killed.qcow2 >/dev/null 2>&1 & run=$!
   for ((try = 0; try < 600; try++)); do
-    grep -lsF nbdfuse $(grep -lsF "$TMPDIR" /proc/[0-9]*/cmdline) >/dev/null && [ -z "$(ls "$TMPDIR")" ] && break
+    [[ $(helpers_running) == *nbdfuse* ]] && [ -z "$(ls "$TMPDIR")" ] && break
     sleep 0.05
   done
   sleep 0.5
@@ -125,7 +129,7 @@ cp --sparse=always base.img served.img
 server socket --format=raw served.img
 expect 4 "$extscrub" audit "$uri"
 mkdir here
-(cd here && expect 1 "$extscrub" scrub --plan ../base.plan "$uri"; conclude) || fail "scrub of $uri"
+(cd here && expect 1 "$extscrub" scrub --commit=direct --plan ../base.plan "$uri"; conclude) || fail "scrub of $uri"
 log=$(echo here/nbd*.extscrub-undo-*)
 [ -f "$log" ] || fail "no undo file in the current directory: $(ls here)"
 cmp served.img base.mended || fail "the served disk has other bytes"
