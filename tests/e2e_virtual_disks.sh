@@ -16,7 +16,7 @@ stop_helpers() { for id in "${helpers[@]}"; do kill "$id" 2>/dev/null || :; wait
 trap 'stop_helpers; finish' EXIT
 server() { # SOCKET ARGUMENTS...: qemu-nbd at the socket
   qemu-nbd --socket="$1" --persistent --shared=0 "${@:2}" 2>"$work/server" & helpers+=($!)
-  for ((try = 0; try < 600; try++)); do [ ! -S "$1" ] || return 0; sleep 0.05; done
+  for ((try = 0; try < 200; try++)); do [ ! -S "$1" ] || return 0; sleep 0.05; done
   fail "qemu-nbd: $(cat "$work/server")"
 }
 # Processes that have our directory in their command line, a line each. grep would find itself.
@@ -126,7 +126,7 @@ expect 0 "$extscrub" audit killed.qcow2
 # The disk of a server.
 uri="nbd+unix:///?socket=$work/socket"
 cp --sparse=always base.img served.img
-server socket --format=raw served.img
+server "$work/socket" --format=raw served.img
 expect 4 "$extscrub" audit "$uri"
 mkdir here
 (cd here && expect 1 "$extscrub" scrub --commit=direct --plan ../base.plan "$uri"; conclude) || fail "scrub of $uri"
@@ -136,7 +136,7 @@ cmp served.img base.mended || fail "the served disk has other bytes"
 expect 0 "$extscrub" undo "$log" "$uri"
 cmp served.img base.img || fail "the served disk has not its old bytes"
 stop_helpers
-server readonly --read-only --format=raw served.img
+server "$work/readonly" --read-only --format=raw served.img
 expect 4 "$extscrub" audit "nbd+unix:///?socket=$work/readonly"
 expect 8 "$extscrub" scrub --no-undo "nbd+unix:///?socket=$work/readonly"
 grep -q 'reading only' output || fail "no word of a read-only server: $(cat output)"
@@ -146,7 +146,7 @@ nothing_left "an NBD URI"
 
 # Somebody else works on it.
 qemu-img convert -f raw -O qcow2 base.img open.qcow2
-server busy --format=qcow2 open.qcow2
+server "$work/busy" --format=qcow2 open.qcow2
 sum=$(sha256sum <open.qcow2)
 for command in audit "scrub --no-undo"; do
   expect 8 "$extscrub" $command open.qcow2
