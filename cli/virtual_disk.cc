@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -66,16 +68,39 @@ class Meeting {
   std::string directory_;
 };
 
-bool answers(const std::string& socket) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, socket.c_str(), socket.size());  // make() has seen that it fits
-  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::close(fd);
-  return connected;
-}
+// Calls qemu-nbd until it greets: it listens before it has looked at the disk.
+class Caller {
+ public:
+  explicit Caller(std::string socket) : socket_(std::move(socket)) {}
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  ~Caller() { hang_up(); }
+
+  [[nodiscard]] bool is_greeted() {
+    if (fd_ < 0 && !connect()) return false;
+    std::array<char, 8> greeting{};
+    const ssize_t n = ::recv(fd_, greeting.data(), greeting.size(), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (n <= 0) hang_up();
+    return std::string_view(greeting.data(), greeting.size()) == "NBDMAGIC";
+  }
+
+ private:
+  bool connect() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_.c_str(), socket_.size());  // Meeting::make() has seen that it fits
+    fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd_ >= 0 && ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) hang_up();
+    return fd_ >= 0;
+  }
+  void hang_up() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+  std::string socket_;
+  int fd_ = -1;
+};
 
 Error with_messages(std::string what, HelperProgram& program) {
   const std::string said = program.messages();
@@ -150,7 +175,8 @@ Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& 
                                        kServerPackage);
     if (!server) return std::unexpected(server.error());
     disk.server_.emplace(std::move(*server));
-    if (auto ready = wait_for(*disk.server_, stop, [&] { return answers(meeting->socket()); }); !ready)
+    Caller caller(meeting->socket());
+    if (auto ready = wait_for(*disk.server_, stop, [&] { return caller.is_greeted(); }); !ready)
       return std::unexpected(ready.error());
     mount.insert(mount.end(), {"--unix", meeting->socket()});
   }
