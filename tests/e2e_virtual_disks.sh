@@ -174,6 +174,27 @@ printf '#!/bin/bash\ntrap "wait; echo no room >&2; exit 1" TERM\n%q "$@" &\nwait
 chmod +x fake/qemu-nbd
 PATH=$work/fake:$PATH expect 8 "$extscrub" scrub --no-undo open.qcow2
 grep -q 'not known whether.*no room' output || fail "a failure at the end is not told: $(cat output)"
+# A flush fails below the disk: that reaches the scrub, and there is nowhere to say so but beside the disk.
+if strace -o trace true 2>/dev/null; then
+  printf '#!/bin/bash\nexec strace -f -o %q -e trace=fdatasync -e inject=fdatasync:error=EIO %q "$@"\n' "$work/trace" \
+    "$(command -v qemu-nbd)" >fake/qemu-nbd
+  qemu-img convert -f raw -O qcow2 base.img flush.qcow2
+  PATH=$work/fake:$PATH expect 8 "$extscrub" scrub --no-undo flush.qcow2
+  grep -q '^flush.qcow2: errored' output || fail "a flush that fails: $(cat output)"
+  [ -e flush.qcow2.extscrub-errored ] || fail "nothing beside the disk says that it is errored"
+  expect 8 "$extscrub" audit flush.qcow2
+fi
+# The program behind the disk is gone, while it is read.
+qemu-img convert -f raw -O qcow2 base.img gone.qcow2
+"$extscrub" scrub --no-undo --max-rate 64K gone.qcow2 >output 2>&1 & run=$!
+for ((try = 0; try < 600; try++)); do
+  [[ $(helpers_running) == *nbdfuse* ]] && [ -z "$(ls "$TMPDIR")" ] && break
+  sleep 0.05
+done
+kill -9 "$(helpers_running | sed -n 's/^process \([0-9]*\): qemu-nbd .*/\1/p')"
+status=0; wait $run || status=$?
+[ $((status & 9)) = 8 ] || fail "exit status $status after the death of qemu-nbd: $(cat output)"
+holds gone.qcow2 base.img
 "$extscrub" audit --max-rate 64K open.qcow2 >output 2>&1 & run=$!
 sleep 2
 kill -TERM $run
