@@ -21,7 +21,8 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package package-check virtual-disks install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package \
+	package-check virtual-disks install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <functional>
 #include <iterator>
 #include <tuple>
 
@@ -118,12 +119,13 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
   }
 }
 
-// What the undo file is named after: the image, but where that has no folder something that can be a file's name, in the
+// What the undo file is named after: the image, but for a URI, which has no folder, what can be the name of a file in the
 // current directory.
 std::string undo_name(const std::string& image) {
   if (!is_nbd_uri(image)) return image;
   std::string name = image;
-  std::ranges::replace_if(name, [](unsigned char c) { return c >= 0x80 || !(std::isalnum(c) || c == '.' || c == '-'); }, '_');
+  const auto is_plain = [](unsigned char c) { return c < 0x80 && (std::isalnum(c) || c == '.' || c == '-'); };
+  std::ranges::replace_if(name, std::not_fn(is_plain), '_');
   constexpr size_t kLongest = 200;  // bytes; the rest of the name comes behind it
   return name.substr(0, kLongest);
 }

@@ -75,7 +75,8 @@ int become(const char* path, char* const* arguments, int errors, pid_t parent) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return errno;
   if (null == STDERR_FILENO || null == STDOUT_FILENO || null == STDIN_FILENO) (void)::fcntl(null, F_SETFD, 0);
-  if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 || ::dup2(errors, STDERR_FILENO) < 0) return errno;
+  if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0) return errno;
+  if (::dup2(errors, STDERR_FILENO) < 0) return errno;
   close_all_on_exec();
   ::execv(path, arguments);
   return errno;
@@ -117,8 +118,9 @@ Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& argum
   const std::string& name = arguments.front();
   const auto path = find_program(name);
   if (!path)
-    return std::unexpected(Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
-  const auto failed = [&](int error) { return std::unexpected(system_error(fmt::format("cannot start {}", *path), error)); };
+    return std::unexpected(
+        Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
+  const auto failed = [&](int error) { return std::unexpected(system_error("cannot start " + *path, error)); };
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -25,7 +25,8 @@ class HelperProgram {
   // message. Standard input and output are /dev/null; no other descriptor of ours is open in it, its signals are as for
   // a new process. Where SIGCHLD is ignored it is not any more: the kernel would keep no exit status.
   // Errors: there is no such program (code ENOENT), it cannot be started.
-  [[nodiscard]] static Result<HelperProgram> start(const std::vector<std::string>& arguments, const std::string& package);
+  [[nodiscard]] static Result<HelperProgram> start(const std::vector<std::string>& arguments,
+                                                   const std::string& package);
 
   HelperProgram(HelperProgram&& other) noexcept;
   HelperProgram& operator=(HelperProgram&& other) = delete;
@@ -46,8 +47,8 @@ class HelperProgram {
   // Once it has ended: how, in words; empty for exit status 0, and for a SIGTERM that `terminated` allows for.
   [[nodiscard]] std::string failure(bool terminated = false) const;
 
-  // What it has written to standard error: the first 4096 bytes, as one line. The rest of what it says is dropped, never
-  // waited for.
+  // What it has written to standard error: the first 4096 bytes, as one line. The rest of what it says is dropped, and
+  // never waited for.
   [[nodiscard]] std::string messages();
 
  private:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <vector>
@@ -24,8 +23,8 @@ struct DiskFormat {
   std::vector<std::string_view> suffixes;
 };
 
-// qcow2: docs/interop/qcow2.txt of qemu. vmdk: one file, or the text that names its parts. vpc: the copy of the footer that
-// all but fixed disks begin with. vdi: u32Signature.
+// qcow2: docs/interop/qcow2.txt of qemu. vmdk: one file, or the text that names its parts. vpc: the copy of the footer
+// that all but fixed disks begin with. vdi: u32Signature.
 const DiskFormat kDiskFormats[] = {{"qcow2", 0, "QFI\xfb"sv, {".qcow2"}},
                                {"vmdk", 0, "KDMV"sv, {".vmdk"}},
                                {"vmdk", 0, "# Disk DescriptorFile"sv, {".vmdk"}},
@@ -52,7 +51,8 @@ std::optional<std::string> disk_format_of(const std::string& path) {
   for (const DiskFormat& format : kDiskFormats) {
     const bool named = std::ranges::any_of(format.suffixes, [&](auto suffix) { return path.ends_with(suffix); });
     if (is_ext && !named) continue;
-    if (has_magic(*file, format.at, format.magic) || (format.name == "vpc" && has_footer(*file))) return std::string(format.name);
+    if (has_magic(*file, format.at, format.magic) || (format.name == "vpc" && has_footer(*file)))
+      return std::string(format.name);
   }
   return std::nullopt;
 }
@@ -60,8 +60,8 @@ std::optional<std::string> disk_format_of(const std::string& path) {
 }  // namespace
 
 bool is_nbd_uri(std::string_view name) {
-  return std::ranges::any_of(std::initializer_list<std::string_view>{"nbd://", "nbd+unix://", "nbds://", "nbds+unix://"},
-                             [&](auto scheme) { return name.starts_with(scheme); });
+  constexpr std::string_view kSchemes[] = {"nbd://", "nbd+unix://", "nbds://", "nbds+unix://"};
+  return std::ranges::any_of(kSchemes, [&](auto scheme) { return name.starts_with(scheme); });
 }
 
 ImageKind kind_of(const std::string& name) {

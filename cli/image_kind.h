@@ -1,5 +1,5 @@
-// What a name of the command line stands for: an image as it is, a compressed one, a virtual disk, or a disk that an NBD
-// server has. Only looks at the first and the last bytes: any thread.
+// What a name of the command line stands for: an image as it is, a compressed one, a virtual disk, or a disk that an
+// NBD server has. Only looks at the first and the last bytes: any thread.
 #pragma once
 
 #include <cstdint>

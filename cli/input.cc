@@ -14,7 +14,8 @@ Result<Input> open_compressed(const std::string& name, const std::string& format
                               const Environment& environment) {
   if (options.command == Command::undo) return Input{name};  // it is none of ours, as its bytes will tell
   if (options.command == Command::scrub)
-    return std::unexpected(Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
+    return std::unexpected(
+        Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
   auto copy = unpack(name, environment.stop);
   if (!copy) return std::unexpected(copy.error());
   std::string path = copy->path();
@@ -29,7 +30,7 @@ Result<Input> open_disk(const std::string& name, const ImageKind& kind, const Op
   if (!disk) return std::unexpected(disk.error());
   std::string path = disk->path(), warning;
   if (!disk->is_direct())
-    warning = "the file system it is on has no direct I/O: what is read back from it may come from memory, not from the disk";
+    warning = "the file system it is on has no direct I/O: what is read back may come from memory, not from the disk";
   return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning)};
 }
 

@@ -39,7 +39,8 @@ class Meeting {
     const char* set = std::getenv("TMPDIR");
     std::string name = fs::absolute(set != nullptr && *set != '\0' ? set : "/tmp") / "extscrub-disk-XXXXXX";
     const auto failed = [&] {
-      return std::unexpected(system_error(fmt::format("cannot make the directory {} (TMPDIR says where)", name), errno));
+      return std::unexpected(
+          system_error(fmt::format("cannot make the directory {} (TMPDIR says where)", name), errno));
     };
     if (::mkdtemp(name.data()) == nullptr) return failed();
     Meeting meeting(std::move(name));
@@ -139,6 +140,13 @@ std::vector<std::string> server_command(const std::string& disk, const std::stri
   return command;
 }
 
+// Error: it has ended with a failure. `terminated`: a SIGTERM is none.
+Result<void> outcome_of(HelperProgram& program, bool terminated) {
+  const std::string failure = program.failure(terminated);
+  if (failure.empty()) return {};
+  return std::unexpected(with_messages(failure, program));
+}
+
 // Takes the mount out of the tree; it lives on with the files that are open in it. Who may not do that himself asks
 // fusermount3, which is there wherever somebody else than root could mount.
 Result<void> detach(const std::string& mount_point) {
@@ -148,14 +156,7 @@ Result<void> detach(const std::string& mount_point) {
   auto program = HelperProgram::start({"fusermount3", "-u", "-z", mount_point}, "fuse3");
   if (!program) return std::unexpected(program.error());
   if (!program->wait(kDetach)) return std::unexpected(error);
-  if (const auto failure = program->failure(); !failure.empty()) return std::unexpected(with_messages(failure, *program));
-  return {};
-}
-
-Result<void> outcome_of(HelperProgram& program, bool terminated) {
-  const std::string failure = program.failure(terminated);
-  if (failure.empty()) return {};
-  return std::unexpected(with_messages(failure, program));
+  return outcome_of(*program, false);
 }
 
 }  // namespace
@@ -190,7 +191,10 @@ Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& 
     refused = disk.fd_ < 0 && (errno == EACCES || errno == EROFS);
     return disk.fd_ >= 0 || refused;
   };
-  if (auto ready = wait_for(*disk.mounter_, stop, is_open); !ready) return std::unexpected(ready.error());
+  if (auto ready = wait_for(*disk.mounter_, stop, is_open); !ready) {
+    if (!disk.server_ || disk.server_->is_running()) return std::unexpected(ready.error());
+    return std::unexpected(with_messages("cannot be opened", *disk.server_));  // the one that knows why
+  }
   // Open or not, nobody is to find it in the tree.
   if (auto detached = detach(meeting->mount_point()); !detached) return std::unexpected(detached.error());
   if (refused) return std::unexpected(Error{"cannot be opened for writing: the server has it for reading only", EROFS});

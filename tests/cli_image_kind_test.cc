@@ -47,7 +47,7 @@ TEST_CASE("a virtual disk is known by its magic number, whatever it is called", 
   }
 }
 
-TEST_CASE("an ext file system that begins like a virtual disk is an image, unless its name says otherwise", "[virtual]") {
+TEST_CASE("an ext file system that begins like a virtual disk is an image, but for its name", "[virtual]") {
   const TempDir dir;
   for (const Disk& disk : kDisks) {
     INFO(disk.format << " at " << disk.at);
@@ -59,7 +59,8 @@ TEST_CASE("an ext file system that begins like a virtual disk is an image, unles
 
 TEST_CASE("a name alone makes no virtual disk", "[virtual]") {
   const TempDir dir;
-  for (const Disk& disk : kDisks) CHECK(kind_of(write_ext_like(dir.path() / ("disk" + disk.suffix))).form == ImageForm::plain);
+  for (const Disk& disk : kDisks)
+    CHECK(kind_of(write_ext_like(dir.path() / ("disk" + disk.suffix))).form == ImageForm::plain);
   CHECK(kind_of_file(dir, "disk.qcow2", std::string(4096, '\0')).form == ImageForm::plain);
 }
 
@@ -76,7 +77,8 @@ TEST_CASE("a magic number elsewhere than in its place is none", "[virtual]") {
   const TempDir dir;
   for (Disk disk : kDisks) {
     ++disk.at;
-    if (disk.at + disk.magic.size() <= 4096) CHECK(kind_of_file(dir, "disk.img", bytes_with(disk)).form == ImageForm::plain);
+    if (disk.at + disk.magic.size() <= 4096)
+      CHECK(kind_of_file(dir, "disk.img", bytes_with(disk)).form == ImageForm::plain);
   }
 }
 
@@ -88,7 +90,8 @@ TEST_CASE("a compressed image is one also beside virtual disks", "[virtual]") {
 }
 
 TEST_CASE("the URI of an NBD server is no file's name", "[virtual]") {
-  for (const char* uri : {"nbd://host", "nbd://host:10809/disk", "nbd+unix:///disk?socket=/run/nbd", "nbds://host/", "nbds+unix:///?socket=s"}) {
+  for (const char* uri : {"nbd://host", "nbd://host:10809/disk", "nbd+unix:///disk?socket=/run/nbd", "nbds://host/",
+                          "nbds+unix:///?socket=s"}) {
     INFO(uri);
     CHECK(is_nbd_uri(uri));
     CHECK(kind_of(uri).form == ImageForm::nbd);

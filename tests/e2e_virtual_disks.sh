@@ -1,6 +1,6 @@
 #!/bin/bash
-# Virtual disks in all formats and the disk of an NBD server are audited, scrubbed and undone like the raw image they were
-# made of, by the bytes; nothing is left behind, not even by a run that is killed; what cannot be done says why.
+# Virtual disks in all formats and the disk of an NBD server are audited, scrubbed and undone like the raw image they
+# were made of, by the bytes; nothing is left behind, not even by a run that is killed; what cannot be done says why.
 . "$(dirname "$0")/support/scenario.sh"
 for tool in qemu-img qemu-nbd nbdfuse; do
   command -v $tool >/dev/null || skip "needs $tool (Debian packages qemu-utils and libnbd-bin)"
@@ -12,7 +12,11 @@ mkdir "$TMPDIR"
 cd "$work"
 
 helpers=() # started here; by their ids
-stop_helpers() { for id in "${helpers[@]}"; do kill "$id" 2>/dev/null || :; wait "$id" 2>/dev/null || :; done; helpers=(); }
+stop_helpers() {
+  local id
+  for id in "${helpers[@]}"; do kill "$id" 2>/dev/null || :; wait "$id" 2>/dev/null || :; done
+  helpers=()
+}
 trap 'ended=$?; stop_helpers; set +e; (exit $ended); finish' EXIT
 server() { # SOCKET ARGUMENTS...: qemu-nbd at the socket
   qemu-nbd --socket="$1" --persistent --shared=0 "${@:2}" 2>"$work/server" & helpers+=($!)
@@ -64,7 +68,8 @@ for format in qcow2 vmdk vhdx vpc vdi; do
   expect 1 "$extscrub" scrub --commit=direct --plan base.plan $disk
   holds $disk base.mended
   expect 0 "$extscrub" audit $disk
-  qemu-img check -q $disk 2>/dev/null || [ $? = 63 ] || fail "$disk: qemu-img check finds errors" # 63: this format has no check
+  # 63: this format has no check.
+  qemu-img check -q $disk 2>/dev/null || [ $? = 63 ] || fail "$disk: qemu-img check finds errors"
   expect 0 "$extscrub" undo $disk.extscrub-undo-* $disk
   holds $disk base.img
 
@@ -165,12 +170,15 @@ PATH='' expect 4 "$extscrub" audit open.qcow2 # they are looked for in /usr/bin 
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
   for tool in qemu-nbd nbdfuse; do
     # shellcheck disable=SC2016
-    expect 8 unshare -m sh -c 'mount --bind /dev/null "$(command -v "$1")" && exec "$2" audit open.qcow2' sh $tool "$extscrub"
-    grep -qE "needs the program $tool.*install (qemu-utils|libnbd-bin)" output || fail "no word of a missing $tool: $(cat output)"
+    expect 8 unshare -m sh -c 'mount --bind /dev/null "$(command -v "$1")" && exec "$2" audit open.qcow2' \
+      sh $tool "$extscrub"
+    grep -qE "needs the program $tool.*install (qemu-utils|libnbd-bin)" output ||
+      fail "no word of a missing $tool: $(cat output)"
   done
 fi
 mkdir fake
-printf '#!/bin/bash\ntrap "wait; echo no room >&2; exit 1" TERM\n%q "$@" &\nwait\n' "$(command -v qemu-nbd)" >fake/qemu-nbd
+printf '#!/bin/bash\ntrap "wait; echo no room >&2; exit 1" TERM\n%q "$@" &\nwait\n' "$(command -v qemu-nbd)" \
+  >fake/qemu-nbd
 chmod +x fake/qemu-nbd
 PATH=$work/fake:$PATH expect 8 "$extscrub" scrub --no-undo open.qcow2
 grep -q 'not known whether.*no room' output || fail "a failure at the end is not told: $(cat output)"
