@@ -21,7 +21,8 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package package-check install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package \
+	package-check virtual-disks install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +126,10 @@ package: program  ## build the Debian package in build/
 package-check: PACKAGES += lintian zsh fish
 package-check: package  ## have lintian look at the Debian package, run the program out of it, try all completions
 	cd build && $(CTEST) -R '^e2e_(completions|package)$$'
+
+virtual-disks: PACKAGES += qemu-utils libnbd-bin
+virtual-disks: program  ## audit, scrub and undo virtual disks and the disk of an NBD server (needs FUSE)
+	cd build && $(CTEST) -R '^e2e_virtual_disks$$'
 
 install: program  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <functional>
 #include <iterator>
 #include <tuple>
 
@@ -11,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/hash.h"
+#include "cli/image_kind.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
 
@@ -116,10 +119,22 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
   }
 }
 
+// What the undo file is named after: the image, but for a URI, which has no folder, what can be the name of a file in the
+// current directory.
+std::string undo_name(const std::string& image) {
+  if (!is_nbd_uri(image)) return image;
+  std::string name = image;
+  const auto is_plain = [](unsigned char c) { return c < 0x80 && (std::isalnum(c) || c == '.' || c == '-'); };
+  std::ranges::replace_if(name, std::not_fn(is_plain), '_');
+  constexpr size_t kLongest = 200;  // bytes; the rest of the name comes behind it
+  return name.substr(0, kLongest);
+}
+
 CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, std::vector<StagedBlock> staged,
                              const Options& options, Progress& progress) {
   CommitRequest request;
   request.path = report.path;
+  request.opened = report.opened;
   request.offset = report.offset;
   request.block_size = plan.overlay->block_size();
   request.blocks = std::move(staged);
@@ -130,7 +145,7 @@ CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, 
   if (!options.undo_file.empty())
     request.undo = UndoPlace{options.undo_file};
   else if (!options.no_undo)
-    request.undo = default_undo_place(report.path, std::chrono::system_clock::now());
+    request.undo = default_undo_place(undo_name(report.path), std::chrono::system_clock::now());
   request.queue = options.queue;
   request.progress = &progress;
   return request;
@@ -157,7 +172,7 @@ void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const 
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, given, environment);
   if (!image || refused_by_sidecar(report, given)) return;
-  const auto lock = environment.engine.lock(report.path);
+  const auto lock = environment.engine.lock(lockable(report));
   if (!lock) return refuse(report, lock.error().message);
 
   Options options = given;

@@ -40,7 +40,7 @@ void take_outcome(ImageReport& report, const CommitReport& commit) {
 void undo_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
   report.undo_log = options.undo_file;
   report.undone = false;
-  const auto lock = environment.engine.lock(report.path);
+  const auto lock = environment.engine.lock(lockable(report));
   if (!lock) {
     report.exit_status = kExitOperational;
     report.error = lock.error().message;
@@ -50,6 +50,7 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   UndoRequest request;
   request.log = options.undo_file;
   request.image = report.path;
+  request.opened = report.opened;
   request.force = options.force;
   request.queue = options.queue;
   request.progress = &progress;

@@ -133,7 +133,9 @@ void add_schedule_options(CLI::App& app, Options& o) {
 }
 
 void add_image_options(CLI::App& app, Options& o) {
-  app.add_option("IMAGE", o.images, "Image file or block device; - for a list of them on standard input")->type_name("");
+  app.add_option("IMAGE", o.images,
+                 "Image file, block device, virtual disk or NBD URI; - for a list of them on standard input")
+      ->type_name("");
   app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
   app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
   add_report_options(app, o, {{"junit", Format::junit}});
@@ -213,7 +215,10 @@ void add_scrub_options(CLI::App& app, Options& o) {
 
 void add_undo_options(CLI::App& app, Options& o) {
   app.add_option("UNDO_FILE", o.undo_file, "What a scrub, or a tool of e2fsprogs, has saved")->required()->type_name("");
-  app.add_option("IMAGE", o.images, "Image file or block device")->required()->expected(1)->type_name("");
+  app.add_option("IMAGE", o.images, "Image file, block device, virtual disk or NBD URI")
+      ->required()
+      ->expected(1)
+      ->type_name("");
   add_report_options(app, o);
   app.add_flag("--force", o.force, "Go on although the image has changed since, or UNDO_FILE is not finished");
   add_progress_option(app, o);

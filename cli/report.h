@@ -42,7 +42,7 @@ struct Timings {
 struct ImageReport {
   std::string path;     // as it was given
   int partition = 0;    // 0: all of it
-  std::string opened;   // what the audit reads: the path, or the unpacked copy of a compressed image
+  std::string opened;   // what is read and written: the path, a compressed image's copy, a virtual disk as a file
   uint64_t offset = 0;  // bytes of what is opened
   std::optional<uint64_t> length;  // bytes of the partition; nothing: up to the end
   std::optional<ImageInfo> info;

@@ -14,6 +14,7 @@
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/hash.h"
+#include "cli/image_kind.h"
 #include "cli/last_result.h"
 #include "cli/output_file.h"
 
@@ -29,6 +30,7 @@ constexpr const char* kProgressSchema = "extscrub-run/1";
 
 // A job may be started from anywhere; but a link of /dev/disk names the same disk each time, its target does not.
 std::string absolute(const std::string& path) {
+  if (is_nbd_uri(path)) return path;
   std::error_code ignored;
   const fs::path full = fs::absolute(path, ignored);
   return ignored ? path : full.lexically_normal().native();

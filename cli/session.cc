@@ -10,11 +10,12 @@
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/identify.h"
+#include "cli/image_kind.h"
 #include "cli/image_list.h"
+#include "cli/input.h"
 #include "cli/report_writer.h"
 #include "cli/run_state.h"
 #include "cli/targets.h"
-#include "cli/unpack.h"
 #include "cli/unreadable_files.h"
 #include "writeback/sidecar.h"
 
@@ -58,34 +59,41 @@ void cancel(ImageReport& report) {
 
 // What an image of the command line is for the run.
 struct Opened {
-  std::optional<UnpackedImage> copy;  // what is read, where the image is compressed
-  std::vector<Target> targets;        // none: the image cannot be looked at, and `failure` says why
+  std::optional<Input> input;
+  std::vector<Target> targets;  // none: the image cannot be looked at, and `failure` says why
   ImageReport failure;
 };
 
 void open_targets(Opened& opened, const Options& options, const Environment& environment) {
-  const std::string& path = opened.failure.path;
+  auto input = open_input(opened.failure.path, options, environment);
+  if (!input) {
+    input.error().code == ECANCELED ? cancel(opened.failure) : fail(opened.failure, input.error().message);
+    return;
+  }
+  opened.input.emplace(std::move(*input));
   if (options.command == Command::undo) {  // the log says where in the image
     opened.targets.emplace_back();
     return;
   }
-  if (const auto compression = compression_of(path)) {
-    if (options.command == Command::scrub) {
-      fail(opened.failure, fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", *compression));
-      return;
-    }
-    auto copy = unpack(path, environment.stop);
-    if (!copy) {
-      copy.error().code == ECANCELED ? cancel(opened.failure) : fail(opened.failure, copy.error().message);
-      return;
-    }
-    opened.copy.emplace(std::move(*copy));
-  }
-  auto targets = find_targets(opened.copy ? opened.copy->path() : path, options);
+  auto targets = find_targets(opened.input->path, options);
   if (targets)
     opened.targets = std::move(*targets);
   else
     fail(opened.failure, targets.error().message);
+}
+
+// The programs that pass the bytes on to a virtual disk did not come to a good end.
+void take_close_failure(ImageReport& report, const Error& error) {
+  if (!report.writeback || report.writeback->writes == 0) {
+    report.warnings.push_back(error.message);
+    return;
+  }
+  report.writeback->outcome = CommitOutcome::errored;
+  if (report.undone) report.undone = false;
+  report.verdict = Verdict::errored;
+  report.exit_status = kExitOperational;
+  report.error =
+      fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", error.message);
 }
 
 void limit_rate(Image& image, const Options& options, const Environment& environment) {
@@ -127,16 +135,25 @@ int for_each_image(const Options& options, const Environment& environment, const
       writer.add(std::move(report));
     };
     if (opened.targets.empty()) add(std::move(opened.failure));
+    std::vector<ImageReport> held;  // until a virtual disk is closed
     for (const Target& target : opened.targets) {
       ImageReport report;
       report.path = path;
       report.partition = target.partition;
-      report.opened = opened.copy ? opened.copy->path() : path;
+      report.opened = opened.input->path;
+      if (!opened.input->warning.empty()) report.warnings.push_back(opened.input->warning);
       report.offset = target.offset;
       report.length = target.length;
       fill_report(report, options, environment, progress, work);
-      add(std::move(report));
+      if (opened.input->disk)
+        held.push_back(std::move(report));
+      else
+        add(std::move(report));
     }
+    if (opened.input)
+      if (const auto closed = opened.input->close(); !closed)
+        for (ImageReport& report : held) take_close_failure(report, closed.error());
+    for (ImageReport& report : held) add(std::move(report));
     if (whole) state.take_end(path);
     if (writer.is_out()) state.keep();
     ++done;
@@ -202,6 +219,8 @@ void report_failure(ImageReport& report, const Image& image, const Error& error)
   const auto table = error.code == 0 ? find_partitions(image) : std::nullopt;
   fail(report, table ? describe(*table) : error.message);
 }
+
+const std::string& lockable(const ImageReport& report) { return is_nbd_uri(report.path) ? report.opened : report.path; }
 
 std::optional<std::string> find_error_sidecar(const std::string& image) {
   const fs::path path = sidecar_path(image);

@@ -50,7 +50,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
 
 CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
   try {
-    const auto device = open_write_device(request.path);
+    const auto device = open_write_device(request.opened.empty() ? request.path : request.opened);
     if (!device) return refusal(device.error().message, device.error().code);
     const auto queue = make_queue(request.queue, **device);
     if (!queue) return refusal(request.path.string() + " is untouched: " + queue.error().message, queue.error().code);

@@ -50,6 +50,9 @@ struct CommitRequest {
   bool is_undo = false;  // the blocks are the old bytes of an earlier commit: only messages are worded otherwise
   QueueKind queue = QueueKind::automatic;
   Progress* progress = nullptr;  // may be null; cancelled() is asked before each submission
+  // Where the bytes of the image are, when that is not `path`, as for a virtual disk; messages and the sidecar keep to
+  // `path`. Empty: there.
+  std::filesystem::path opened = {};
 };
 
 enum class CommitOutcome : uint8_t {

@@ -1,0 +1,217 @@
+#include "cli/helper_program.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace extscrub {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t kMaxSaid = 4096;  // bytes
+constexpr auto kGrace = 5s;        // between SIGTERM and SIGKILL, where nobody says otherwise
+
+// Both ends above standard error's: this process may have been started with its standard streams closed.
+class Pipe {
+ public:
+  explicit Pipe(int flags = 0) {
+    std::array<int, 2> low{-1, -1};
+    if (::pipe2(low.data(), O_CLOEXEC | flags) < 0) return;
+    for (size_t i = 0; i < 2; ++i) ends_[i] = ::fcntl(low[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    for (const int fd : low) ::close(fd);
+  }
+  ~Pipe() {
+    for (const int fd : ends_)
+      if (fd >= 0) ::close(fd);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  [[nodiscard]] bool ready() const { return ends_[0] >= 0 && ends_[1] >= 0; }
+  [[nodiscard]] int reader() const { return ends_[0]; }
+  [[nodiscard]] int writer() const { return ends_[1]; }
+  [[nodiscard]] int take_reader() { return std::exchange(ends_[0], -1); }
+  void close_writer() { ::close(std::exchange(ends_[1], -1)); }
+
+ private:
+  std::array<int, 2> ends_{-1, -1};
+};
+
+// Before Linux 5.11 there is no such flag; descriptors that others have opened without O_CLOEXEC are few, and low.
+void close_all_on_exec() {
+  constexpr unsigned kCloexec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
+  if (::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, kCloexec) == 0) return;
+  for (int fd = STDERR_FILENO + 1; fd < 4096; ++fd) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+void reset_signals() {
+  for (int number = 1; number < NSIG; ++number) (void)::signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// In the child, where other threads' locks may be held for ever: system calls only. Returns when it fails.
+int become(const char* path, char* const* arguments, int errors, pid_t parent) {
+  (void)::setpgid(0, 0);
+  reset_signals();
+  if (::prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return errno;
+  if (::getppid() != parent) return ESRCH;  // it ended before it could be told
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return errno;
+  if (null == STDERR_FILENO || null == STDOUT_FILENO || null == STDIN_FILENO) (void)::fcntl(null, F_SETFD, 0);
+  if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0) return errno;
+  if (::dup2(errors, STDERR_FILENO) < 0) return errno;
+  close_all_on_exec();
+  ::execv(path, arguments);
+  return errno;
+}
+
+// 0, or the errno of what came before the program itself.
+int read_start_error(int fd) {
+  int error = 0;
+  ssize_t n = 0;
+  while ((n = ::read(fd, &error, sizeof error)) < 0 && errno == EINTR) {
+  }
+  return n == sizeof error ? error : 0;
+}
+
+void keep_exit_statuses() {
+  struct sigaction action {};
+  if (::sigaction(SIGCHLD, nullptr, &action) < 0) return;
+  if (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0) (void)::signal(SIGCHLD, SIG_DFL);
+}
+
+bool is_program(const std::string& path) {
+  struct stat st;
+  return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+std::optional<std::string> find_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    // The current directory may be anybody's.
+    if (std::string file = folder + "/" + name; folder.starts_with('/') && is_program(file)) return file;
+  }
+  return std::nullopt;
+}
+
+Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& arguments, const std::string& package) {
+  const std::string& name = arguments.front();
+  const auto path = find_program(name);
+  if (!path)
+    return std::unexpected(
+        Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
+  const auto failed = [&](int error) { return std::unexpected(system_error("cannot start " + *path, error)); };
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+
+  // Full, it takes no more, and its writer goes on.
+  Pipe errors(O_NONBLOCK), started;
+  if (!errors.ready() || !started.ready()) return failed(errno);
+  keep_exit_statuses();
+  HelperProgram program;
+  program.name_ = name;
+  const pid_t parent = ::getpid();
+  program.pid_ = ::fork();
+  if (program.pid_ < 0) return failed(errno);
+  if (program.pid_ == 0) {
+    const int error = become(path->c_str(), argv.data(), errors.writer(), parent);
+    (void)!::write(started.writer(), &error, sizeof error);
+    ::_exit(127);
+  }
+  program.running_ = true;
+  program.errors_ = errors.take_reader();
+  started.close_writer();
+  if (const int error = read_start_error(started.reader())) return failed(error);
+  return program;
+}
+
+HelperProgram::HelperProgram(HelperProgram&& other) noexcept
+    : name_(std::move(other.name_)),
+      pid_(std::exchange(other.pid_, -1)),
+      errors_(std::exchange(other.errors_, -1)),
+      running_(std::exchange(other.running_, false)),
+      status_(other.status_),
+      said_(std::move(other.said_)) {}
+
+HelperProgram::~HelperProgram() {
+  end(kGrace);
+  if (errors_ >= 0) ::close(errors_);
+}
+
+bool HelperProgram::is_running() {
+  if (!running_) return false;
+  int status = 0;
+  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == 0 || (ended < 0 && errno == EINTR)) return true;
+  running_ = false;
+  if (ended == pid_) status_ = status;
+  return false;
+}
+
+bool HelperProgram::wait(std::chrono::milliseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  for (auto pause = 1ms; is_running(); pause = std::min(2 * pause, 50ms)) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
+}
+
+void HelperProgram::signal(int number) const {
+  if (::kill(-pid_, number) < 0) (void)::kill(pid_, number);
+}
+
+void HelperProgram::end(std::chrono::milliseconds time) {
+  if (!is_running()) return;
+  signal(SIGTERM);
+  if (wait(time)) return;
+  signal(SIGKILL);
+  while (!wait(1h)) {
+  }
+}
+
+std::string HelperProgram::failure(bool terminated) const {
+  if (status_ == -1) return fmt::format("{} ended, and it is not known how", name_);
+  if (WIFSIGNALED(status_)) {
+    if (terminated && WTERMSIG(status_) == SIGTERM) return {};
+    return fmt::format("{} was ended by signal {}", name_, WTERMSIG(status_));
+  }
+  return WEXITSTATUS(status_) == 0 ? "" : fmt::format("{} ended with exit status {}", name_, WEXITSTATUS(status_));
+}
+
+std::string HelperProgram::messages() {
+  std::array<char, 4096> bytes{};
+  for (;;) {
+    const ssize_t n = ::read(errors_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    said_.append(bytes.data(), std::min(static_cast<size_t>(n), kMaxSaid - std::min(kMaxSaid, said_.size())));
+  }
+  std::string line = said_;
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  for (size_t at = 0; (at = line.find('\n', at)) != std::string::npos; at += 2) line.replace(at, 1, "; ");
+  return line;
+}
+
+}  // namespace extscrub

@@ -1,0 +1,58 @@
+#include "cli/input.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "cli/image_kind.h"
+
+namespace extscrub {
+
+namespace {
+
+Result<Input> open_compressed(const std::string& name, const std::string& format, const Options& options,
+                              const Environment& environment) {
+  if (options.command == Command::undo) return Input{name};  // it is none of ours, as its bytes will tell
+  if (options.command == Command::scrub)
+    return std::unexpected(
+        Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
+  auto copy = unpack(name, environment.stop);
+  if (!copy) return std::unexpected(copy.error());
+  std::string path = copy->path();
+  return Input{std::move(path), std::move(*copy)};
+}
+
+Result<Input> open_disk(const std::string& name, const ImageKind& kind, const Options& options,
+                        const Environment& environment) {
+  // A disk that is only opened for writing may be changed by that.
+  const bool writable = options.command == Command::undo || (options.command == Command::scrub && !options.dry_run);
+  auto disk = VirtualDisk::open(name, kind, writable, environment.stop);
+  if (!disk) return std::unexpected(disk.error());
+  std::string path = disk->path(), warning;
+  if (!disk->is_direct())
+    warning = "the file system it is on has no direct I/O: what is read back may come from memory, not from the disk";
+  return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning)};
+}
+
+}  // namespace
+
+Result<void> Input::close() {
+  if (disk) return disk->close();
+  return {};
+}
+
+Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment) {
+  const ImageKind kind = kind_of(name);
+  switch (kind.form) {
+    case ImageForm::plain:
+      break;
+    case ImageForm::compressed:
+      return open_compressed(name, kind.format, options, environment);
+    case ImageForm::virtual_disk:
+    case ImageForm::nbd:
+      return open_disk(name, kind, options, environment);
+  }
+  return Input{name};
+}
+
+}  // namespace extscrub

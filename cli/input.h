@@ -1,0 +1,30 @@
+// What a name of the command line is opened as, for the time it is worked on: itself, the unpacked copy of a compressed
+// image, or a virtual disk. An Input belongs to one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/environment.h"
+#include "cli/options.h"
+#include "cli/unpack.h"
+#include "cli/virtual_disk.h"
+
+namespace extscrub {
+
+struct Input {
+  std::string path;  // where to open it
+  std::optional<UnpackedImage> copy = {};
+  std::optional<VirtualDisk> disk = {};
+  std::string warning = {};  // what else to know; empty: nothing
+
+  // To be called once nothing has it open any more. Error: what was written may not be there.
+  [[nodiscard]] Result<void> close();
+};
+
+// For reading, unless the command is going to write to it.
+// Errors: it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk; ECANCELED. A plain image
+// that is not there is none: who opens it says so.
+[[nodiscard]] Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment);
+
+}  // namespace extscrub
