@@ -126,8 +126,8 @@ package: program  ## build the Debian package in build/
 	cd build && cpack -G DEB
 
 package-check: PACKAGES += lintian zsh fish
-package-check: package  ## have lintian look at the Debian package, run the program out of it, try all completions
-	cd build && $(CTEST) -R '^e2e_(completions|package)$$'
+package-check: package  ## have lintian look at the Debian package, run the program and the units, try all completions
+	cd build && $(CTEST) -R '^e2e_(completions|package|systemd_boot)$$'
 
 install: program  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
