@@ -21,8 +21,8 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts sweep kill bench demo program package \
-	package-check virtual-disks install clean
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices sweep kill bench demo program \
+	package package-check virtual-disks install clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ kept: build  ## count the files that scrubs of the corpus lose without need (nee
 mounts: build  ## mend MOUNTS_COUNT (240) images damaged at random, and have the kernel read each (needs SHARED, root)
 	tests/mended_mounts.sh build/extscrub $(SHARED)/tools/fuzz $(or $(MOUNTS_COUNT),240) $(or $(MOUNTS_SEED),1)
 
+block-devices: program  ## audit, scrub and undo on loop devices, with sectors of 512 and 4096 bytes (needs root)
+	cd build && $(CTEST) -R '^e2e_block_devices$$'
+
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
 
@@ -124,8 +127,8 @@ package: program  ## build the Debian package in build/
 	cd build && cpack -G DEB
 
 package-check: PACKAGES += lintian zsh fish
-package-check: package  ## have lintian look at the Debian package, run the program out of it, try all completions
-	cd build && $(CTEST) -R '^e2e_(completions|package)$$'
+package-check: package  ## have lintian look at the Debian package, run the program and the units, try all completions
+	cd build && $(CTEST) -R '^e2e_(completions|package|systemd_boot)$$'
 
 virtual-disks: PACKAGES += qemu-utils libnbd-bin
 virtual-disks: program  ## audit, scrub and undo virtual disks and the disk of an NBD server (needs FUSE)

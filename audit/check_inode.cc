@@ -64,6 +64,14 @@ void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
     report.flag("an extent tree without EXTENTS_FL");
 }
 
+// Nothing but opening a regular file looks at the flag. It stays: without it the blocks of the Merkle tree would lie
+// behind the end of the file.
+void check_verity(const Geometry& g, const Inode& inode, InodeReport& report) {
+  if (inode.type() != FileType::regular || !inode.is(EXT4_VERITY_FL) || g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_VERITY))
+    return;
+  report.wrong(Problem::inode_verity_unsupported, "i_flags", "VERITY_FL without its feature");
+}
+
 void check_zero_fields(const Geometry& g, const ext2_super_block& super, const Inode& inode, InodeReport& report) {
   const ext2_inode& base = inode.base();
   const auto zero = [&](const char* field, uint64_t value) {
@@ -221,6 +229,7 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   const Inode& inode = facts.inode;
   const FileType type = inode.type();
   check_flags(g, inode, report);
+  check_verity(g, inode, report);
   check_zero_fields(g, fs.super, inode, report);
   check_extra_isize(g, inode, report);
   check_times(inode, report);

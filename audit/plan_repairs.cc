@@ -148,9 +148,11 @@ class Rounds {
     const auto superblock_before = primary_superblock(*plan_.overlay);
     if (!superblock_before) return std::unexpected(superblock_before.error());
     while (plan_.rounds < kMaxRounds) {
-      auto answered = one_round();
+      auto answered = first_layer_ < layers().size() ? one_round() : Result<size_t>(0);
       if (!answered) return std::unexpected(answered.error());
       const bool sound = plan_.after.verdict == Verdict::clean || plan_.after.verdict == Verdict::recoverable;
+      if (*answered == 0 && !sound) answered = last_resort();
+      if (!answered) return std::unexpected(answered.error());
       if (*answered == 0 && !(marked && plan_.rounds == 0 && sound)) break;
       if (auto r = stage_state(*plan_.overlay, true, now_); !r) return r;
       // From here on the primary is the one to go by.
@@ -162,7 +164,7 @@ class Rounds {
       // A layer that changes nothing is left out until another one does.
       first_layer_ = same_findings(plan_.after, run_.audit) ? last_layer_ + 1 : 0;
       plan_.after = run_.audit;
-      if (plan_.after.verdict == Verdict::clean || first_layer_ == layers().size()) break;
+      if (plan_.after.verdict == Verdict::clean) break;
     }
     if (plan_.after.verdict == Verdict::clean || plan_.overlay->staged().empty()) return {};
     return take_back_state(*plan_.overlay, *superblock_before, now_);
@@ -184,6 +186,15 @@ class Rounds {
     }
     last_layer_ = std::min(last_layer_, layers().size() - 1);
     return answered;
+  }
+
+  // The same, for what is tried only when nothing else changes anything.
+  Result<size_t> last_resort() {
+    if (has(plan_.before.findings, Problem::read_error)) return 0;
+    BlockAllocator blocks(run_.fs, *run_.scan, policy_ == RepairPolicy::all);
+    RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
+    last_layer_ = layers().size() - 1;
+    return give_up_directories(round);
   }
 
   const Image& image_;

@@ -92,6 +92,10 @@ struct RepairRound {
 // Copies of the superblock and the descriptors, from the primary.
 [[nodiscard]] Result<size_t> repair_backups(RepairRound& round);
 
+// When no other repair changes anything any more: clears directories that have no block where no block is free. Nothing
+// unless all repairs are allowed, and all that is in use was seen.
+[[nodiscard]] Result<size_t> give_up_directories(RepairRound& round);
+
 // Sets the primary superblock's state in the overlay: valid and without an error mark, or not valid; sealed.
 [[nodiscard]] Result<void> stage_state(Overlay& overlay, bool clean, uint32_t now);
 

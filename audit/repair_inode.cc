@@ -14,8 +14,10 @@ namespace extscrub {
 
 namespace {
 
-// The findings that speak of an inode itself, its map and its attributes stand together in the catalogue.
+// The findings that speak of an inode itself, its map and its attributes stand together in the catalogue. A feature that
+// is missing is no damage to the inode: it neither keeps it from being sealed nor makes its map doubtful.
 bool speaks_of_inode(Problem p) {
+  if (p == Problem::inode_verity_unsupported) return false;
   return (p >= Problem::inode_checksum && p <= Problem::map_loop) || p == Problem::inode_misplaced_directory || p == Problem::orphan_lost;
 }
 

@@ -23,13 +23,14 @@ struct Family {
   std::string_view name, help;
 };
 
-constexpr std::array<Family, 9> kFamilies{{
+constexpr std::array<Family, 10> kFamilies{{
     {"extscrub_last_run_timestamp_seconds", "When the image was last looked at."},
     {"extscrub_last_success_timestamp_seconds", "When it was last found without errors, or all were mended."},
     {"extscrub_duration_seconds", "How long the last run took for it."},
     {"extscrub_exit_status", "What the last run's exit status has of it, as in fsck(8)."},
     {"extscrub_verdict", "1 for the verdict of the last run, 0 for the others."},
     {"extscrub_findings", "What the last run found."},
+    {"extscrub_changed_findings", "How that differs from what the run before has left, where a state was kept (--state)."},
     {"extscrub_read_bytes", "How much the last audit read."},
     {"extscrub_written_bytes", "How much the last run wrote to it."},
     {"extscrub_write_errors", "Writes and flushes of the last run that failed."},
@@ -75,6 +76,11 @@ Samples read_samples(std::string_view text) {
   return samples;
 }
 
+// Nothing where there is no saying: the image was not looked at, or nobody knows what was found before.
+bool knows_changes(const ImageReport& image) {
+  return image.changes && image.verdict != Verdict::unreadable && image.changes->is_new.size() == image.findings.size();
+}
+
 void take_image(Samples& samples, const ImageReport& image, int64_t now) {
   const std::string label = label_value(name_of(image));
   const auto set = [&](std::string_view family, const auto& value, std::string_view more = {}) {
@@ -93,6 +99,14 @@ void take_image(Samples& samples, const ImageReport& image, int64_t now) {
     set("extscrub_findings",
         std::ranges::count(image.findings, severity, [](const Finding& f) { return info(f.problem).severity; }),
         fmt::format(",severity=\"{}\"", name(severity)));
+  if (knows_changes(image)) {
+    const auto change = [&](std::string_view what, auto count) {
+      set("extscrub_changed_findings", count, fmt::format(",change=\"{}\"", what));
+    };
+    change("new", std::ranges::count(image.changes->is_new, true));
+    change("known", std::ranges::count(image.changes->is_new, false));
+    change("gone", image.changes->gone.size());
+  }
   set("extscrub_read_bytes", image.statistics ? image.statistics->bytes_read : 0);
   set("extscrub_written_bytes", image.writeback ? image.writeback->bytes_written : 0);
   set("extscrub_write_errors", image.writeback ? image.writeback->failures : 0);

@@ -314,7 +314,7 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   if (for_images && options.images.empty() && !has_list) return usage_error("IMAGE is required");
   if (options.command == Command::scrub && !options.undo_file.empty() && (options.images.size() > 1 || has_list))
     return usage_error("--undo-file is for one image");
-  if (options.images.size() > 1 && !(options.bad_blocks.empty() && options.ddrescue_map.empty()))
+  if ((options.images.size() > 1 || has_list) && !(options.bad_blocks.empty() && options.ddrescue_map.empty()))
     return usage_error("a list of what cannot be read is for one image");
   return options;
 }

@@ -101,9 +101,17 @@ std::string values_of(const FindingRun& run) {
   return fmt::format(": expected {}, found {}", escape(f.expected), escape(f.found));
 }
 
-// What is done about a finding that nothing was done about.
-std::string_view remedy(const Finding& f) {
+// Metadata that was not seen: what is found wrong elsewhere may follow from that alone, as files look unattached whose
+// directory cannot be read, and a scrub may not dare to touch it.
+bool is_partly_unread(const ImageReport& image) {
+  return std::ranges::count(image.findings, Problem::read_error, &Finding::problem) > 0;
+}
+
+// What is done about a finding that nothing was done about. `unread`: some metadata was not seen.
+std::string_view remedy(const Finding& f, bool unread) {
   const bool tried = f.repair == RepairState::left;
+  if (unread && !tried && info(f.problem).repair != RepairClass::none)
+    return "no repair is promised while metadata cannot be read";
   switch (info(f.problem).repair) {
     case RepairClass::none:
       return info(f.problem).severity == Severity::note ? "" : "no repair yet";
@@ -115,7 +123,7 @@ std::string_view remedy(const Finding& f) {
   return "";
 }
 
-std::string_view action_of(const Finding& f, const std::optional<RepairReport>& repairs) {
+std::string_view action_of(const Finding& f, const std::optional<RepairReport>& repairs, bool unread) {
   switch (f.repair) {
     case RepairState::made:
       return "repaired";
@@ -124,9 +132,9 @@ std::string_view action_of(const Finding& f, const std::optional<RepairReport>& 
     case RepairState::left:
       if (repairs && repairs->policy == RepairPolicy::all && info(f.problem).repair != RepairClass::none)
         return "not repaired";
-      return remedy(f);
+      return remedy(f, unread);
     case RepairState::none:
-      return remedy(f);
+      return remedy(f, unread);
   }
   return "";
 }
@@ -148,8 +156,9 @@ std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const Text
 }
 
 void write_runs(Writer& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
+  const bool unread = is_partly_unread(image);
   for (const FindingRun& run : runs_of(findings, style))
-    write_run(w, run, image, action_of(run.first, image.repairs));
+    write_run(w, run, image, action_of(run.first, image.repairs, unread));
 }
 
 // What is new since the last run, what is not, and what is gone.

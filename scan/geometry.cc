@@ -65,7 +65,7 @@ Result<void> derive_sizes(const ext2_super_block& s, Geometry& g) {
   g.desc_size = EXT2_MIN_DESC_SIZE;
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) {
     g.desc_size = s.s_desc_size;
-    if (g.desc_size < EXT2_MIN_DESC_SIZE_64BIT || g.desc_size > g.block_size || !std::has_single_bit(g.desc_size))
+    if (g.desc_size < EXT2_MIN_DESC_SIZE_64BIT || g.desc_size > EXT2_MAX_DESC_SIZE || !std::has_single_bit(g.desc_size))
       return unusable(fmt::format("s_desc_size is {}", s.s_desc_size));
   }
   return {};

@@ -49,6 +49,52 @@ TEST_CASE("a last success outlives runs that are none, and an image those for ot
   CHECK_FALSE(has_line(second, R"(extscrub_last_run_timestamp_seconds{image="a.img"} 1000000)"));
 }
 
+TEST_CASE("metrics tell how findings differ from those of the last run, where it is known", "[metrics]") {
+  const auto has_changes = [](const std::string& text, int fresh, int known, int gone) {
+    CAPTURE(text);
+    const auto line = [](const char* change, int n) {
+      return fmt::format("extscrub_changed_findings{{image=\"a.img\",change=\"{}\"}} {}", change, n);
+    };
+    CHECK(has_line(text, line("new", fresh)));
+    CHECK(has_line(text, line("known", known)));
+    CHECK(has_line(text, line("gone", gone)));
+  };
+  ImageReport image = report_of("a.img", Verdict::damaged, 4);
+  image.findings = {at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_blocks, 13), at_inode(Problem::inode_links, 13)};
+  CHECK_FALSE(metrics_text({"audit", {image}}, "", kFirst).contains("changed_findings"));
+  image.changes = Changes{900'000, Verdict::damaged, {true, false, true}, {4, at_inode(Problem::inode_blocks, 14)}};
+  const std::string first = metrics_text({"audit", {image}}, "", kFirst);
+  has_changes(first, 2, 1, 4);
+  CHECK(has_line(first, "# TYPE extscrub_changed_findings gauge"));
+
+  ImageReport mended = report_of("a.img", Verdict::clean, 0);
+  mended.changes = Changes{1'000'000, Verdict::damaged, {}, image.findings};
+  has_changes(metrics_text({"audit", {mended}}, first, kSecond), 0, 0, 3);
+
+  // What is not known any more does not stay.
+  ImageReport gone = report_of("a.img", Verdict::unreadable, 8);
+  gone.changes = Changes{1'000'000, Verdict::damaged, {}, {}};
+  CHECK_FALSE(metrics_text({"audit", {gone}}, first, kSecond).contains("changed_findings"));
+}
+
+TEST_CASE("metrics of a run with a state know the last one", "[metrics]") {
+  const TempDir dir;
+  const auto image = write_ext_like(dir.path() / "a.img");
+  const std::string file = dir.path() / "extscrub.prom";
+  Tool tool;
+  const auto run = [&](const Audit& audit) {
+    answer_audits_with(tool, audit);
+    (void)tool({"audit", "--metrics", file, "--state", dir.path() / "state", image});
+    return read_file(file);
+  };
+  CHECK_FALSE(run(audit_with(Verdict::damaged, {at_inode(Problem::inode_blocks, 12)})).contains("changed_findings"));
+  const std::string text = run(audit_with(Verdict::damaged, {at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_links, 13)}));
+  CAPTURE(text);
+  CHECK(text.contains(R"(",change="new"} 1)"));
+  CHECK(text.contains(R"(",change="known"} 1)"));
+  CHECK(text.contains(R"(",change="gone"} 0)"));
+}
+
 TEST_CASE("an image's name with quotes and line ends stays one label", "[metrics]") {
   const std::string odd = "odd\"}\nname\\.img";
   const std::string first = metrics_text({"audit", {report_of(odd, Verdict::clean, 0)}}, "", kFirst);

@@ -102,6 +102,19 @@ TEST_CASE("what cannot be read is read, or listed, but not both") {
   CHECK(answered({"audit", "--bad-blocks=list", "x", "y"}).status == 16);
 }
 
+TEST_CASE("a list of what cannot be read is for one image, and not for a list of images") {
+  for (const std::string option : {"--bad-blocks=list", "--ddrescue-map=map"}) {
+    for (const std::vector<std::string>& images :
+         std::vector<std::vector<std::string>>{{"x", "y"}, {"-"}, {"x", "-"}, {"--files-from=f"}, {"--files-from=f", "x"}}) {
+      std::vector<std::string> arguments{"audit", option};
+      arguments.insert(arguments.end(), images.begin(), images.end());
+      CAPTURE(arguments);
+      CHECK(answered(arguments).status == 16);
+      CHECK(answered(arguments).text.contains("is for one image"));
+    }
+  }
+}
+
 TEST_CASE("a value that cannot be is a usage error that names the option") {
   const auto [option, value] = GENERATE(table<std::string, std::string>({
       {"--offset", "-5"},

@@ -78,6 +78,26 @@ TEST_CASE("the line says what became of the repair") {
   CHECK(has(line(RepairState::none, Problem::inode_blocks, RepairPolicy::none), "[`extscrub scrub` repairs it]"));
 }
 
+TEST_CASE("no repair is promised where metadata cannot be read") {
+  const auto text = [](Problem unread) {
+    Finding unattached = finding(Problem::inode_unattached);
+    unattached.inode = InodeNo(13);
+    Finding lossy = finding(Problem::extent_header);
+    lossy.inode = InodeNo(14);
+    return text_report(report_with(Verdict::damaged, {finding(unread), wrong_blocks(), unattached, lossy}), {});
+  };
+  const std::string with_metadata = text(Problem::read_error);
+  CAPTURE(with_metadata);
+  CHECK_FALSE(has(with_metadata, "scrub"));
+  CHECK_FALSE(has(with_metadata, "--repair=all"));
+  CHECK(has(with_metadata, "[no repair is promised while metadata cannot be read]"));
+  CHECK(has(with_metadata, "read-error: cannot be read from the device [no repair yet]"));
+  // The contents of files say nothing about metadata.
+  const std::string with_contents = text(Problem::data_unreadable);
+  CHECK(has(with_contents, "[`extscrub scrub` repairs it]"));
+  CHECK(has(with_contents, "[needs --repair=all]"));
+}
+
 TEST_CASE("a run of blocks is one line with its count, and with verbose a line each") {
   std::vector<Finding> findings;
   for (uint64_t block = 9000; block < 9600; ++block) {

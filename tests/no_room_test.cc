@@ -12,11 +12,8 @@ namespace extscrub::test {
 
 namespace {
 
-// The sound image of that set with files on every free block.
-const TestImage& full_image(const std::string& set) {
-  static std::map<std::string, TestImage> images;
-  if (const auto it = images.find(set); it != images.end()) return it->second;
-  TestImage image(set);
+// Puts files on every free block.
+void fill_up(const TestImage& image) {
   for (int i = 0; image.superblock().s_free_blocks_count > 0 && i < 20; ++i) {
     image.debugfs(fmt::format("write /dev/null full{}", i));
     // The map of a file that lies in many pieces takes blocks too.
@@ -24,14 +21,37 @@ const TestImage& full_image(const std::string& set) {
     image.debugfs(fmt::format("fallocate full{} 0 {}", i, wanted - 1));
   }
   REQUIRE(image.superblock().s_free_blocks_count == 0);
+}
+
+// The sound image of that set with files on every free block.
+const TestImage& full_image(const std::string& set) {
+  static std::map<std::string, TestImage> images;
+  if (const auto it = images.find(set); it != images.end()) return it->second;
+  TestImage image(set);
+  fill_up(image);
   REQUIRE(image.e2fsck() == 0);
   return images.emplace(set, std::move(image)).first->second;
 }
 
-RepairPlan repair_full(const TestImage& image) {
+// A full image where the directory /emptied, which held /three under the name `kept` and no other, has lost its block to
+// a file. Returns the number of that inode.
+uint32_t empty_directory(const TestImage& image, bool extents) {
+  const uint32_t three = image.inode_of("/three");
+  image.debugfs("mkdir /emptied");
+  image.debugfs(fmt::format("ln <{}> /emptied/kept", three));
+  image.debugfs("unlink /three");
+  image.debugfs(fmt::format("freeb {}", image.block_of("/emptied")));
+  image.debugfs(fmt::format("ssv free_blocks_count {}", image.superblock().s_free_blocks_count + 1));
+  // No block in the map, or no extent in its header.
+  image.debugfs(fmt::format("sif /emptied block[0] {}", extents ? "0xf30a" : "0"));
+  fill_up(image);
+  return three;
+}
+
+RepairPlan repair_full(const TestImage& image, RepairPolicy policy = RepairPolicy::all) {
   const Result<Image> opened = Image::open(image.path());
   REQUIRE(opened);
-  RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+  RepairPlan plan = plan_of(*opened, policy);
   apply(image, plan);
   return plan;
 }
@@ -112,6 +132,71 @@ TEST_CASE("file without a name waits for room where lost+found is gone and canno
   CHECK(again.proven_clean);
   CHECK(image.e2fsck() == 0);
   CHECK(image.debugfs(fmt::format("cat /lost+found/#{}", ino)) == contents);
+}
+
+TEST_CASE("directory without a block is given up where none is free, and what was in it is kept", "[repair][full]") {
+  for (const std::string set : {"ext2-1k", "ext4-1k"}) {
+    INFO(set);
+    const TestImage image(set);
+    const std::string contents = image.debugfs("cat /three");
+    const uint32_t three = empty_directory(image, set == "ext4-1k");
+    const RepairPlan plan = repair_full(image);
+    INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+    CHECK(std::ranges::count(plan.before.findings, Problem::directory_without_blocks, &Finding::problem) == 1);
+    CHECK(plan.proven_clean);
+    CHECK(std::ranges::any_of(plan.losses, [](const Loss& l) {
+      return l.problem == Problem::directory_without_blocks && l.what.contains("given up");
+    }));
+    const Outcome judgement = image.e2fsck_report();
+    INFO(judgement.output);
+    CHECK(judgement.status == 0);
+    CHECK(image.debugfs(fmt::format("cat /lost+found/#{}", three)) == contents);
+    CHECK_FALSE(image.debugfs("ls /").contains("emptied"));
+  }
+}
+
+TEST_CASE("directory without a block is not given up by safe repairs, nor where there is room", "[repair][full]") {
+  {
+    const TestImage image("ext2-1k");
+    empty_directory(image, false);
+    const RepairPlan plan = repair_full(image, RepairPolicy::safe);
+    INFO(describe(plan.after.findings));
+    CHECK_FALSE(plan.proven_clean);
+    CHECK(leaves(plan, Problem::directory_without_blocks));
+    CHECK(plan.losses.empty());
+    CHECK(image.debugfs("ls /").contains("emptied"));
+  }
+  {
+    const TestImage image("ext2-1k");
+    empty_directory(image, false);
+    image.debugfs("rm /full0");
+    const RepairPlan plan = repair_full(image);
+    INFO(describe(plan.after.findings));
+    CHECK(plan.proven_clean);
+    CHECK(image.debugfs("ls /").contains("emptied"));
+    CHECK(image.e2fsck() == 0);
+  }
+}
+
+TEST_CASE("directory without a block is not given up where something cannot be read", "[repair][full]") {
+  const TestImage image("ext2-1k");
+  empty_directory(image, false);
+  const Result<Image> opened = Image::open(image.path());
+  REQUIRE(opened);
+  UnreadableList unreadable;
+  // Of another group than what would be given up.
+  const ext2_super_block super = image.superblock();
+  const uint64_t block = image.block_bitmap((super.s_blocks_count - 2) / super.s_blocks_per_group);
+  unreadable.ranges = {{block, block + 1}};
+  AuditOptions options;
+  options.unreadable = &unreadable;
+  const Result<RepairPlan> planned = plan_repairs(*opened, RepairPolicy::all, options);
+  REQUIRE(planned);
+  const RepairPlan& plan = *planned;
+  INFO(describe(plan.after.findings));
+  CHECK(leaves(plan, Problem::read_error));
+  CHECK(leaves(plan, Problem::directory_without_blocks));
+  CHECK(std::ranges::count(plan.losses, Problem::directory_without_blocks, &Loss::problem) == 0);
 }
 
 }  // namespace extscrub::test

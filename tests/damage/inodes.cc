@@ -67,6 +67,8 @@ const Scenario kInodeScenarios[] = {
      {extent_header, inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks}},
     {inode_flags, "inline data where the feature is off", "ext4-plain",
      [](const TestImage& image) { return set_field(image, "/small", "flags", "0x10080000"); }, kMapGone},
+    {inode_verity_unsupported, "file with fs-verity where the feature is off", "ext4-1k",
+     [](const TestImage& image) { return set_field(image, "/three", "flags", "0x180000"); }, {}, true},
     {inode_field_nonzero, "fragment address is not zero", "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/three", "faddr", "5"); }},
     {inode_special_blocks,

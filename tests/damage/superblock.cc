@@ -73,6 +73,12 @@ const Scenario kSuperblockScenarios[] = {
        return Place{.field = "s_clusters_per_group"};
      },
      {superblock_backup_bad}},
+    {superblock_field, "descriptors larger than the kernel takes them", "ext4-4k",
+     [](const TestImage& image) {
+       image.debugfs("ssv desc_size 2048");
+       return Place{.field = "s_desc_size"};
+     },
+     {superblock_backup_bad}},
     {superblock_field, "encoding of file names that does not exist", "ext4-casefold",
      [](const TestImage& image) {
        image.debugfs("ssv encoding 7");

@@ -11,9 +11,12 @@ export E2FSCK_CONFIG=/dev/null MKE2FS_CONFIG=$source/tests/support/mke2fs.conf B
 
 work=$(mktemp -d)
 mounted=() # unmounted again at the end, last first
+# A scenario that sets up more than files and mounts defines clean_up: it is called at the end, however that comes about,
+# when nothing is mounted any more and $work is still there.
 finish() {
   local status=$? i
   for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do umount "${mounted[i]}" 2>/dev/null || :; done
+  if declare -F clean_up >/dev/null; then clean_up || :; fi
   rm -rf "$work"
   exit $status
 }
