@@ -22,7 +22,7 @@ std::string flags_of(const TestImage& image, const char* file) {
 }
 
 // By all repairs; the image must be sound then, but for the warning.
-void mend(const TestImage& image, RepairPolicy policy) {
+void mend_all_but_verity(const TestImage& image, RepairPolicy policy) {
   const Result<Image> opened = Image::open(image.path());
   REQUIRE(opened);
   const RepairPlan plan = plan_of(*opened, policy);
@@ -42,7 +42,7 @@ TEST_CASE("repairs keep the verity flag where the feature is off, and do not len
   const TestImage image("ext4-1k");
   image.debugfs(fmt::format("sif /big flags {}", kVerityAndImagic));
   image.debugfs("sif /big size 2000");
-  mend(image, RepairPolicy::all);
+  mend_all_but_verity(image, RepairPolicy::all);
   CHECK(flags_of(image, "/big").contains(kVerity));
   CHECK(image.debugfs("stat /big").contains("Size: 2000"));
 }
@@ -52,7 +52,7 @@ TEST_CASE("file with fs-verity where the feature is off is sealed again", "[repa
   const uint32_t inode = image.inode_of("/big");
   image.debugfs(fmt::format("sif /big flags {}", kVerity));
   image.patch<uint32_t>(image.inode_offset(inode) + offsetof(ext2_inode, i_mtime), [](uint32_t& t) { t = 7; });
-  mend(image, RepairPolicy::safe);
+  mend_all_but_verity(image, RepairPolicy::safe);
   CHECK(flags_of(image, "/big").contains(kVerity));
 }
 
