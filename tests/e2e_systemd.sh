@@ -19,6 +19,13 @@ for unit in "$units"/*.service; do
     fail "${unit##*/}: no state directory, or it is not used"
 done
 
+# An image that makes an audit run away is ended, with all that it may take.
+for limit in IPAddressDeny=any LimitCORE=0 LimitFSIZE MemoryMax MemorySwapMax=0 ProcSubset=pid TasksMax TimeoutStartSec; do
+  for unit in "$units"/*.service; do
+    grep -q "^$limit" "$unit" || fail "${unit##*/}: no $limit"
+  done
+done
+
 # The line of the crontab, as cron would run it: a shell with cron's environment.
 line=$(grep -v '^#' "$work/usr/share/doc/extscrub/examples/extscrub.cron" | sed -n 's/^[0-9*]* [0-9*]* [*] [*] [*] root //p')
 [ -n "$line" ] || fail "no command for root in the crontab"
