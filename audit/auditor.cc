@@ -224,6 +224,7 @@ std::string_view name(Verdict verdict) {
     case Verdict::damaged: return "damaged";
     case Verdict::errored: return "errored";
     case Verdict::unreadable: return "unreadable";
+    case Verdict::not_audited: return "not-audited";
   }
   return "";
 }

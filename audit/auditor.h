@@ -25,6 +25,7 @@ enum class Verdict : uint8_t {
   damaged,
   errored,     // a write failed; the image is marked
   unreadable,  // could not be audited at all
+  not_audited,  // is nothing to audit, or was not looked at, and the report says why
 };
 
 [[nodiscard]] std::string_view name(Verdict verdict);

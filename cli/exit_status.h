@@ -30,6 +30,8 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
       return kExitOperational;
     case Verdict::unreadable:
       return kExitOperational;
+    case Verdict::not_audited:  // unless what is there needs no audit, as whoever looked at it knows
+      return kExitErrorsLeft;
   }
   return kExitOperational;
 }

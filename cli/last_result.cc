@@ -86,13 +86,9 @@ std::optional<Finding> finding_of(const Json& json) {
 
 std::optional<Verdict> find_verdict(const std::string& word) {
   for (const Verdict verdict : {Verdict::clean, Verdict::recoverable, Verdict::repaired, Verdict::damaged,
-                                Verdict::errored, Verdict::unreadable})
+                                Verdict::errored, Verdict::unreadable, Verdict::not_audited})
     if (name(verdict) == word) return verdict;
   return std::nullopt;
-}
-
-bool was_looked_at(const ImageReport& report) {
-  return report.verdict && report.verdict != Verdict::unreadable;
 }
 
 }  // namespace

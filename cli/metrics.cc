@@ -36,8 +36,8 @@ constexpr std::array<Family, 10> kFamilies{{
     {"extscrub_write_errors", "Writes and flushes of the last run that failed."},
 }};
 
-constexpr std::array kVerdicts{Verdict::clean,   Verdict::recoverable, Verdict::repaired,
-                               Verdict::damaged, Verdict::errored,     Verdict::unreadable};
+constexpr std::array kVerdicts{Verdict::clean,   Verdict::recoverable, Verdict::repaired,   Verdict::damaged,
+                               Verdict::errored, Verdict::unreadable,  Verdict::not_audited};
 
 // The value of a label, with what the format wants escaped.
 std::string label_value(std::string_view text) {
@@ -78,7 +78,7 @@ Samples read_samples(std::string_view text) {
 
 // Nothing where there is no saying: the image was not looked at, or nobody knows what was found before.
 bool knows_changes(const ImageReport& image) {
-  return image.changes && image.verdict != Verdict::unreadable && image.changes->is_new.size() == image.findings.size();
+  return image.changes && was_looked_at(image) && image.changes->is_new.size() == image.findings.size();
 }
 
 void take_image(Samples& samples, const ImageReport& image, int64_t now) {
@@ -86,7 +86,7 @@ void take_image(Samples& samples, const ImageReport& image, int64_t now) {
   const auto set = [&](std::string_view family, const auto& value, std::string_view more = {}) {
     samples[std::string(family)][label].push_back(fmt::format("{}{{image=\"{}\"{}}} {}", family, label, more, value));
   };
-  const bool success = (image.exit_status & ~kExitCorrected) == 0;
+  const bool success = (image.exit_status & ~kExitCorrected) == 0 && image.verdict != Verdict::not_audited;
   for (const Family& family : kFamilies)
     if (success || family.name != "extscrub_last_success_timestamp_seconds") samples[std::string(family.name)].erase(label);
   set("extscrub_last_run_timestamp_seconds", now);

@@ -45,6 +45,9 @@ struct ImageReport {
   std::string opened;   // what is read and written: the path, a compressed image's copy, a virtual disk as a file
   uint64_t offset = 0;  // bytes of what is opened
   std::optional<uint64_t> length;  // bytes of the partition; nothing: up to the end
+  std::string partition_type;  // what the partition table says of it, as "Linux LVM"; empty: no partition
+  std::string holds;           // in place of ext2/3/4, as libblkid calls it: "swap", "LVM2_member"; empty: nothing known
+  std::string not_audited;     // why, a sentence without a subject: "holds swap space"; where that is the verdict
   std::optional<ImageInfo> info;
   std::optional<Verdict> verdict;  // nothing when the run ended before there was one
   int exit_status = 0;
@@ -71,6 +74,11 @@ struct TextStyle {
   bool quiet = false;
   bool verbose = false;
 };
+
+// Whether what is found says something of the file system.
+[[nodiscard]] inline bool was_looked_at(const ImageReport& image) {
+  return image.verdict && *image.verdict != Verdict::unreadable && *image.verdict != Verdict::not_audited;
+}
 
 // What reports and messages call it: the path, and "#p2" behind it for partition 2.
 [[nodiscard]] std::string name_of(const ImageReport& image);

@@ -279,6 +279,9 @@ Json json_of(const Changes& changes, const std::optional<ImageInfo>& info) {
 Json json_of(const ImageReport& image) {
   Json json = {{"path", as_utf8(image.path)}, {"offset", image.offset}};
   json["partition"] = image.partition == 0 ? Json(nullptr) : Json(image.partition);
+  json["partition_type"] = text_or_null(image.partition_type);
+  json["holds"] = text_or_null(image.holds);
+  json["not_audited"] = text_or_null(image.not_audited);
   json["uuid"] = image.info ? text_or_null(image.info->uuid) : Json(nullptr);
   json["label"] = image.info ? Json(as_utf8(image.info->label)) : Json(nullptr);
   json["features"] = image.info ? Json(image.info->features) : Json(nullptr);

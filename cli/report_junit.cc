@@ -16,7 +16,8 @@ namespace {
 // A failure is for who made the image, an error for who runs the pipeline.
 const char* outcome_of(const ImageReport& image) {
   if ((image.exit_status & (kExitOperational | kExitCancelled)) != 0) return "error";
-  return (image.exit_status & kExitErrorsLeft) != 0 ? "failure" : nullptr;
+  if ((image.exit_status & kExitErrorsLeft) != 0) return "failure";
+  return image.verdict == Verdict::not_audited ? "skipped" : nullptr;
 }
 
 void add_case(pugi::xml_node& suite, const ImageReport& image, const std::string& command) {
@@ -25,13 +26,16 @@ void add_case(pugi::xml_node& suite, const ImageReport& image, const std::string
   test.append_attribute("classname") = fmt::format("extscrub.{}", command).c_str();
   test.append_attribute("time") = fmt::format("{:.3f}", image.timings.total.count()).c_str();
   const std::string report = text_report(image, {});
-  if (const char* outcome = outcome_of(image)) {
+  const char* outcome = outcome_of(image);
+  if (outcome == nullptr) {
+    test.append_child("system-out").text() = report.c_str();
+  } else if (outcome == std::string_view("skipped")) {
+    test.append_child(outcome).append_attribute("message") = verdict_line(image).c_str();
+  } else {
     pugi::xml_node what = test.append_child(outcome);
     what.append_attribute("type") = image.verdict ? std::string(name(*image.verdict)).c_str() : "none";
     what.append_attribute("message") = (image.error.empty() ? verdict_line(image) : escape(image.error)).c_str();
     what.text() = report.c_str();
-  } else {
-    test.append_child("system-out").text() = report.c_str();
   }
 }
 
@@ -56,7 +60,7 @@ std::string junit_report(const RunReport& run) {
   suite.append_attribute("tests") = run.images.size();
   suite.append_attribute("failures") = count("failure");
   suite.append_attribute("errors") = count("error");
-  suite.append_attribute("skipped") = 0;
+  suite.append_attribute("skipped") = count("skipped");
   suite.append_attribute("time") = fmt::format("{:.3f}", seconds.count()).c_str();
   for (const ImageReport& image : run.images) add_case(suite, image, run.command);
   std::ostringstream text;

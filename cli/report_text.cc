@@ -15,6 +15,7 @@
 
 #include "cli/coverage.h"
 #include "cli/escape.h"
+#include "cli/exit_status.h"
 #include "cli/fold.h"
 #include "cli/report.h"
 #include "cli/units.h"
@@ -55,6 +56,7 @@ fmt::text_style style_of(Verdict verdict) {
     case Verdict::repaired:
       return fg(fmt::terminal_color::green) | fmt::emphasis::bold;
     case Verdict::recoverable:
+    case Verdict::not_audited:
       return fg(fmt::terminal_color::yellow) | fmt::emphasis::bold;
     case Verdict::damaged:
     case Verdict::errored:
@@ -208,7 +210,7 @@ std::string counts_of(const std::vector<Finding>& findings) {
 
 // "1 new, 2 gone since 2026-11-27T03:00:12Z"; empty when nobody knows, or a clean image is as it was.
 std::string changes_of(const ImageReport& image) {
-  if (!image.changes || image.verdict == Verdict::unreadable) return {};
+  if (!image.changes || !was_looked_at(image)) return {};
   const auto fresh = std::ranges::count(image.changes->is_new, true);
   std::vector<std::string> changes;
   if (fresh > 0) changes.push_back(fmt::format("{} new", fresh));
@@ -233,6 +235,7 @@ void write_verdict(Writer& w, const ImageReport& image) {  // without a line's e
   }
   w.print("{}: {}", path, w.painted(style_of(*image.verdict), name(*image.verdict)));
   std::vector<std::string> remarks;
+  if (*image.verdict == Verdict::not_audited) remarks.push_back(escape(image.not_audited));
   if (*image.verdict != Verdict::clean) remarks.push_back(counts_of(image.findings));
   remarks.push_back(changes_of(image));
   std::erase(remarks, "");
@@ -348,7 +351,8 @@ std::string name_of(const ImageReport& image) {
 }
 
 std::string text_report(const ImageReport& image, const TextStyle& style) {
-  if (style.quiet && image.verdict == Verdict::clean) return {};
+  const bool needs_no_audit = image.verdict == Verdict::not_audited && image.exit_status == kExitOk;
+  if (style.quiet && (image.verdict == Verdict::clean || needs_no_audit)) return {};
   Writer w{{}, style.color};
   if (!style.quiet) {
     const bool has_body = !image.findings.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||

@@ -282,8 +282,9 @@ FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, m
           undo_bytes, through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
-FIELDS_OF(ImageReport, path, partition, opened, offset, length, info, verdict, exit_status, error, warnings, findings,
-          changes, recovery, statistics, repairs, writeback, undo_log, undone, timings)
+FIELDS_OF(ImageReport, path, partition, opened, offset, length, partition_type, holds, not_audited, info, verdict,
+          exit_status, error, warnings, findings, changes, recovery, statistics, repairs, writeback, undo_log, undone,
+          timings)
 
 #undef FIELDS_OF
 

@@ -52,6 +52,26 @@ void fill_report(ImageReport& report, const Options& options, const Environment&
   progress.finish();
 }
 
+ImageReport report_of(const std::string& path, const Input& input, const Target& target) {
+  ImageReport report;
+  report.path = path;
+  report.partition = target.partition;
+  report.opened = input.path;
+  report.offset = target.offset;
+  report.length = target.length;
+  report.partition_type = target.type;
+  report.holds = target.holds;
+  if (!input.warning.empty()) report.warnings.push_back(input.warning);
+  report.warnings.insert(report.warnings.end(), target.warnings.begin(), target.warnings.end());
+  return report;
+}
+
+void take_not_audited(ImageReport& report, const Target& target) {
+  report.verdict = Verdict::not_audited;
+  report.not_audited = target.not_audited;
+  if (target.exit_status != kExitOk) report.error = target.not_audited;
+}
+
 void cancel(ImageReport& report) {
   report.exit_status = kExitCancelled;
   report.error = "cancelled before the audit was over; nothing was written";
@@ -137,14 +157,12 @@ int for_each_image(const Options& options, const Environment& environment, const
     if (opened.targets.empty()) add(std::move(opened.failure));
     std::vector<ImageReport> held;  // until a virtual disk is closed
     for (const Target& target : opened.targets) {
-      ImageReport report;
-      report.path = path;
-      report.partition = target.partition;
-      report.opened = opened.input->path;
-      if (!opened.input->warning.empty()) report.warnings.push_back(opened.input->warning);
-      report.offset = target.offset;
-      report.length = target.length;
-      fill_report(report, options, environment, progress, work);
+      ImageReport report = report_of(path, *opened.input, target);
+      if (target.not_audited.empty())
+        fill_report(report, options, environment, progress, work);
+      else
+        take_not_audited(report, target);
+      report.exit_status |= target.exit_status;
       if (opened.input->disk)
         held.push_back(std::move(report));
       else

@@ -15,6 +15,11 @@ struct Target {
   int partition = 0;                    // 0: all of the image
   uint64_t offset = 0;                  // bytes; where the file system begins
   std::optional<uint64_t> length = {};  // bytes it may have; nothing: all up to the image's end
+  std::string type = {};                // of the partition, for a reader
+  std::string holds = {};               // in place of ext2/3/4, as libblkid calls it; empty: nothing known
+  std::string not_audited = {};         // why it is not to be audited, a sentence without a subject; empty: it is
+  std::vector<std::string> warnings = {};
+  int exit_status = 0;                  // what it adds to the exit status, whatever the audit says
 };
 
 // The ext file systems of a partitioned disk in the table's order, or the one partition that --partition asks for,

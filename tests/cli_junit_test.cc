@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <pugixml.hpp>
 
+#include "cli/report.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;
@@ -32,4 +33,25 @@ TEST_CASE("a pipeline sees each image as a test case", "[junit]") {
   CHECK(std::string(test.child("failure").text().as_string()).contains("block-bitmap-mismatch"));
   test = test.next_sibling("testcase");
   CHECK(std::string(test.child("error").attribute("message").value()).contains("No such file"));
+}
+
+TEST_CASE("a pipeline sees what needs no audit as skipped, and what should have had one as a failure", "[junit]") {
+  ImageReport swap;
+  swap.path = "disk.img";
+  swap.partition = 1;
+  swap.verdict = Verdict::not_audited;
+  swap.not_audited = "holds swap space";
+  ImageReport wiped = swap;
+  wiped.partition = 2;
+  wiped.error = wiped.not_audited = "holds nothing that is known";
+  wiped.exit_status = 4;
+
+  pugi::xml_document document;
+  REQUIRE(document.load_string(junit_report({"audit", {swap, wiped}}).c_str()));
+  const pugi::xml_node suite = document.child("testsuites").child("testsuite");
+  CHECK(suite.attribute("skipped").as_int() == 1);
+  CHECK(suite.attribute("failures").as_int() == 1);
+  const pugi::xml_node test = suite.child("testcase");
+  CHECK(test.child("skipped").attribute("message").value() == std::string("disk.img#p1: not-audited (holds swap space)"));
+  CHECK(test.next_sibling().child("failure").attribute("type").value() == std::string("not-audited"));
 }

@@ -72,6 +72,11 @@ TEST_CASE("metrics tell how findings differ from those of the last run, where it
   has_changes(metrics_text({"audit", {mended}}, first, kSecond), 0, 0, 3);
 
   // What is not known any more does not stay.
+  ImageReport swap = report_of("b.img", Verdict::not_audited, 0);
+  const std::string skipped = metrics_text({"audit", {swap}}, "", kFirst);
+  CHECK(skipped.contains("extscrub_verdict{image=\"b.img\",verdict=\"not-audited\"} 1"));
+  CHECK_FALSE(skipped.contains("last_success"));
+
   ImageReport gone = report_of("a.img", Verdict::unreadable, 8);
   gone.changes = Changes{1'000'000, Verdict::damaged, {}, {}};
   CHECK_FALSE(metrics_text({"audit", {gone}}, first, kSecond).contains("changed_findings"));

@@ -53,6 +53,15 @@ TEST_CASE("a clean image is one line") {
   CHECK(text_report(report_with(Verdict::clean, {}), {}) == "disk.img: clean\n");
 }
 
+TEST_CASE("what was not audited says why, and is quiet where it needs no audit") {
+  ImageReport report = report_with(Verdict::not_audited, {});
+  report.not_audited = "holds swap space";
+  CHECK(text_report(report, {}) == "disk.img: not-audited (holds swap space)\n");
+  CHECK(text_report(report, {.quiet = true}).empty());
+  report.exit_status = 4;
+  CHECK(text_report(report, {.quiet = true}) == "disk.img: not-audited (holds swap space)\n");
+}
+
 TEST_CASE("a finding's line has its place, code, values and what is done about it") {
   const std::string text = text_report(report_with(Verdict::damaged, {wrong_blocks()}), {});
   CHECK(text ==

@@ -20,6 +20,9 @@ ImageReport full_report() {
   r.opened = "/proc/self/fd/3";
   r.offset = 1048576;
   r.length = 99;
+  r.partition_type = "Linux LVM";
+  r.holds = "LVM2_member";
+  r.not_audited = "holds a part of a volume";
   r.info = ImageInfo{"uuid", "label", {"extent", "64bit"}, 4096, 8192, 77, 88, 3, 256, 32768};
   r.verdict = Verdict::errored;
   r.exit_status = 12;

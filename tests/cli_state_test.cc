@@ -207,6 +207,9 @@ TEST_CASE("a result is stored with every part of a place, and read again") {
   CHECK(read->verdict == Verdict::errored);
   CHECK(read->exit_status == 8);
   CHECK(to_text(*read) == to_text(*parse_last_result(to_text(*read))));
+  result.verdict = Verdict::not_audited;
+  REQUIRE(parse_last_result(to_text(result)));
+  CHECK(parse_last_result(to_text(result))->verdict == Verdict::not_audited);
   ImageReport report;
   report.verdict = Verdict::damaged;
   report.findings = {finding(Problem::superblock_checksum), f};
