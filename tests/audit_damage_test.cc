@@ -17,12 +17,24 @@ constexpr Problem kNotByDamage[] = {
     Problem::feature_dir_nlink,  // "directory with more subdirectories than can be counted needs dir_nlink"
 };
 
+// The tables are worth what their damage is: e2fsck, which shares no code with the audit, sees each of it too.
+void check_e2fsck(const Scenario& scenario, const TestImage& image) {
+  const Outcome outcome = image.e2fsck_report();
+  INFO(outcome.output);
+  const bool remarks =
+      outcome.status != 0 || outcome.output.contains("? no") || outcome.output.contains("backup blocks");
+  CHECK(remarks != scenario.e2fsck_is_silent);
+}
+
+// An image is damaged once for all that is to be seen on it: that takes most of the time.
 void check_damage(const Scenario& scenario) {
   INFO(scenario.feature_set << ": " << scenario.name);
   const TestImage image(scenario.feature_set);
   const Place place = scenario.spoil(image);
   const uint64_t before = image.fingerprint();
-  const Audit audit = audit_of(image);
+  const Audit audit = audit_of(image, 8), alone = audit_of(image, 1);
+  CHECK(describe(alone.findings) == describe(audit.findings));
+  CHECK(alone.statistics.bytes_read == audit.statistics.bytes_read);
   INFO("wanted " << info(scenario.problem).code << ", found:\n" << describe(audit.findings));
 
   CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) { return is_at(f, scenario.problem, place); }));
@@ -33,6 +45,7 @@ void check_damage(const Scenario& scenario) {
   CHECK(false_alarms == std::set<std::string_view>{});
   if (info(scenario.problem).severity == Severity::error) CHECK(audit.verdict == Verdict::damaged);
   CHECK(image.fingerprint() == before);
+  check_e2fsck(scenario, image);
 }
 
 }  // namespace
@@ -110,20 +123,6 @@ TEST_CASE("every code of the catalogue has a damaged image that yields it", "[au
   }
 }
 
-// The tables are worth what their damage is: e2fsck, which shares no code with the audit, sees each of it too.
-TEST_CASE("every damage is one that e2fsck remarks on", "[damage]") {
-  for (const Scenario* scenario : all_damage()) {
-    INFO(scenario->feature_set << ": " << scenario->name);
-    const TestImage image(scenario->feature_set);
-    scenario->spoil(image);
-    const Outcome outcome = image.e2fsck_report();
-    INFO(outcome.output);
-    const bool remarks =
-        outcome.status != 0 || outcome.output.contains("? no") || outcome.output.contains("backup blocks");
-    CHECK(remarks != scenario->e2fsck_is_silent);
-  }
-}
-
 TEST_CASE("image that ends while it is being audited", "[audit][damage]") {
   const TestImage image("ext4-plain");
   const Result<Image> opened = Image::open(image.path());
@@ -136,17 +135,6 @@ TEST_CASE("image that ends while it is being audited", "[audit][damage]") {
   INFO(describe(audited->findings));
   CHECK(std::ranges::count(audited->findings, Problem::read_error, &Finding::problem) > 0);
   CHECK(audited->verdict == Verdict::damaged);
-}
-
-TEST_CASE("same findings with one thread and with eight", "[audit][damage]") {
-  for (const Scenario* scenario : all_damage()) {
-    INFO(scenario->feature_set << ": " << scenario->name);
-    const TestImage image(scenario->feature_set);
-    scenario->spoil(image);
-    const Audit alone = audit_of(image, 1), together = audit_of(image, 8);
-    CHECK(describe(alone.findings) == describe(together.findings));
-    CHECK(alone.statistics.bytes_read == together.statistics.bytes_read);
-  }
 }
 
 TEST_CASE("several kinds of damage are all reported", "[audit][damage]") {

@@ -19,7 +19,7 @@ const std::string kSupport = EXTSCRUB_SOURCE_DIR "/tests/support/";
 
 class File {
  public:
-  File(const std::filesystem::path& path, int flags) : fd_(open(path.c_str(), flags | O_CLOEXEC)) {
+  File(const std::filesystem::path& path, int flags) : fd_(open(path.c_str(), flags | O_CLOEXEC, 0600)) {
     if (fd_ < 0) throw std::runtime_error("cannot open " + path.string());
   }
   ~File() { close(fd_); }
@@ -31,8 +31,18 @@ class File {
   int fd_;
 };
 
+// Holes stay holes. In this process: hundreds of images are copied.
 void clone_image(const std::filesystem::path& from, const std::filesystem::path& to) {
-  run_or_throw({"cp", "--sparse=always", "--reflink=auto", from, to});
+  const File in(from, O_RDONLY), out(to, O_WRONLY | O_CREAT | O_TRUNC);
+  const off_t size = lseek(in.fd(), 0, SEEK_END);
+  if (size < 0 || ftruncate(out.fd(), size) < 0) throw std::runtime_error("cannot copy " + from.string());
+  off_t at = 0;
+  while ((at = lseek(in.fd(), at, SEEK_DATA)) >= 0) {
+    const off_t end = lseek(in.fd(), at, SEEK_HOLE);
+    for (off_t to_at = at; at < end;)
+      if (copy_file_range(in.fd(), &at, out.fd(), &to_at, static_cast<size_t>(end - at), 0) <= 0)
+        throw std::runtime_error("cannot copy " + from.string());
+  }
 }
 
 // Sound images of this process, by feature set. The tree is made once too.
