@@ -107,6 +107,8 @@ struct RepairPlan {
   std::optional<JournalSpace> journal;
   // The primary superblock as it is to be when all is written (already in the overlay too): 1024 bytes.
   std::array<std::byte, kSuperblockSize> final_superblock{};
+  // What the image has in that place, before anything else was read; nothing where it could not be.
+  std::optional<std::array<std::byte, kSuperblockSize>> superblock;
 };
 
 // Stages repairs of the classes `policy` allows, auditing again after each round (at most 8).

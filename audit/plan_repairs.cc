@@ -206,6 +206,21 @@ class Rounds {
   size_t first_layer_ = 0, last_layer_ = 0;
 };
 
+// Also what no repair changes: a block of it may be claimed by another inode. An error noted in its superblock is no
+// damage to it.
+bool has_damaged_journal_inode(const Audit& audit) {
+  return std::ranges::any_of(audit.findings, [&](const Finding& f) {
+    return f.inode == audit.recovery.journal.inode && info(f.problem).severity != Severity::note &&
+           f.problem != Problem::journal_error;
+  });
+}
+
+std::optional<std::array<std::byte, kSuperblockSize>> read_superblock(const Image& image) {
+  std::array<std::byte, kSuperblockSize> bytes;
+  if (image.size() < kSuperblockOffset + kSuperblockSize || !image.read(kSuperblockOffset, bytes)) return std::nullopt;
+  return bytes;
+}
+
 }  // namespace
 
 bool RepairRound::may(Problem problem) const {
@@ -223,6 +238,7 @@ void RepairRound::lose(const Finding& cause, std::string what, std::optional<Byt
 
 Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& options) {
   RepairPlan plan;
+  plan.superblock = read_superblock(image);
   auto run = run_audit(image, nullptr, options);
   if (!run) return std::unexpected(run.error());
   plan.before = plan.after = run->audit;
@@ -250,8 +266,11 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
     }
   }
   settle(plan, policy);
-  if (!plan.overlay->staged().empty())
+  if (!plan.overlay->staged().empty()) {
     plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal);
+    if (plan.journal->unfit.empty() && has_damaged_journal_inode(plan.before))
+      plan.journal->unfit = "the journal's inode is damaged";
+  }
   if (auto r = take_final_superblock(plan); !r) return std::unexpected(r.error());
   return plan;
 }

@@ -29,6 +29,12 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
+  if (const auto changed = image->resized()) {
+    report.verdict = Verdict::unreadable;
+    report.exit_status = kExitOperational;
+    report.error = *changed + " while it was audited, so what was found says nothing. Audit it again once nobody changes it";
+    return;
+  }
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);
   if (settings.replay) report.recovery = std::move(audit->recovery);

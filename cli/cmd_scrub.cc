@@ -130,8 +130,8 @@ std::string undo_name(const std::string& image) {
   return name.substr(0, kLongest);
 }
 
-CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, std::vector<StagedBlock> staged,
-                             const Options& options, Progress& progress) {
+CommitRequest commit_request(const ImageReport& report, const Image& image, const RepairPlan& plan,
+                             std::vector<StagedBlock> staged, const Options& options, Progress& progress) {
   CommitRequest request;
   request.path = report.path;
   request.opened = report.opened;
@@ -148,6 +148,9 @@ CommitRequest commit_request(const ImageReport& report, const RepairPlan& plan, 
     request.undo = default_undo_place(undo_name(report.path), std::chrono::system_clock::now());
   request.queue = options.queue;
   request.progress = &progress;
+  request.file = image.identity();
+  request.file_size = image.file_size();
+  request.audited_superblock = plan.superblock;
   return request;
 }
 
@@ -174,6 +177,8 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (!image || refused_by_sidecar(report, given)) return;
   const auto lock = environment.engine.lock(lockable(report));
   if (!lock) return refuse(report, lock.error().message);
+  if (lockable(report) == report.opened && lock->identity() != image->identity())
+    return refuse(report, report.path + " was replaced by another file while it was opened; nothing was written");
 
   Options options = given;
   AuditOptions settings = audit_options(options, progress);
@@ -207,7 +212,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
       return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
     }
   if (staged.empty()) return settle(report.findings, RepairState::left);
-  const CommitRequest request = commit_request(report, *plan, staged, options, progress);
+  const CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
   report.repairs->way = choose_way(request);
   if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
   if (environment.stopped()) {

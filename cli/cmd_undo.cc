@@ -54,6 +54,7 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   request.force = options.force;
   request.queue = options.queue;
   request.progress = &progress;
+  if (lockable(report) == report.opened) request.file = lock->identity();
   report.writeback = environment.engine.undo(request, *lock);
   report.timings.writeback = report.writeback->seconds;
   take_outcome(report, *report.writeback);

@@ -3,7 +3,6 @@
 #include <blkid/blkid.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <ranges>
 #include <string_view>
@@ -17,18 +16,18 @@ namespace {
 
 constexpr size_t kPartitionsNamed = 8;  // enough for a message; `fdisk -l` tells the rest
 
-// libblkid's probe of the image's bytes from its offset on, with the file it reads from.
+// libblkid's probe of the image's bytes from its offset on.
 class Probe {
  public:
-  explicit Probe(const Image& image)
-      : fd_(::open(image.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), probe_(blkid_new_probe()) {
-    ready_ = fd_ >= 0 && probe_ != nullptr &&
-             blkid_probe_set_device(probe_, fd_, static_cast<blkid_loff_t>(image.offset()),
+  explicit Probe(const Image& image) : image_(image), probe_(blkid_new_probe()) {
+    ready_ = probe_ != nullptr &&
+             blkid_probe_set_device(probe_, image.descriptor(), static_cast<blkid_loff_t>(image.offset()),
                                     static_cast<blkid_loff_t>(image.size())) == 0;
   }
   ~Probe() {
     if (probe_ != nullptr) blkid_free_probe(probe_);
-    if (fd_ >= 0) ::close(fd_);
+    // libblkid tells the kernel to read nothing ahead, for all who read from the descriptor.
+    if (image_.reads_ahead()) (void)::posix_fadvise(image_.descriptor(), 0, 0, POSIX_FADV_NORMAL);
   }
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
@@ -44,7 +43,7 @@ class Probe {
   }
 
  private:
-  int fd_;
+  const Image& image_;
   blkid_probe probe_;
   bool ready_ = false;
 };

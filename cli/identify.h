@@ -1,5 +1,5 @@
 // What else an image may hold, by libblkid: another file system, a volume of some kind, a partition table.
-// Each call opens the image for itself, read-only: any thread.
+// It reads through the image's own descriptor and moves its file offset: one thread at a time.
 #pragma once
 
 #include <optional>

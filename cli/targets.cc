@@ -33,7 +33,7 @@ Result<std::vector<Target>> find_targets(const std::string& path, const Options&
 
   std::vector<Target> targets;
   for (const Partition& partition : table->partitions) {
-    const auto image = Image::open(path, partition.offset, partition.length);
+    const auto image = disk->part(partition.offset, partition.length);
     if (image && holds_ext(*image)) targets.push_back(target_of(partition));
   }
   return targets.empty() ? whole : targets;

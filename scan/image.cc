@@ -14,6 +14,36 @@
 
 namespace extscrub {
 
+namespace {
+
+Result<struct stat> look_at(int fd, const std::filesystem::path& path) {
+  struct stat st;
+  if (::fstat(fd, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
+  if (S_ISDIR(st.st_mode)) return std::unexpected(system_error("cannot open " + path.string() + " as an image", EISDIR));
+  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
+  return st;
+}
+
+}  // namespace
+
+Result<FileIdentity> identify_file(int fd, const std::filesystem::path& path) {
+  const auto st = look_at(fd, path);
+  if (!st) return std::unexpected(st.error());
+  if (S_ISBLK(st->st_mode)) return FileIdentity{true, st->st_rdev, 0};
+  return FileIdentity{false, st->st_dev, st->st_ino};
+}
+
+Result<uint64_t> size_of_file(int fd, const std::filesystem::path& path) {
+  const auto st = look_at(fd, path);
+  if (!st) return std::unexpected(st.error());
+  if (S_ISREG(st->st_mode)) return static_cast<uint64_t>(st->st_size);
+  uint64_t size = 0;
+  if (::ioctl(fd, BLKGETSIZE64, &size) < 0)
+    return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));
+  return size;
+}
+
 Result<Image> Image::open(const std::filesystem::path& path, uint64_t offset, std::optional<uint64_t> length) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return std::unexpected(system_error("cannot open " + path.string(), errno));
@@ -27,21 +57,30 @@ Result<Image> Image::adopt(int fd, const std::filesystem::path& path) {
   Image image;
   image.path_ = path;
   image.fd_ = fd;
-  struct stat st;
-  if (::fstat(image.fd_, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
-  if (S_ISREG(st.st_mode)) {
-    image.size_ = static_cast<uint64_t>(st.st_size);
-  } else if (S_ISBLK(st.st_mode)) {
-    image.is_block_device_ = true;
-    if (::ioctl(image.fd_, BLKGETSIZE64, &image.size_) < 0)
-      return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));
-  } else if (S_ISDIR(st.st_mode)) {
-    return std::unexpected(system_error("cannot open " + path.string() + " as an image", EISDIR));
-  } else {
-    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
-  }
-  if (image.size_ == 0) return std::unexpected(Error{path.string() + " is empty"});
+  const auto identity = identify_file(fd, path);
+  if (!identity) return std::unexpected(identity.error());
+  const auto size = size_of_file(fd, path);
+  if (!size) return std::unexpected(size.error());
+  if (*size == 0) return std::unexpected(Error{path.string() + " is empty"});
+  image.identity_ = *identity;
+  image.file_size_ = image.size_ = *size;
   return image;
+}
+
+Result<Image> Image::part(uint64_t offset, std::optional<uint64_t> length) const {
+  const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return std::unexpected(system_error("cannot open " + path_.string(), errno));
+  auto image = adopt(fd, path_);
+  if (!image) return image;
+  if (const auto limited = image->limit(offset, length); !limited) return std::unexpected(limited.error());
+  return image;
+}
+
+std::optional<std::string> Image::resized() const {
+  const auto size = size_of_file(fd_, path_);
+  if (!size) return size.error().message;
+  if (*size == file_size_) return std::nullopt;
+  return fmt::format("its size changed from {} to {} bytes", file_size_, *size);
 }
 
 Result<void> Image::limit(uint64_t offset, std::optional<uint64_t> length) {
@@ -60,7 +99,8 @@ Image& Image::operator=(Image&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(offset_, other.offset_);
   std::swap(size_, other.size_);
-  std::swap(is_block_device_, other.is_block_device_);
+  std::swap(identity_, other.identity_);
+  std::swap(file_size_, other.file_size_);
   std::swap(limit_, other.limit_);
   return *this;
 }

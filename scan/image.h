@@ -5,12 +5,27 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "scan/error.h"
 #include "scan/ondisk.h"
 #include "scan/rate_limit.h"
 
 namespace extscrub {
+
+// Which file it is, whatever its names: two descriptors with the same identity reach the same bytes.
+struct FileIdentity {
+  bool block_device = false;
+  uint64_t device = 0;  // of the device itself, or of the file system that the file is on
+  uint64_t inode = 0;   // 0 for a block device
+  bool operator==(const FileIdentity&) const = default;
+};
+
+// Errors: neither a regular file nor a block device.
+[[nodiscard]] Result<FileIdentity> identify_file(int fd, const std::filesystem::path& path);
+
+// Bytes of a regular file or a block device, as of now. Errors: as identify_file().
+[[nodiscard]] Result<uint64_t> size_of_file(int fd, const std::filesystem::path& path);
 
 class Image {
  public:
@@ -23,6 +38,9 @@ class Image {
   // The bytes of a file that is open already; `path` is what messages call it. Takes the descriptor over, always.
   // Errors: as open().
   [[nodiscard]] static Result<Image> adopt(int fd, const std::filesystem::path& path);
+
+  // A part of the same opening of the file: its path may lead to another one by now. Errors: as open().
+  [[nodiscard]] Result<Image> part(uint64_t offset, std::optional<uint64_t> length) const;
 
   Image(Image&& other) noexcept;
   Image& operator=(Image&& other) noexcept;
@@ -49,7 +67,12 @@ class Image {
   [[nodiscard]] uint64_t size() const { return size_; }      // bytes from `offset` on
   [[nodiscard]] uint64_t offset() const { return offset_; }  // bytes
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] bool is_block_device() const { return is_block_device_; }
+  [[nodiscard]] bool is_block_device() const { return identity_.block_device; }
+  [[nodiscard]] const FileIdentity& identity() const { return identity_; }
+  [[nodiscard]] uint64_t file_size() const { return file_size_; }  // bytes of the whole file when it was opened
+
+  // Why what was read is not what the file has now; nothing while it has the size that it was opened with.
+  [[nodiscard]] std::optional<std::string> resized() const;
 
  private:
   Image() = default;
@@ -59,7 +82,8 @@ class Image {
   int fd_ = -1;
   uint64_t offset_ = 0;
   uint64_t size_ = 0;
-  bool is_block_device_ = false;
+  FileIdentity identity_;
+  uint64_t file_size_ = 0;
   std::shared_ptr<RateLimit> limit_;  // none: as fast as it goes
 };
 

@@ -50,6 +50,19 @@ bool same_inode(const View& a, const View& b) {
          before == after;
 }
 
+// A log that has a block twice, or one that is something else as well, holds what was written there last.
+bool has_blocks_of_its_own(const View& stored) {
+  const JournalLog& log = stored.journal.log;
+  std::vector<BlockNo> blocks;
+  for (uint64_t i = 0; i < log.blocks(); ++i) {
+    const auto place = log.place(i);
+    if (!place || !stored.fs.geometry.contains(*place) || stored.fs.metadata.find(*place) != nullptr) return false;
+    blocks.push_back(*place);
+  }
+  std::ranges::sort(blocks);
+  return std::ranges::adjacent_find(blocks) == blocks.end();
+}
+
 // Why the journal as it is stored is none to put a transaction into. `replayed` has what only the log shows.
 std::string why_unfit(const Journal& journal, const JournalFacts& replayed) {
   const JournalFacts& facts = journal.facts;
@@ -109,6 +122,7 @@ JournalSpace find_journal_space(const Image& image, const Overlay& staged, const
     return space;
   }
   space.unfit = why_unfit(stored->journal, replayed);
+  if (space.unfit.empty() && !has_blocks_of_its_own(*stored)) space.unfit = "the journal is damaged";
   if (space.unfit.empty() && stored->journal.facts.needs_recovery && replayed.log_end == 0)
     space.unfit = "the journal has to be replayed first";
   if (space.unfit.empty()) space.unfit = why_unfit(*stored, *mended, staged);

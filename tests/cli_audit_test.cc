@@ -166,3 +166,13 @@ TEST_CASE("a report that cannot be printed is an operational error") {
   CHECK(a.status_of(Verdict::clean) == 8);
   CHECK(a.tool.said("standard output"));
 }
+
+TEST_CASE("an image whose size changes while it is audited has no verdict") {
+  Audited a;
+  a.tool.environment.engine.audit = [&](const Image& image, Overlay*, const AuditOptions&) {
+    fs::resize_file(image.path(), 4096);
+    return audit_with(Verdict::clean);
+  };
+  CHECK(a.tool({"audit", a.image}) == 8);
+  CHECK(a.tool.printed("its size changed from 65536 to 4096 bytes while it was audited"));
+}

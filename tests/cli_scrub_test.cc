@@ -314,3 +314,32 @@ TEST_CASE("the report does not take the place of the undo file") {
   CHECK(s({"--undo-file", undo, "--output", (s.directory.path() / "." / "undo").string()}) == 16);
   CHECK_FALSE(s.request);
 }
+
+TEST_CASE("a file that takes the image's name in the meantime is not written to") {
+  Scrubbed s;
+  const fs::path other = write_ext_like(s.directory.path() / "other.img");
+  const std::string bytes = read_file(other);
+  const auto swap = [&] {
+    fs::rename(s.image, s.directory.path() / "away.img");
+    fs::create_symlink(other, s.image);
+  };
+  Engine& engine = s.tool.environment.engine;
+  SECTION("after it was opened") {
+    engine.lock = [&](const fs::path& path) {
+      swap();
+      return ImageLock::acquire(path);
+    };
+  }
+  SECTION("while it is audited") {
+    const auto plan = engine.plan_repairs;
+    engine.plan_repairs = [=](const Image& image, RepairPolicy policy, const AuditOptions& options) {
+      swap();
+      return plan(image, policy, options);
+    };
+    engine.commit = extscrub::commit;
+  }
+  CHECK(s() == 8);
+  CHECK(s.tool.printed("was replaced by another file"));
+  CHECK_FALSE(s.request);
+  CHECK(read_file(other) == bytes);
+}

@@ -216,4 +216,20 @@ TEST_CASE("the journal is asked for where it cannot be had: refused; else the bl
   CHECK(choose_way(sample.request()).why_direct == direct.why_direct);
 }
 
+TEST_CASE("log with a block twice, or with one that is something else as well, is refused") {
+  const Sample sample(CommitWay::journal);
+  CommitRequest request = sample.request();
+  JournalSpace& space = *request.journal;
+  const int which = GENERATE(0, 1, 2, 3);
+  if (which == 0) space.free[1] = space.free[0];
+  if (which == 1) space.free[1] = request.blocks.back().block;
+  if (which == 2) space.free[1] = space.superblock;
+  if (which == 3) space.superblock = BlockNo(1);
+  Log log;
+  const CommitReport report = commit_with_faults(request, log);
+  INFO(report.message);
+  CHECK(report.outcome == CommitOutcome::refused);
+  CHECK(log.count(Operation::write) == 0);
+}
+
 }  // namespace extscrub::test::wb

@@ -243,6 +243,7 @@ class FaultyDevice final : public WriteDevice {
       : device_(device), log_(log), alignment_(alignment) {}
 
   uint64_t size() const override { return device_.size(); }
+  uint64_t size_now() const override { return device_.size_now(); }
   bool direct() const override { return device_.direct(); }
   bool suits_io_uring() const override { return device_.suits_io_uring(); }
   uint32_t alignment() const override { return std::max(alignment_, device_.alignment()); }

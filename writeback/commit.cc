@@ -34,7 +34,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
   bool writing = false;
   try {
     CommitRun run(request, device, queue, report);
-    if (run.prepare() && run.save_old_bytes()) {
+    if (run.prepare() && run.save_old_bytes() && run.look_again()) {
       writing = true;
       carry_out(run);
     }
@@ -50,7 +50,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
 
 CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
   try {
-    const auto device = open_write_device(request.opened.empty() ? request.path : request.opened);
+    const auto device = open_write_device(request.opened.empty() ? request.path : request.opened, request.file);
     if (!device) return refusal(device.error().message, device.error().code);
     const auto queue = make_queue(request.queue, **device);
     if (!queue) return refusal(request.path.string() + " is untouched: " + queue.error().message, queue.error().code);

@@ -53,6 +53,11 @@ struct CommitRequest {
   // Where the bytes of the image are, when that is not `path`, as for a virtual disk; messages and the sidecar keep to
   // `path`. Empty: there.
   std::filesystem::path opened = {};
+  // What was audited: the file, how many bytes it had, and its primary superblock as it was read. Another one, or another
+  // size, is refused. Nothing: nobody has kept it.
+  std::optional<FileIdentity> file = {};
+  std::optional<uint64_t> file_size = {};
+  std::optional<std::array<std::byte, kSuperblockSize>> audited_superblock = {};
 };
 
 enum class CommitOutcome : uint8_t {

@@ -26,6 +26,15 @@ uint64_t count_logged(const CommitRequest& request, BlockNo journal_superblock) 
   return request.blocks.size() - (staged(journal_superblock) ? 1 : 0) + (staged(superblock_block(request)) ? 0 : 1);
 }
 
+// No block of the log is named twice, is the journal's superblock, or one of those that go into the log.
+bool has_log_of_its_own(const JournalSpace& space, std::span<const BlockImage> blocks) {
+  std::vector<BlockNo> all = space.free;
+  all.push_back(space.superblock);
+  for (const BlockImage& block : blocks) all.push_back(block.block);
+  std::ranges::sort(all);
+  return std::ranges::adjacent_find(all) == all.end();
+}
+
 std::string why_direct(const CommitRequest& request) {
   if (request.way == CommitWay::direct) return "asked for";
   if (!request.journal) return "nobody has looked for a journal";
@@ -86,6 +95,9 @@ bool CommitRun::make_log() {
   arm_superblock(superblock);
 
   std::ranges::sort(blocks, {}, &BlockImage::block);
+  if (!has_log_of_its_own(space, blocks))
+    return refuse(request_.path.string() + " is untouched: its journal has a block twice, or one that is something else "
+                                           "as well. With --commit=direct it is not gone through", EINVAL);
   transaction_ = make_transaction(space, blocks, static_cast<uint64_t>(std::time(nullptr)));
   report_.through_journal = true;
   report_.log_blocks = transaction_->log.size();

@@ -60,6 +60,8 @@ bool CommitRun::check_request() {
   if (!std::has_single_bit(block_size) || block_size < 1024 || block_size > 65536)
     return refuse(fmt::format("{} cannot be written with blocks of {} bytes", request_.path.string(), block_size),
                   EINVAL);
+  if (request_.file_size && *request_.file_size != device_.size())
+    return refuse_resized(*request_.file_size, device_.size());
   if (shape_.image.length < kSuperblockOffset + kSuperblockSize)
     return refuse(fmt::format("{} ends before its superblock does", request_.path.string()), EINVAL);
   const uint64_t block_count = (shape_.image.length + block_size - 1) / block_size;
@@ -175,6 +177,9 @@ bool CommitRun::read_before_images() {
     if (!compare_before(i, extent, bytes)) return false;
   }
   if (!read_held(superblock_) || (journal_ && !read_held(*journal_))) return false;
+  // Whatever is staged rests on it.
+  if (request_.audited_superblock && !equal(superblock_.truth(), *request_.audited_superblock))
+    return refuse_changed(superblock_.block);
   if (!journal_) return true;
   // Not staged, and nobody will replay it: then it is no business of this commit.
   const bool staged = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block) != request_.blocks.end();
@@ -208,6 +213,25 @@ bool CommitRun::read_held(HeldRange& range) {
   range.bytes.assign(own.begin(), own.end());
   range.written_crc = crc32c(~0u, own);
   return true;
+}
+
+bool CommitRun::look_again() {
+  const uint64_t now = device_.size_now();
+  if (now == device_.size()) return true;
+  if (undo_file_) {
+    undo_file_.reset();
+    report_.undo = UndoLogState::removed;
+    report_.undo_file.clear();
+    report_.undo_bytes = 0;
+  }
+  return refuse_resized(device_.size(), now);
+}
+
+bool CommitRun::refuse_resized(uint64_t before, uint64_t now) {
+  return refuse(fmt::format("{} is untouched: its size changed from {} to {} bytes since it was read, so somebody else "
+                            "works on it; try again once nobody does",
+                            request_.path.string(), before, now),
+                EIO);
 }
 
 bool CommitRun::cancel_untouched() {

@@ -11,6 +11,7 @@ namespace extscrub {
 
 // From here on the image says "not clean", whatever happens.
 bool CommitRun::arm() {
+  if (undo_file_) undo_file_->keep();
   // A superblock that is damaged itself is no ground to stand on: sealing it would hide that.
   if (!is_sound_superblock(superblock_.superblock()))
     std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
@@ -26,6 +27,12 @@ bool CommitRun::arm() {
                   (!journal_too || write_held(*journal_, CommitStep::arm)) && flush(CommitStep::arm) &&
                   check_held(superblock_, CommitStep::arm) && (!journal_too || check_held(*journal_, CommitStep::arm));
   return report_.armed;
+}
+
+bool CommitRun::kept_size() {
+  if (device_.size_now() == device_.size()) return true;
+  fail(EIO, CommitStep::size);
+  return false;
 }
 
 bool CommitRun::write_blocks() {
@@ -67,6 +74,7 @@ bool CommitRun::write_unaligned_pieces(const std::vector<Piece>& pieces) {
   for (const Piece& piece : pieces) {
     if (shape_.aligned(piece.extent)) continue;
     if (latch_.set() || stop_if_cancelled()) return false;
+    if (!kept_size()) return false;  // a write behind the end would give the image its size back
     const MutableBytes out = expected_.first(piece.extent.length);
     release(piece, out);
     ++report_.writes;
@@ -110,6 +118,7 @@ bool CommitRun::piece_reads_back(const Piece& piece, const ReadAhead::Part& part
 
 // All blocks are on the device, and proven to be: now, and only now, the image may say so.
 bool CommitRun::finish() {
+  if (!kept_size()) return false;
   if (journal_) {
     const Bytes done = journal_when_done();
     std::ranges::copy(done, journal_->bytes.begin());
@@ -127,7 +136,7 @@ bool CommitRun::finish() {
     if (!write_durably(superblock_, CommitStep::finish)) return false;
   }
   finish_receipt(superblock_);
-  return true;
+  return kept_size();
 }
 
 // What is staged for it; else what it was.
@@ -186,6 +195,7 @@ bool CommitRun::flush(CommitStep step) {
 }
 
 int CommitRun::put_held(HeldRange& range) {
+  if (range.piece.extent.end() > device_.size_now()) return EIO;  // it would be a file of its own
   const MutableBytes out = range.out.bytes();
   truth_->compose(range.piece, out);
   ++report_.writes;
@@ -285,6 +295,7 @@ std::string CommitRun::what_is_left() const {
 }
 
 void CommitRun::compose(size_t job, MutableBytes out) {
+  if (!kept_size()) return;  // the latch keeps it from being submitted
   release(*wave_[job], out);
 }
 

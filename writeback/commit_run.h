@@ -31,6 +31,10 @@ class CommitRun final : WriteClient {
   // the log is removed, the image untouched.
   [[nodiscard]] bool save_old_bytes();
 
+  // The last look before the first write: the image still has the size that it was opened with. False: refused, the log is
+  // removed, the image untouched.
+  [[nodiscard]] bool look_again();
+
   [[nodiscard]] bool arm();
   // Where the commit goes through the journal: when this returns true, the journal has all of it.
   [[nodiscard]] bool write_log();
@@ -64,6 +68,9 @@ class CommitRun final : WriteClient {
   bool refuse_read(int error, Extent extent);
   void make_receipts();
   bool cancel_untouched();
+  bool refuse_resized(uint64_t before, uint64_t now);
+  // Fails when the image no longer has the size that it was opened with.
+  bool kept_size();
 
   // Of save_old_bytes().
   [[nodiscard]] std::vector<Extent> extents_to_save() const;

@@ -27,7 +27,6 @@ bool CommitRun::save_old_bytes() {
     undo_file_.reset();
     return false;
   }
-  undo_file_->keep();
   report_.undo = UndoLogState::kept;
   report_.undo_file = undo_file_->path();
   report_.undo_bytes = log.bytes();

@@ -136,6 +136,9 @@ Result<ImageLock> ImageLock::acquire(const std::filesystem::path& path) {
   }
   if (open_error == EBUSY) return std::unexpected(Error{path.string() + " is in use by the system", EBUSY});
   if (open_error != 0) return std::unexpected(system_error("cannot open " + path.string(), open_error));
+  const auto identity = identify_file(lock.fd_, path);
+  if (!identity) return std::unexpected(identity.error());
+  lock.identity_ = *identity;
 
   if (const int error = lock_file(lock.fd_, block_device)) {
     if (error != EWOULDBLOCK) return std::unexpected(system_error("cannot lock " + path.string(), error));
@@ -144,10 +147,11 @@ Result<ImageLock> ImageLock::acquire(const std::filesystem::path& path) {
   return lock;
 }
 
-ImageLock::ImageLock(ImageLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+ImageLock::ImageLock(ImageLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)), identity_(other.identity_) {}
 
 ImageLock& ImageLock::operator=(ImageLock&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(identity_, other.identity_);
   return *this;
 }
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "scan/error.h"
+#include "scan/image.h"
 
 namespace extscrub {
 
@@ -19,6 +19,9 @@ class ImageLock {
   // Errors: the image cannot be opened, is in use (image_in_use), or another scrub holds it (code EBUSY).
   [[nodiscard]] static Result<ImageLock> acquire(const std::filesystem::path& path);
 
+  // Which file is locked: its path may lead to another one by now.
+  [[nodiscard]] const FileIdentity& identity() const { return identity_; }
+
   ImageLock(ImageLock&& other) noexcept;
   ImageLock& operator=(ImageLock&& other) noexcept;
   ~ImageLock();
@@ -26,6 +29,7 @@ class ImageLock {
  private:
   ImageLock() = default;
   int fd_ = -1;
+  FileIdentity identity_;
 };
 
 }  // namespace extscrub

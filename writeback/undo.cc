@@ -162,7 +162,7 @@ CommitReport undo(const UndoRequest& request, const ImageLock& /*lock*/) {
   try {
     const auto log = UndoLog::open(request.log);
     if (!log) return refusal(request, log.error().message, log.error().code);
-    const auto device = open_write_device(request.opened.empty() ? request.image : request.opened);
+    const auto device = open_write_device(request.opened.empty() ? request.image : request.opened, request.file);
     if (!device) return refusal(request, device.error().message, device.error().code);
     const auto queue = make_queue(request.queue, **device);
     if (!queue) return refusal(request, queue.error().message, queue.error().code);

@@ -16,7 +16,8 @@ struct UndoRequest {
   bool force = false;
   QueueKind queue = QueueKind::automatic;
   Progress* progress = nullptr;  // may be null
-  std::filesystem::path opened = {};  // as in a CommitRequest
+  std::filesystem::path opened = {};      // as in a CommitRequest
+  std::optional<FileIdentity> file = {};  // what is locked; another file is refused
 };
 
 // `nothing_to_do`: the image has the old bytes already, flushed. `refused`: the log is not sound or not this image's, the

@@ -1,9 +1,7 @@
 #include "writeback/write_device.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -66,6 +64,7 @@ class FileDevice final : public WriteDevice {
   }
 
   uint64_t size() const override { return size_; }
+  uint64_t size_now() const override { return size_of_file(synced_.get(), {}).value_or(0); }
   bool direct() const override { return direct_.get() >= 0; }
   uint32_t alignment() const override { return direct() ? alignment_ : 1; }
   bool suits_io_uring() const override { return direct() && !on_fuse_; }
@@ -118,31 +117,37 @@ class FileDevice final : public WriteDevice {
   bool on_fuse_ = false;
 };
 
-Result<uint64_t> device_size(int fd, const std::filesystem::path& path) {
-  struct stat st;
-  if (::fstat(fd, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
-  if (S_ISREG(st.st_mode)) return static_cast<uint64_t>(st.st_size);
-  if (!S_ISBLK(st.st_mode))
-    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
-  uint64_t size = 0;
-  if (::ioctl(fd, BLKGETSIZE64, &size) < 0)
-    return std::unexpected(system_error("cannot tell the size of " + path.string(), errno));
-  return size;
+// The path is followed anew for each descriptor, and may lead elsewhere by now.
+Result<Descriptor> open_audited(const std::filesystem::path& path, int flags,
+                                const std::optional<FileIdentity>& audited) {
+  Descriptor opened(::open(path.c_str(), flags | O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (opened.get() < 0) return std::unexpected(system_error("cannot open " + path.string() + " for writing", errno));
+  const auto identity = identify_file(opened.get(), path);
+  if (!identity) return std::unexpected(identity.error());
+  if (audited && *identity != *audited)
+    return std::unexpected(Error{path.string() + " was replaced by another file while it was audited", ESTALE});
+  return opened;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<WriteDevice>> open_write_device(const std::filesystem::path& path) {
-  constexpr int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK;
-  Descriptor synced(::open(path.c_str(), flags | O_DSYNC));
-  if (synced.get() < 0) return std::unexpected(system_error("cannot open " + path.string() + " for writing", errno));
-  const auto size = device_size(synced.get(), path);
+Result<std::unique_ptr<WriteDevice>> open_write_device(const std::filesystem::path& path,
+                                                       const std::optional<FileIdentity>& audited) {
+  auto synced = open_audited(path, O_DSYNC, audited);
+  if (!synced) return std::unexpected(synced.error());
+  const auto identity = identify_file(synced->get(), path);
+  if (!identity) return std::unexpected(identity.error());
+  const auto size = size_of_file(synced->get(), path);
   if (!size) return std::unexpected(size.error());
 
-  Descriptor direct(::open(path.c_str(), flags | O_DIRECT));
+  Descriptor direct;
+  if (auto opened = open_audited(path, O_DIRECT, *identity))
+    direct = std::move(*opened);
+  else if (opened.error().code == ESTALE)
+    return std::unexpected(opened.error());
   uint32_t alignment = 1;
   if (direct.get() >= 0 && (alignment = direct_alignment(direct.get())) == 0) direct = Descriptor();
-  return std::make_unique<FileDevice>(std::move(direct), std::move(synced), *size, alignment);
+  return std::make_unique<FileDevice>(std::move(direct), std::move(*synced), *size, alignment);
 }
 
 int write_fully(WriteDevice& device, uint64_t at, Bytes bytes) {

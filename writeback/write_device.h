@@ -8,8 +8,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "scan/error.h"
+#include "scan/image.h"
 #include "scan/ondisk.h"
 
 namespace extscrub {
@@ -18,7 +20,12 @@ class WriteDevice {
  public:
   virtual ~WriteDevice() = default;
 
-  [[nodiscard]] virtual uint64_t size() const = 0;  // bytes; does not change
+  [[nodiscard]] virtual uint64_t size() const = 0;  // bytes, when it was opened
+
+  // Bytes now; 0 when that cannot be told. Another one than size(): somebody cuts or extends what is written to, and what
+  // was written behind the end is lost, or has made the end.
+  [[nodiscard]] virtual uint64_t size_now() const { return size(); }
+
   [[nodiscard]] virtual bool direct() const = 0;    // O_DIRECT; otherwise O_DSYNC
 
   // What offset and length of a direct write must be multiples of, in bytes; 1 when direct() is false.
@@ -44,8 +51,10 @@ class WriteDevice {
 };
 
 // Opens for writing: O_DIRECT where the file system under the image has it, O_DSYNC otherwise.
-// Errors: cannot be opened for writing, neither a regular file nor a block device.
-[[nodiscard]] Result<std::unique_ptr<WriteDevice>> open_write_device(const std::filesystem::path& path);
+// `audited`: which file it has to be. Errors: cannot be opened for writing, neither a regular file nor a block device,
+// another file than the one that was audited (code ESTALE).
+[[nodiscard]] Result<std::unique_ptr<WriteDevice>> open_write_device(const std::filesystem::path& path,
+                                                                     const std::optional<FileIdentity>& audited = {});
 
 // Writes all of `bytes`; short writes go on, EINTR and EAGAIN are tried again. 0, or the errno.
 [[nodiscard]] int write_fully(WriteDevice& device, uint64_t at, Bytes bytes);
