@@ -15,6 +15,7 @@
 #include "scan/journal_space.h"
 #include "scan/overlay.h"
 #include "scan/progress.h"
+#include "scan/write_wave.h"
 
 namespace extscrub {
 
@@ -97,6 +98,7 @@ struct RepairPlan {
   Audit before;                      // the image as it is; its findings say what became of their repair
   Audit after;                       // the image under the overlay, as the last round proved it
   std::optional<Overlay> overlay;    // what to write; staged() is empty when there is nothing to do
+  std::vector<WriteWave> waves;      // of each block to write, by block number: for a commit in place
   bool proven_clean = false;         // `after` is clean, so the final superblock says valid
   int rounds = 0;
   uint32_t time = 0;                 // seconds since 1970; what went into fields that hold a time

@@ -23,11 +23,11 @@ BlockAllocator::Bits& BlockAllocator::taken(GroupNo group) {
   return bits;
 }
 
-std::optional<BlockNo> BlockAllocator::find_in(GroupNo group, uint32_t from, uint32_t clusters) {
+std::optional<BlockNo> BlockAllocator::find_in(GroupNo group, uint32_t from, uint32_t clusters, bool reuse) {
   Bits& bits = taken(group);
   uint32_t free = 0;
   for (uint32_t i = from; i < bits.size(); ++i) {
-    free = bits[i] ? 0 : free + 1;
+    free = bits[i] || (!reuse && used_before_->test(group, i)) ? 0 : free + 1;
     if (free < clusters) continue;
     const uint32_t first = i + 1 - clusters;
     std::fill_n(bits.begin() + first, clusters, true);
@@ -43,12 +43,19 @@ std::optional<BlockNo> BlockAllocator::allocate(BlockNo goal) {
 std::optional<BlockNo> BlockAllocator::allocate_run(BlockNo goal, uint32_t count, std::optional<GroupNo> within) {
   const Geometry& g = fs_.geometry;
   const auto clusters = static_cast<uint32_t>((uint64_t{count} + (1u << g.cluster_bits) - 1) >> g.cluster_bits);
-  if (within) return find_in(*within, 0, clusters);
+  if (used_before_)
+    if (auto found = find(goal, clusters, within, false)) return found;
+  return find(goal, clusters, within, true);
+}
+
+std::optional<BlockNo> BlockAllocator::find(BlockNo goal, uint32_t clusters, std::optional<GroupNo> within, bool reuse) {
+  const Geometry& g = fs_.geometry;
+  if (within) return find_in(*within, 0, clusters, reuse);
   if (!g.contains(goal)) goal = BlockNo(g.first_data_block);
   const GroupNo first = g.group_of(goal);
-  if (auto found = find_in(first, static_cast<uint32_t>((goal - g.group_first(first)) >> g.cluster_bits), clusters)) return found;
+  if (auto found = find_in(first, static_cast<uint32_t>((goal - g.group_first(first)) >> g.cluster_bits), clusters, reuse)) return found;
   for (uint32_t i = 0; i < g.groups; ++i)
-    if (auto found = find_in(GroupNo((first.value + i) % g.groups), 0, clusters)) return found;
+    if (auto found = find_in(GroupNo((first.value + i) % g.groups), 0, clusters, reuse)) return found;
   return {};
 }
 

@@ -1,5 +1,6 @@
 // Free blocks for repairs: what neither the scan nor the block bitmap shows in use. What was handed out stays taken; the
-// bitmaps themselves follow in a later round, from what is then counted.
+// bitmaps themselves follow in a later round, from what is then counted. What was in use before the first repair is handed
+// out only when nothing else is left: until the last write the image may still refer to it.
 // For one thread.
 #pragma once
 
@@ -13,10 +14,10 @@ namespace extscrub {
 
 class BlockAllocator {
  public:
-  // `fs` and `scan` must outlive it. With `believe_scan` a block that only a bitmap calls used is free too: for when all
-  // that uses blocks was seen.
-  BlockAllocator(const FileSystem& fs, const InodeScan& scan, bool believe_scan)
-      : fs_(fs), scan_(scan), believe_scan_(believe_scan) {}
+  // `fs`, `scan` and `used_before`, which may be null, must outlive it. With `believe_scan` a block that only a bitmap calls
+  // used is free too: for when all that uses blocks was seen.
+  BlockAllocator(const FileSystem& fs, const InodeScan& scan, bool believe_scan, const GroupBits* used_before)
+      : fs_(fs), scan_(scan), believe_scan_(believe_scan), used_before_(used_before) {}
 
   // The first block of a free cluster, near `goal` if possible; nothing when there is none.
   [[nodiscard]] std::optional<BlockNo> allocate(BlockNo goal);
@@ -35,11 +36,13 @@ class BlockAllocator {
 
   Bits& taken(GroupNo group);
   void mark(BlockNo first, uint64_t count, bool used);
-  [[nodiscard]] std::optional<BlockNo> find_in(GroupNo group, uint32_t from, uint32_t clusters);
+  [[nodiscard]] std::optional<BlockNo> find(BlockNo goal, uint32_t clusters, std::optional<GroupNo> within, bool reuse);
+  [[nodiscard]] std::optional<BlockNo> find_in(GroupNo group, uint32_t from, uint32_t clusters, bool reuse);
 
   const FileSystem& fs_;
   const InodeScan& scan_;
   bool believe_scan_;
+  const GroupBits* used_before_;  // clusters
   std::map<GroupNo, Bits> taken_;  // a bit a cluster; of the groups looked at
 };
 

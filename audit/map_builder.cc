@@ -35,7 +35,8 @@ std::vector<Run> as_extents(std::span<const Run> runs) {
   return joined;
 }
 
-// Blocks for tree nodes: those there are first, then free ones.
+// Blocks for tree nodes: free ones, so that the map that is there stays whole until the inode has the new one; where there
+// are too few, those of the old map.
 class Nodes {
  public:
   Nodes(std::span<const BlockNo> old, BlockAllocator& blocks, BlockNo goal) : blocks_(blocks), goal_(goal) {
@@ -45,19 +46,21 @@ class Nodes {
 
   // False: there is no space.
   bool reserve(size_t count) {
-    while (old_.size() < count) {
+    while (nodes_.size() < count) {
       const auto fresh = blocks_.allocate(goal_);
-      if (!fresh) return false;
-      old_.push_back(*fresh);
+      if (!fresh) break;
+      nodes_.push_back(*fresh);
     }
-    return true;
+    for (const BlockNo b : old_)
+      if (nodes_.size() < count) nodes_.push_back(b);
+    return nodes_.size() >= count;
   }
-  BlockNo take() { return old_[next_++]; }
+  BlockNo take() { return nodes_[next_++]; }
 
  private:
   BlockAllocator& blocks_;
   BlockNo goal_;
-  std::vector<BlockNo> old_;
+  std::vector<BlockNo> old_, nodes_;
   size_t next_ = 0;
 };
 

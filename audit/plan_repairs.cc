@@ -7,6 +7,7 @@
 
 #include "audit/primary_superblock.h"
 #include "audit/repair.h"
+#include "audit/write_waves.h"
 #include "scan/journal.h"
 
 namespace extscrub {
@@ -160,20 +161,24 @@ class Rounds {
       ++plan_.rounds;
       auto run = run_audit(image_, &*plan_.overlay, options_);
       if (!run) return std::unexpected(run.error());
+      if (!before_) before_.emplace(UsedBefore{std::move(run_.scan->claims), std::move(run_.scan->claimed_again)});
       run_ = std::move(*run);
       // A layer that changes nothing is left out until another one does.
       first_layer_ = same_findings(plan_.after, run_.audit) ? last_layer_ + 1 : 0;
       plan_.after = run_.audit;
       if (plan_.after.verdict == Verdict::clean) break;
     }
-    if (plan_.after.verdict == Verdict::clean || plan_.overlay->staged().empty()) return {};
-    return take_back_state(*plan_.overlay, *superblock_before, now_);
+    if (plan_.after.verdict != Verdict::clean && !plan_.overlay->staged().empty())
+      if (auto r = take_back_state(*plan_.overlay, *superblock_before, now_); !r) return r;
+    if (!before_) before_.emplace(UsedBefore{std::move(run_.scan->claims), std::move(run_.scan->claimed_again)});
+    plan_.waves = write_waves(run_.fs, *before_, plan_.overlay->staged());
+    return {};
   }
 
  private:
   // Returns how many findings were answered.
   Result<size_t> one_round() {
-    BlockAllocator blocks(run_.fs, *run_.scan, policy_ == RepairPolicy::all);
+    BlockAllocator blocks = free_blocks();
     RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
     size_t answered = 0;
     for (last_layer_ = first_layer_; last_layer_ < layers().size(); ++last_layer_) {
@@ -191,10 +196,14 @@ class Rounds {
   // The same, for what is tried only when nothing else changes anything.
   Result<size_t> last_resort() {
     if (has(plan_.before.findings, Problem::read_error)) return 0;
-    BlockAllocator blocks(run_.fs, *run_.scan, policy_ == RepairPolicy::all);
+    BlockAllocator blocks = free_blocks();
     RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
     last_layer_ = layers().size() - 1;
     return give_up_directories(round);
+  }
+
+  BlockAllocator free_blocks() const {
+    return {run_.fs, *run_.scan, policy_ == RepairPolicy::all, before_ ? &before_->claims : nullptr};
   }
 
   const Image& image_;
@@ -204,6 +213,7 @@ class Rounds {
   AuditRun& run_;
   uint32_t now_;
   size_t first_layer_ = 0, last_layer_ = 0;
+  std::optional<UsedBefore> before_;  // from the second round on
 };
 
 // Also what no repair changes: a block of it may be claimed by another inode. An error noted in its superblock is no
@@ -262,6 +272,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
       plan.overlay.emplace(image, block_size);  // nothing of it is written
       plan.after = plan.before;
       plan.proven_clean = false;
+      plan.waves.clear();
       plan.losses.clear();
     }
   }

@@ -138,6 +138,7 @@ CommitRequest commit_request(const ImageReport& report, const Image& image, cons
   request.offset = report.offset;
   request.block_size = plan.overlay->block_size();
   request.blocks = std::move(staged);
+  request.waves = plan.waves;
   request.final_superblock = plan.final_superblock;
   request.journal_superblock = plan.journal_superblock;
   request.journal = plan.journal;

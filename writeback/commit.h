@@ -1,7 +1,7 @@
 // The commit: staged blocks go to the image so that it never claims to be clean while it is damaged.
 //   (lock held by the caller) → before-images compared → undo log written, durable → arm (valid bit cleared, flush)
-//   → journal transaction (see below) → blocks, asynchronously, every completion checked → flush → read back → journal
-//   superblock → flush → final superblock still without its valid bit → flush → final superblock → flush → read back
+//   → journal transaction (see below) → blocks, asynchronously, every completion checked → flush → read back, in place a
+//   wave after the other → journal superblock → flush → final superblock still without its valid bit → flush → final superblock → flush → read back
 // Where the image has a journal with room, all blocks go into one transaction first: log → flush → read back → the
 // superblock says that recovery is needed → flush → the journal's superblock says where the log begins → flush. Until
 // that last sector is there, the image is as it was; from then on whoever mounts it completes the repair.
@@ -19,6 +19,7 @@
 
 #include "scan/overlay.h"
 #include "scan/progress.h"
+#include "scan/write_wave.h"
 #include "scan/journal_space.h"
 #include "writeback/image_lock.h"
 #include "writeback/sidecar.h"
@@ -38,6 +39,7 @@ struct CommitRequest {
   uint64_t offset = 0;              // bytes from the start of the file to the file system
   uint32_t block_size = 0;          // bytes
   std::vector<StagedBlock> blocks;  // ascending by block number; may include the primary superblock's block
+  std::vector<WriteWave> waves;     // of each of them, for a commit in place; empty: the order does not matter
   std::array<std::byte, kSuperblockSize> final_superblock{};  // sealed; what byte 1024 holds when all is done
   // The block with the journal's superblock, where the journal is inside the image. Needed when the image has RECOVER
   // set: a replay of the old journal over a half written repair would put an old superblock, valid bit and all, over

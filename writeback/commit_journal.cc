@@ -103,7 +103,7 @@ bool CommitRun::make_log() {
   report_.log_blocks = transaction_->log.size();
   for (const BlockImage& block : transaction_->log) blocks_.push_back({block.block, {}, block.bytes});
   std::ranges::sort(blocks_, {}, &StagedBlock::block);
-  roles_.assign(blocks_.size(), Role::in_place);
+  roles_.assign(blocks_.size(), Role::last);
   for (const BlockImage& block : transaction_->log) {
     const auto it = std::ranges::lower_bound(blocks_, block.block, {}, &StagedBlock::block);
     roles_[static_cast<size_t>(it - blocks_.begin())] = Role::log;
@@ -114,8 +114,8 @@ bool CommitRun::make_log() {
 bool CommitRun::write_log() {
   if (!transaction_) return true;
   // Nobody looks at this part of the log yet. It is read again before anybody is told to.
-  if (!write_pieces(log_pieces_, Role::log, "writing the journal") || !flush(CommitStep::log) ||
-      !pieces_read_back(log_pieces_, Role::log, "reading back the journal"))
+  if (!write_pieces(log_, "writing the journal") || !flush(CommitStep::log) ||
+      !pieces_read_back(log_, "reading back the journal"))
     return false;
   if (!needs_recovery(superblock_.superblock())) {
     set_needs_recovery(superblock_.superblock(), true);

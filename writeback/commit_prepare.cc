@@ -30,13 +30,14 @@ CommitRun::CommitRun(const CommitRequest& request, WriteDevice& device, WriteQue
       report_(report),
       shape_{{request.offset, room_behind(device.size(), request.offset)}, request.block_size, device.alignment()},
       blocks_(request.blocks),
-      roles_(blocks_.size(), Role::in_place) {
+      roles_(blocks_.size(), Role::last) {
   report_.queue = queue.kind();
   report_.direct_io = device.direct();
 }
 
 bool CommitRun::prepare() {
   if (!check_request() || !choose_journal()) return false;
+  order_blocks();
   find_held_blocks();
   plan_writes();
   make_receipts();
@@ -75,9 +76,23 @@ bool CommitRun::check_request() {
                     EINVAL);
     last = &staged;
   }
+  if (!request_.waves.empty() && request_.waves.size() != request_.blocks.size())
+    return refuse(fmt::format("the blocks of {} are not staged in an order", request_.path.string()), EINVAL);
   if (request_.journal_superblock && request_.journal_superblock->value >= shape_.image.length / block_size)
     return refuse(fmt::format("the journal's superblock lies behind the end of {}", request_.path.string()), EINVAL);
   return true;
+}
+
+// Where the journal has all of it, or nothing says which is which, all goes out at once.
+void CommitRun::order_blocks() {
+  if (transaction_) return;
+  for (size_t i = 0; i < request_.waves.size(); ++i) {
+    switch (request_.waves[i]) {
+      case WriteWave::fresh: roles_[i] = Role::fresh; break;
+      case WriteWave::pointers: roles_[i] = Role::pointers; break;
+      case WriteWave::last: roles_[i] = Role::last; break;
+    }
+  }
 }
 
 // The superblock goes out by itself, and so does the block that holds nothing else that changes: block 1 with blocks
@@ -119,17 +134,24 @@ void CommitRun::plan_writes() {
     for (size_t i = 0; i < roles_.size(); ++i) others[i] = roles_[i] != role;
     return others;
   };
-  pieces_ = plan_pieces(blocks_, others_than(Role::in_place), shape_);
-  log_pieces_ = plan_pieces(blocks_, others_than(Role::log), shape_);
+  size_t count = 0;
+  for (const Role role : {Role::fresh, Role::pointers, Role::last})
+    if (auto pieces = plan_pieces(blocks_, others_than(role), shape_); !pieces.empty()) {
+      count += pieces.size();
+      waves_.push_back({role, std::move(pieces)});
+    }
+  log_.pieces = plan_pieces(blocks_, others_than(Role::log), shape_);
+  count += log_.pieces.size();
   uint64_t longest = std::max(superblock_.piece.extent.length, uint64_t{request_.block_size});
   if (journal_) longest = std::max(longest, journal_->piece.extent.length);
-  for (const auto* pieces : {&pieces_, &log_pieces_})
-    for (const Piece& piece : *pieces) longest = std::max(longest, piece.extent.length);
+  for (const Piece& piece : log_.pieces) longest = std::max(longest, piece.extent.length);
+  for (const Wave& wave : waves_)
+    for (const Piece& piece : wave.pieces) longest = std::max(longest, piece.extent.length);
   scratch_ = AlignedBuffer(longest);
   expected_ = AlignedBuffer(longest);
   const std::vector<Extent> saved = extents_to_save();
   const uint64_t span = saved.back().end() - saved.front().at;  // of all that is read
-  reads_.emplace(device_, std::max(longest, std::min(span, kMaxPiece)), std::max(saved.size(), pieces_.size() + log_pieces_.size()));
+  reads_.emplace(device_, std::max(longest, std::min(span, kMaxPiece)), std::max(saved.size(), count));
 }
 
 // The before-images of the pieces' blocks. With an undo log it is enough to have the bytes around the pieces that are
@@ -168,7 +190,9 @@ bool CommitRun::take_before(size_t first, Extent read_extent, Bytes read_bytes) 
 }
 
 bool CommitRun::read_before_images() {
-  if (!read_before(pieces_) || !read_before(log_pieces_)) return false;
+  for (Wave& wave : waves_)
+    if (!read_before(wave.pieces)) return false;
+  if (!read_before(log_.pieces)) return false;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (roles_[i] != Role::held) continue;
     const Extent extent = shape_.extent_of(blocks_[i].block);

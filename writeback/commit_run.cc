@@ -36,29 +36,28 @@ bool CommitRun::kept_size() {
 }
 
 bool CommitRun::write_blocks() {
-  const bool written = write_pieces(pieces_, Role::in_place, "writing");
-  if (latch_.set()) return false;
-  return flush(CommitStep::flush) && written;
-}
-
-bool CommitRun::read_back() {
-  return pieces_read_back(pieces_, Role::in_place, "reading back");
+  for (const Wave& wave : waves_) {
+    const bool written = write_pieces(wave, "writing");
+    if (latch_.set() || !flush(CommitStep::flush) || !written || !pieces_read_back(wave, "reading back")) return false;
+  }
+  return true;
 }
 
 // Returns once nothing is in flight: true when all is written, though not durable yet.
-bool CommitRun::write_pieces(const std::vector<Piece>& pieces, Role role, std::string_view phase) {
-  begin_phase(phase, pieces);
+bool CommitRun::write_pieces(const Wave& wave, std::string_view phase) {
+  begin_phase(phase, wave.pieces);
   if (stop_if_cancelled()) return false;
-  role_ = role;
-  return write_wave(pieces, false) && write_wave(pieces, true) && write_unaligned_pieces(pieces) && !latch_.set();
+  role_ = wave.role;
+  return write_some(wave.pieces, false) && write_some(wave.pieces, true) && write_unaligned_pieces(wave.pieces) &&
+         !latch_.set();
 }
 
-bool CommitRun::write_wave(const std::vector<Piece>& pieces, bool second) {
-  wave_.clear();
+bool CommitRun::write_some(const std::vector<Piece>& pieces, bool second) {
+  on_the_way_.clear();
   std::vector<WriteJob> jobs;
   for (const Piece& piece : pieces) {
     if (piece.second_wave != second || !shape_.aligned(piece.extent)) continue;
-    wave_.push_back(&piece);
+    on_the_way_.push_back(&piece);
     jobs.push_back({piece.extent.at, static_cast<uint32_t>(piece.extent.length)});
   }
   const uint64_t before = writer_->submissions();
@@ -86,11 +85,11 @@ bool CommitRun::write_unaligned_pieces(const std::vector<Piece>& pieces) {
   return true;
 }
 
-bool CommitRun::pieces_read_back(const std::vector<Piece>& pieces, Role role, std::string_view phase) {
-  begin_phase(phase, pieces);
-  role_ = role;
-  reads_->begin(extents_of(pieces));
-  for (const Piece& piece : pieces) {
+bool CommitRun::pieces_read_back(const Wave& wave, std::string_view phase) {
+  begin_phase(phase, wave.pieces);
+  role_ = wave.role;
+  reads_->begin(extents_of(wave.pieces));
+  for (const Piece& piece : wave.pieces) {
     if (stop_if_cancelled() || !piece_reads_back(piece, reads_->next())) {
       reads_->begin({});  // nothing more is read of an image that has failed
       return false;
@@ -296,18 +295,18 @@ std::string CommitRun::what_is_left() const {
 
 void CommitRun::compose(size_t job, MutableBytes out) {
   if (!kept_size()) return;  // the latch keeps it from being submitted
-  release(*wave_[job], out);
+  release(*on_the_way_[job], out);
 }
 
 void CommitRun::finished(size_t job, int error) {
-  piece_finished(*wave_[job], error);
+  piece_finished(*on_the_way_[job], error);
 }
 
 void CommitRun::piece_finished(const Piece& piece, int error) {
   for_each_block(piece, [&](size_t i) {
     report_.receipts[i].completed = error == 0;
     report_.receipts[i].error = error;
-    if (error == 0 && role_ == Role::in_place) ++report_.blocks_written;
+    if (error == 0 && is_in_place(role_)) ++report_.blocks_written;
   });
   if (error != 0) return;
   report_.bytes_written += piece.extent.length;
@@ -316,7 +315,7 @@ void CommitRun::piece_finished(const Piece& piece, int error) {
 
 // The staged block there; in a gap between two, the one behind it.
 BlockNo CommitRun::block_at(size_t job, size_t done) const {
-  return block_in(*wave_[job], done);
+  return block_in(*on_the_way_[job], done);
 }
 
 BlockNo CommitRun::block_in(const Piece& piece, size_t done) const {

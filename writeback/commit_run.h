@@ -38,8 +38,8 @@ class CommitRun final : WriteClient {
   [[nodiscard]] bool arm();
   // Where the commit goes through the journal: when this returns true, the journal has all of it.
   [[nodiscard]] bool write_log();
+  // Wave after wave: when this returns true, all blocks are durable and have been read back.
   [[nodiscard]] bool write_blocks();
-  [[nodiscard]] bool read_back();
   [[nodiscard]] bool finish();
 
   // Something failed that no step has seen (out of memory).
@@ -49,13 +49,21 @@ class CommitRun final : WriteClient {
   void settle();
 
  private:
-  // What a block of the commit is: goes to its place in a piece, or by itself, or into the log.
-  enum class Role : uint8_t { in_place, held, log };
+  // What a block of the commit is: goes to its place in a piece, in one of three waves, or by itself, or into the log.
+  enum class Role : uint8_t { fresh, pointers, last, held, log };
+  static constexpr bool is_in_place(Role role) { return role <= Role::last; }
+
+  // Pieces that go out together.
+  struct Wave {
+    Role role;
+    std::vector<Piece> pieces;
+  };
 
   // Preparing; each refuses by itself.
   bool check_request();
   bool choose_journal();
   bool make_log();
+  void order_blocks();
   void plan_writes();
   void find_held_blocks();
   bool read_before_images();
@@ -82,10 +90,10 @@ class CommitRun final : WriteClient {
   [[nodiscard]] bool replay_due();
 
   // The steps' parts; each fails by itself.
-  bool write_pieces(const std::vector<Piece>& pieces, Role role, std::string_view phase);
-  bool write_wave(const std::vector<Piece>& pieces, bool second);
+  bool write_pieces(const Wave& wave, std::string_view phase);
+  bool write_some(const std::vector<Piece>& pieces, bool second);
   bool write_unaligned_pieces(const std::vector<Piece>& pieces);
-  bool pieces_read_back(const std::vector<Piece>& pieces, Role role, std::string_view phase);
+  bool pieces_read_back(const Wave& wave, std::string_view phase);
   void begin_phase(std::string_view phase, const std::vector<Piece>& pieces);
   bool write_held(HeldRange& range, CommitStep step);
   bool check_held(HeldRange& range, CommitStep step);
@@ -138,9 +146,10 @@ class CommitRun final : WriteClient {
   std::vector<std::byte> journal_before_;
   std::optional<JournalTransaction> transaction_;
   std::vector<std::byte> superblock_block_;  // the block with the primary superblock, for the transaction
-  std::vector<Piece> pieces_, log_pieces_;
-  std::vector<const Piece*> wave_;    // the pieces of the wave in hand, by job
-  Role role_ = Role::in_place;        // of the blocks they carry
+  std::vector<Wave> waves_;  // in place, in order
+  Wave log_{Role::log, {}};
+  std::vector<const Piece*> on_the_way_;  // the pieces that are being written, by job
+  Role role_ = Role::last;            // of the blocks they carry
   AlignedBuffer scratch_, expected_;  // of the longest piece
   std::optional<UndoFile> undo_file_;
   bool stopped_ = false;  // cancelled
