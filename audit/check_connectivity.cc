@@ -43,12 +43,19 @@ void check_lost_found(const FileSystem& fs, const InodeScan& scan, const Directo
     wrong("it is encrypted");
 }
 
+// Mostly there is a finding already that says why it was not seen. No image is sound without it.
+void check_missing_root(const FileSystem& fs, Findings& findings) {
+  const auto is_error = [](const Finding& f) { return info(f.problem).severity == Severity::error; };
+  if (std::ranges::any_of(findings, is_error)) return;
+  add(fs, Problem::root_not_directory, InodeNo(EXT2_ROOT_INO), findings).found = "it is not in use";
+}
+
 }  // namespace
 
 void check_connectivity(const FileSystem& fs, const InodeScan& scan, const DirectoryScan& facts, Findings& findings) {
   const DirectoryTable& table = scan.directories;
   const uint32_t root = table.find(InodeNo(EXT2_ROOT_INO));
-  if (root == table.directories.size()) return;  // a finding of its own, and nothing has a way then
+  if (root == table.directories.size()) return check_missing_root(fs, findings);  // nothing has a way then
   for (const Directory& d : table.directories) {
     if (is_reserved(fs.geometry, d.inode)) continue;
     if (d.is(Directory::unconnected)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "scan/misplaced_directory.h"
 #include "audit/inode_report.h"
 #include "scan/checksum.h"
 
@@ -266,6 +267,30 @@ uint64_t counted_inode_blocks(const Geometry& g, const InodeFacts& facts) {
   return facts.inode.counts_in_blocks() ? blocks : blocks * (g.block_size / 512);
 }
 
+namespace {
+
+// What the root directory has lost can be given back where its first block shows that it is one.
+void check_root(const InodeFacts& facts, InodeReport& report) {
+  const Inode& inode = facts.inode;
+  const bool typed = inode.type() == FileType::directory;
+  Finding& f = report.add(facts.looks_like_directory ? Problem::root_inode : Problem::root_not_directory,
+                          typed ? "i_links_count" : "i_mode");
+  f.found = typed ? "0" : name(inode.type());
+}
+
+// One finding for blocks that follow each other.
+void check_bad_blocks_list(const FileSystem& fs, const InodeFacts& facts, Findings& findings) {
+  InodeReport report(facts.group, facts.inode.number(), findings);
+  for (const BlockNo block : fs.bad_metadata) {
+    const MetadataExtent* extent = fs.metadata.find(block);
+    Finding& f = report.add(Problem::bad_blocks_list);
+    f.block = block;
+    f.found = fmt::format("{} of group {}", name(extent->kind), extent->group);
+  }
+}
+
+}  // namespace
+
 void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findings) {
   const Geometry& g = fs.geometry;
   const Inode& inode = facts.inode;
@@ -281,11 +306,14 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     report.add(Problem::orphan_lost, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
   if (!facts.in_use) return check_deleted(inode, report);
 
-  if (facts.looks_like_directory) report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
-  if (root && inode.type() != FileType::directory) report.add(Problem::root_not_directory, "i_mode").found = name(inode.type());
+  if (is_root_astray(inode))
+    check_root(facts, report);
+  else if (facts.looks_like_directory)
+    report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
   if (reserved) {
     check_reserved(fs, facts, report);
     if (inode.number().value == EXT2_BAD_INO) {
+      check_bad_blocks_list(fs, facts, findings);
       check_block_map(fs, facts, findings);
       return;
     }

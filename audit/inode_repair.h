@@ -31,6 +31,9 @@ void clear_inode(const InodeAtWork& work);
 // A symbolic link: its size follows from its target; without a target it is cleared. False: its map comes first.
 [[nodiscard]] Result<bool> mend_symlink(const InodeAtWork& work, const Finding& cause, bool map_damaged);
 
+// The list of bad blocks: what the file system is read through goes off it.
+[[nodiscard]] Result<void> mend_bad_blocks_list(const InodeAtWork& work);
+
 // An empty directory in place of what the inode was: `.` and `..` in one new block. False: there is no space for it.
 [[nodiscard]] Result<bool> make_directory(const InodeAtWork& work, InodeNo parent);
 

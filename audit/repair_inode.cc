@@ -39,6 +39,8 @@ bool is_inode_repair(Problem p) {
     case Problem::inode_time:
     case Problem::directory_without_blocks:
     case Problem::root_not_directory:
+    case Problem::root_inode:
+    case Problem::bad_blocks_list:
     case Problem::bad_blocks_inode:
     case Problem::reserved_inode:
     case Problem::ea_block_location:
@@ -133,11 +135,16 @@ void mend_reserved(const InodeAtWork& work, const Finding& cause) {
   work.round.lose(cause, "cleared");
 }
 
+// Its blocks are those of the root directory. Who may read it is lost with a mode that is all zero.
+void mend_root_inode(const InodeAtWork& work) {
+  constexpr uint16_t kUsual = 0755;
+  const uint16_t mode = work.inode().base().i_mode;
+  work.set_mode(S_IFDIR | (mode == 0 ? kUsual : mode & 07777));
+  if (work.inode().base().i_links_count == 0) store(work.raw, offsetof(ext2_inode, i_links_count), uint16_t{2});
+  clear(work, offsetof(ext2_inode, i_dtime), 4);
+}
+
 Result<bool> mend_root(const InodeAtWork& work, const Finding& cause) {
-  if (holds_directory(work)) {
-    work.set_mode(S_IFDIR | (work.inode().base().i_mode & 07777));
-    return true;
-  }
   const auto made = make_directory(work, work.ino);
   if (!made || !*made) return made;
   clear_attribute_block(work);
@@ -174,6 +181,7 @@ class InodeRepairs {
     switch (f->problem) {
       case Problem::inode_misplaced_directory: return 0;
       case Problem::inode_mode:
+      case Problem::root_inode:
       case Problem::root_not_directory: return 1;
       case Problem::inode_flags:
       case Problem::inode_extra_isize: return 2;
@@ -239,6 +247,12 @@ class InodeRepairs {
         if (is_reshaped(work.ino) || !mend_size(work)) return false;
         round_.lose(f, "nothing, but it is longer now: it shows blocks that lay behind its end");
         return true;
+      case Problem::root_inode: mend_root_inode(work); return reshaped(work.ino);
+      case Problem::bad_blocks_list:
+        // All entries of the list at once; a finding each.
+        if (!is_reshaped(work.ino))
+          if (auto r = mend_bad_blocks_list(work); !r) return std::unexpected(r.error());
+        return reshaped(work.ino);
       case Problem::bad_blocks_inode: mend_bad_blocks_inode(work); return reshaped(work.ino);
       case Problem::reserved_inode: mend_reserved(work, f); return reshaped(work.ino);
       case Problem::ea_block_location:

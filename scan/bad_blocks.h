@@ -8,7 +8,17 @@
 
 namespace extscrub {
 
-// The listed blocks, sorted; usually none. Damage in the map leaves out what it hides; the audit of the inode reports it.
-[[nodiscard]] std::vector<BlockNo> read_bad_blocks(const FileSystem& fs);
+struct BadBlocks {
+  std::vector<BlockNo> listed;  // sorted; usually none
+  // Listed as well, though the file system is read through them each time: what says that they are bad is wrong. Sorted.
+  std::vector<BlockNo> in_metadata;
+};
+
+// Damage in the map leaves out what it hides; the audit of the inode reports it. `fs.metadata` must be there.
+[[nodiscard]] BadBlocks read_bad_blocks(const FileSystem& fs);
+
+// Whether a list of bad blocks cannot name this block: the primary superblock and descriptors, inode tables and the block
+// of multiple-mount protection. Copies may lie on bad blocks, and bitmaps can be moved away from them.
+[[nodiscard]] bool must_be_good(const FileSystem& fs, BlockNo block);
 
 }  // namespace extscrub

@@ -204,7 +204,9 @@ void load_descriptors(FileSystem& fs) {
   }
   const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);
   fs.metadata = MetadataMap::build(g, fs.groups, BlockNo(mmp ? fs.super.s_mmp_block : 0));
-  fs.bad_blocks = read_bad_blocks(fs);
+  BadBlocks bad = read_bad_blocks(fs);
+  fs.bad_blocks = std::move(bad.listed);
+  fs.bad_metadata = std::move(bad.in_metadata);
   fs.orphans = read_orphan_list(fs);
 }
 

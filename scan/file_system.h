@@ -23,7 +23,8 @@ struct FileSystem {
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
   MetadataMap metadata;
-  std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode; sorted, usually empty
+  std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode, but for the next ones; sorted, usually empty
+  std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
   std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
 };
 

@@ -48,20 +48,14 @@ std::vector<TablePiece> plan_pieces(const FileSystem& fs, const std::vector<uint
   return pieces;
 }
 
-bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_search(fs.bad_blocks, block); }
-
-// Reads a piece without the blocks that are listed as bad; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
+// Reads a piece; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
 // whether it holds what the image has.
 std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
   std::vector<bool> good(piece.blocks, true);
-  bool any_bad = false;
-  for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)
-    if (is_bad(fs, piece.block + i)) good[i] = false, any_bad = true;
-  if (!any_bad && fs.blocks->read(piece.block, out)) return good;
+  if (fs.blocks->read(piece.block, out)) return good;
   const uint32_t size = fs.geometry.block_size;
   for (uint32_t i = 0; i < piece.blocks; ++i) {
     const BlockNo at = piece.block + i;
-    if (!good[i]) continue;
     if (auto r = fs.blocks->read(at, out.subspan(size_t{i} * size, size)); !r) {
       good[i] = false;
       failures.push_back({at, piece.group, MetadataKind::inode_table, r.error()});
@@ -331,7 +325,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       worker.usage.add(inode, clusters << (g.cluster_bits + g.block_bits), charge.inodes);
     }
     if (collected) worker.directories.end_directory(facts.map);
-    facts.looks_like_directory = is_misplaced_directory(fs, inode);
+    facts.looks_like_directory = is_root_astray(inode) ? begins_like_directory(fs, inode) : is_misplaced_directory(fs, inode);
   }
   sink.inode(facts);
 }
@@ -351,17 +345,6 @@ uint32_t fetch_nodes(const FileSystem& fs, const TablePiece& piece, Bytes bytes,
   }
   worker.prefetcher.fetch(worker.to_fetch);
   return i;
-}
-
-// Inodes on a block that is listed as bad cannot be used: they count as in use, and nothing is known of them.
-void take_bad_inodes(const FileSystem& fs, const TablePiece& piece, InodeScan& scan, GroupTally& tally) {
-  const uint32_t per_block = fs.geometry.block_size / fs.geometry.inode_size;
-  for (uint32_t i = 0; i < piece.count; ++i) {
-    if (!is_bad(fs, piece.block + i / per_block)) continue;
-    scan.used.set(piece.group, piece.first + i);
-    ++tally.inodes_used;
-    tally.last_used = std::max(tally.last_used, piece.first + i + 1);
-  }
 }
 
 // Every attribute block once, however many inodes share it.
@@ -419,8 +402,10 @@ uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
   const GroupDesc& d = fs.groups[group.value];
   if (!d.readable || !valid_location(g, group, d.inode_table, g.itable_blocks)) return 0;
   if (!g.group_csum() || !d.checksum_ok) return g.inodes_per_group;
-  if (d.inode_uninit()) return 0;
-  uint32_t n = g.inodes_per_group - std::min(d.itable_unused, g.inodes_per_group);
+  // The root directory and the file system's own inodes are in use whatever the descriptor says.
+  const uint32_t own = group.value == 0 ? std::min(g.first_inode - 1, g.inodes_per_group) : 0;
+  if (d.inode_uninit()) return own;
+  const uint32_t n = std::max(own, g.inodes_per_group - std::min(d.itable_unused, g.inodes_per_group));
   // Inodes that the bitmap shows behind the mark are in use all the same; the mark is then a finding.
   for (uint32_t byte = g.inodes_per_group / 8; byte-- > n / 8 && byte < bitmap.size();)
     if (const auto bits = std::to_integer<uint32_t>(bitmap[byte]))
@@ -441,7 +426,6 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   tbb::enumerable_thread_specific<InodeWorker> workers([&] { return InodeWorker(fs, scan); });
   const auto work = [&](InodeWorker& worker, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
-    if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
     for (uint32_t begin = 0; begin < piece.count;) {
       const uint32_t end = fetch_nodes(fs, piece, data, begin, worker);
       decode_piece(fs, piece, data, good, begin, end,

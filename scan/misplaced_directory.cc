@@ -1,5 +1,6 @@
 #include "scan/misplaced_directory.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -19,7 +20,7 @@ BlockNo first_extent(Bytes area) {
 }
 
 // `.` naming the inode itself, then `..`.
-bool begins_like_directory(Bytes block, uint32_t block_size, InodeNo self) {
+bool holds_own_entries(Bytes block, uint32_t block_size, InodeNo self) {
   EntryWalk walk(block, block_size);
   const auto dot = walk.next();
   if (!dot || dot->name != "." || dot->inode != self) return false;
@@ -36,30 +37,41 @@ bool is_inline_directory(const Geometry& g, const Inode& inode) {
   return !walk.broken();
 }
 
+bool is_inline(const Geometry& g, const Inode& inode) {
+  return inode.is(EXT4_INLINE_DATA_FL) && g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA);
+}
+
+// Everything in i_block can be the number of a block; and there is more of it than a device's numbers, which take at most
+// four words and are no extent tree.
+bool can_be_map(const Geometry& g, const Inode& inode) {
+  if (inode.uses_extents()) return true;
+  const auto blocks = load<std::array<uint32_t, EXT2_N_BLOCKS>>(inode.block_area());
+  if (!std::ranges::all_of(blocks, [&](uint32_t block) { return block == 0 || g.contains(BlockNo(block)); })) return false;
+  const bool device = inode.type() == FileType::character || inode.type() == FileType::block;
+  const bool short_map = std::all_of(blocks.begin() + 4, blocks.end(), [](uint32_t block) { return block == 0; });
+  return !device || inode.base().i_links_count != 1 || !short_map;
+}
+
 }  // namespace
 
-bool is_misplaced_directory(const FileSystem& fs, const Inode& inode) {
+bool is_root_astray(const Inode& inode) {
+  return inode.number().value == EXT2_ROOT_INO &&
+         (inode.type() != FileType::directory || inode.base().i_links_count == 0);
+}
+
+bool begins_like_directory(const FileSystem& fs, const Inode& inode) {
   const Geometry& g = fs.geometry;
+  if (is_inline(g, inode)) return is_inline_directory(g, inode);
+  const BlockNo first = inode.uses_extents() ? first_extent(inode.block_area()) : BlockNo(load<uint32_t>(inode.block_area()));
+  if (!first || !g.contains(first)) return false;
+  std::vector<std::byte> block(g.block_size);
+  return fs.blocks->read(first, block) && holds_own_entries(block, g.block_size, inode.number());
+}
+
+bool is_misplaced_directory(const FileSystem& fs, const Inode& inode) {
   const FileType type = inode.type();
   if (type == FileType::directory || type == FileType::regular || type == FileType::symlink) return false;
-  if (inode.is(EXT4_INLINE_DATA_FL) && g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA)) return is_inline_directory(g, inode);
-  const auto blocks = load<std::array<uint32_t, EXT2_N_BLOCKS>>(inode.block_area());
-  if (blocks[0] == 0) return false;
-  BlockNo first(blocks[0]);
-  bool no_device = inode.uses_extents();  // those are never extent-mapped, and have at most four words
-  if (inode.uses_extents()) {
-    first = first_extent(inode.block_area());
-  } else {
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      if (blocks[i] == 0) continue;
-      if (!g.contains(BlockNo(blocks[i]))) return false;
-      no_device = no_device || i >= 4;
-    }
-  }
-  const bool device = type == FileType::character || type == FileType::block;
-  if ((device && inode.base().i_links_count == 1 && !no_device) || !first || !g.contains(first)) return false;
-  std::vector<std::byte> block(g.block_size);
-  return fs.blocks->read(first, block) && begins_like_directory(block, g.block_size, inode.number());
+  return (is_inline(fs.geometry, inode) || can_be_map(fs.geometry, inode)) && begins_like_directory(fs, inode);
 }
 
 }  // namespace extscrub

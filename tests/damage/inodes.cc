@@ -113,10 +113,45 @@ const Scenario kInodeScenarios[] = {
     {directory_without_blocks, "directory with an empty block map", "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/dir/sub/deeper", "block[0]", "0"); }, kMapGone},
     {root_not_directory,
-     "root inode is a regular file",
+     "root inode is a regular file without blocks",
+     "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif / block[0] 0");
+       return set_field(image, "/", "mode", "0100755");
+     },
+     {group_used_dirs, group_free_blocks, superblock_free_blocks, block_bitmap_mismatch, inode_blocks, inode_size, inode_unattached}},
+    {root_inode,
+     "root directory calls itself a regular file",
      "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/", "mode", "0100755"); },
      {group_used_dirs, inode_size, inode_unattached}},
+    {root_inode,
+     "root directory without links",
+     "ext4-1k",
+     [](const TestImage& image) { return set_field(image, "/", "links_count", "0"); },
+     {group_used_dirs}},
+    {root_inode,
+     "root directory without a type, marked as deleted",
+     "ext4-inline",
+     [](const TestImage& image) {
+       image.debugfs("sif / mode 0");
+       image.debugfs("sif / dtime 1700000000");
+       return set_field(image, "/", "links_count", "0");
+     },
+     {group_used_dirs, orphan_lost}},
+    {bad_blocks_list, "list of bad blocks names the inode table", "ext4-plain",
+     [](const TestImage& image) {
+       const auto block = static_cast<uint32_t>(image.inode_offset(EXT2_ROOT_INO) / image.block_size());
+       image.poke(image.map_offset(EXT2_BAD_INO), block);
+       return Place{.inode = EXT2_BAD_INO, .block = block};
+     }},
+    {bad_blocks_list, "list of bad blocks names group descriptors and the primary superblock", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif <1> block[0] 1");
+       image.debugfs("sif <1> block[1] 2");
+       image.debugfs("sif <1> blocks 4");
+       return Place{.inode = EXT2_BAD_INO, .block = 2};
+     }},
     {bad_blocks_inode, "bad-blocks inode with a mode", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("sif <1> mode 0100644");
