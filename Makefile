@@ -21,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices sweep kill bench demo program \
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile sweep kill bench demo program \
 	package package-check virtual-disks install clean
 
 help:  ## list the targets
@@ -104,6 +104,10 @@ mounts: build  ## mend MOUNTS_COUNT (240) images damaged at random, and have the
 
 block-devices: program  ## audit, scrub and undo on loop devices, with sectors of 512 and 4096 bytes (needs root)
 	cd build && $(CTEST) -R '^e2e_block_devices$$'
+
+hostile: program  ## audit and scrub HOSTILE_IMAGES (5000) damaged images and HOSTILE_CONTAINERS (1000) disks, within limits (HOSTILE_SEED)
+	tests/hostile.py --seed $(or $(HOSTILE_SEED),1) --images $(or $(HOSTILE_IMAGES),5000) --containers $(or $(HOSTILE_CONTAINERS),1000) \
+	  --jobs $(or $(HOSTILE_JOBS),1) --keep build/hostile build/extscrub
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools

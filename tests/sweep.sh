@@ -2,12 +2,16 @@
 # sweep.sh EXTSCRUB TOOLS [MODES]: breaks every write and flush of a scrub in turn, and cuts the power after each, on
 # images of several feature sets and of the corpus, through the journal and in place, with either queue. A long run;
 # writeback_sweep_test.cc and e2e_fault_sweep.sh are the short ones. ONLY=NAME runs those whose name contains it.
+# What devices do besides failing (sweep_more.py) is tried at up to SWEEP_MORE (20) places a mode.
 set -- "$1" "${2:?the folder of fault-sweep}" "${3:-fail-write,torn-write,fail-writes-from,short-write,fail-fsync,crash}"
 . "$(dirname "$0")/support/scenario.sh"
 tools=$2 modes=$3
 [ -x "$tools/fault-sweep" ] || { echo "no fault-sweep in $tools" >&2; exit 1; }
 # shellcheck disable=SC2046  # several words
 cc -O2 -o "$work/faultfile" "$tools/faultfile.c" $(pkg-config --cflags --libs fuse3) -lpthread
+# shellcheck disable=SC2046
+[ ! -e "$tools/faultfile-more.c" ] ||
+  cc -O2 -o "$work/faultfile-more" "$tools/faultfile-more.c" $(pkg-config --cflags --libs fuse3) -lpthread
 
 # sweep NAME OPTIONS_OF_FAULT_SWEEP -- OPTIONS_OF_SCRUB: of $work/spoilt.img
 sweep() {
@@ -17,6 +21,9 @@ sweep() {
   shift
   echo "== $name"
   "$tools/fault-sweep" --faultfile "$work/faultfile" "${own[@]}" "$work/spoilt.img" -- "$extscrub" scrub "$@" || fail "$name"
+  [[ $name = *subsets* ]] || [ ! -x "$work/faultfile-more" ] ||
+    "$source/tests/sweep_more.py" --max "${SWEEP_MORE:-20}" "$work/faultfile-more" "$work/spoilt.img" -- "$extscrub" scrub "$@" ||
+    fail "$name, with other faults"
 }
 
 for set in ext4-1k ext2-1k ext4-4k ext4-bigalloc; do
