@@ -123,7 +123,7 @@ class Hostile:
         tree = os.path.join(work, 'tree')
         os.mkdir(tree)
         hostile_images.make_tree(tree)
-        for name, (mke2fs, size) in self.sets.items():
+        for name, (mke2fs, size) in self.sets.items() if options.images else ():
             for journal in (False, True):
                 if journal and ('ext2' in name or '^has_journal' in mke2fs):
                     continue

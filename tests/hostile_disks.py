@@ -101,10 +101,10 @@ def bomb(rng, head):
     return suffix, b''.join(out)
 
 
-# What a header may name instead of bytes of its own: every one of these is a file that must stay as it is.
+# What a header may name instead of bytes of its own. Only the canary, never a file of the host: a program that fails writes there.
 def names(canary):
-    return [canary.encode(), b'json:{"driver":"file","filename":"' + canary.encode() + b'"}', b'nbd://127.0.0.1:10809/', b'../canaries/canary', b'/etc/passwd',
-            b'fat:rw:/tmp', b'nbd+unix:///?socket=' + canary.encode()]
+    return [canary.encode(), b'json:{"driver":"file","filename":"' + canary.encode() + b'"}', b'nbd://127.0.0.1:10809/', b'../canaries/canary', 
+            b'fat:rw:' + os.path.dirname(canary).encode(), b'nbd+unix:///?socket=' + canary.encode()]
 
 
 def qcow2_names_file(data, rng, canary):
