@@ -36,6 +36,9 @@ struct RepairRound {
 // Something in use may not have been seen, unless this is true: then what looks unused is.
 [[nodiscard]] bool all_was_seen(const RepairRound& round);
 
+// The policy leaves damage whose repair costs something: what a pointer of it names may not be what it is to name.
+[[nodiscard]] bool loss_is_pending(const RepairRound& round);
+
 // The primary superblock and descriptors, from the backup that was gone by.
 [[nodiscard]] Result<size_t> repair_primary(RepairRound& round);
 

@@ -109,6 +109,15 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
 
 }  // namespace
 
+bool loss_is_pending(const RepairRound& round) {
+  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return true;
+  if (round.lossy()) return false;
+  return std::ranges::any_of(round.findings, [&](const Finding& f) {
+    const ProblemInfo& problem = info(f.problem);
+    return problem.severity == Severity::error && problem.repair == RepairClass::lossy && f.inode;
+  });
+}
+
 bool all_was_seen(const RepairRound& round) {
   if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
   return std::ranges::none_of(round.findings, [](const Finding& f) {
@@ -121,14 +130,30 @@ bool all_was_seen(const RepairRound& round) {
   });
 }
 
+namespace {
+
+// Groups with a bitmap on a block that something else claims, or that another structure lies on.
+std::set<GroupNo> groups_without_place(const RepairRound& round) {
+  std::set<GroupNo> groups;
+  for (const auto& [group, kind] : claimed_bitmaps(round.fs(), *round.run.scan)) groups.insert(group);
+  for (const MetadataOverlap& o : round.fs().metadata.overlaps()) groups.insert({o.a.group, o.b.group});
+  return groups;
+}
+
+// Counts that follow from what may be about to change.
+bool is_count(Problem p) { return p == Problem::group_free_blocks; }
+
+}  // namespace
+
 Result<size_t> repair_groups(RepairRound& round) {
-  std::set<GroupNo> to_repair, beyond;
+  std::set<GroupNo> to_repair, beyond = groups_without_place(round);
+  const bool pending = loss_is_pending(round);
   for (const Finding& f : round.findings) {
     if (!f.group) continue;
-    if (is_group_repair(f.problem)) to_repair.insert(*f.group);
+    if (is_group_repair(f.problem) && !(pending && is_count(f.problem))) to_repair.insert(*f.group);
     if (is_group_damage(f.problem) || f.problem == Problem::read_error) beyond.insert(*f.group);
   }
-  const bool exact = all_was_seen(round);
+  const bool exact = all_was_seen(round) && !pending;
   size_t answered = 0;
   for (const GroupNo group : to_repair) {
     if (beyond.contains(group)) continue;

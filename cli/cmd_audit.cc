@@ -1,6 +1,7 @@
 // extscrub audit: looks, reports, and never writes.
 #include <fmt/format.h>
 
+#include "audit/promise.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/session.h"
@@ -29,6 +30,10 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
+  // What a scrub will do is tried, not guessed.
+  if (is_worth_trying(audit->findings))
+    if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings); !r)
+      return report_failure(report, *image, r.error());
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);
   if (settings.replay) report.recovery = std::move(audit->recovery);
