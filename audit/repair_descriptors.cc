@@ -7,8 +7,8 @@
 #include <set>
 
 #include "audit/repair.h"
-#include "scan/table_search.h"
 #include "scan/checksum.h"
+#include "scan/table_search.h"
 
 namespace extscrub {
 

@@ -109,13 +109,39 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
 
 }  // namespace
 
+namespace {
+
+// What the inode names as its blocks may not be its own.
+bool is_about_blocks(Problem p) {
+  switch (p) {
+    case Problem::block_multiply_claimed:
+    case Problem::extent_header:
+    case Problem::extent_out_of_range:
+    case Problem::extent_order:
+    case Problem::extent_overlap:
+    case Problem::extent_length_zero:
+    case Problem::extent_too_far:
+    case Problem::extent_node_empty:
+    case Problem::indirect_out_of_range:
+    case Problem::map_loop:
+    case Problem::inode_mode:
+    case Problem::inode_flags:
+    case Problem::inode_symlink:
+    case Problem::ea_block_location:
+    case Problem::journal_inode_missing:
+    case Problem::root_not_directory:
+    case Problem::directory_without_blocks:
+    case Problem::inode_misplaced_directory: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 bool loss_is_pending(const RepairRound& round) {
-  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return true;
   if (round.lossy()) return false;
-  return std::ranges::any_of(round.findings, [&](const Finding& f) {
-    const ProblemInfo& problem = info(f.problem);
-    return problem.severity == Severity::error && problem.repair == RepairClass::lossy && f.inode;
-  });
+  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return true;
+  return std::ranges::any_of(round.findings, [](const Finding& f) { return is_about_blocks(f.problem); });
 }
 
 bool all_was_seen(const RepairRound& round) {

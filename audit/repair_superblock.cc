@@ -156,6 +156,7 @@ Result<size_t> repair_superblock(RepairRound& round) {
     const bool checksum = f.problem == Problem::superblock_checksum;
     if (!checksum && f.problem != Problem::superblock_free_blocks && f.problem != Problem::superblock_free_inodes) continue;
     if (checksum && other_damage) continue;
+    if (!checksum && loss_is_pending(round)) continue;  // what is free may be another block
     if (auto r = apply(f); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     ++answered;

@@ -1,6 +1,8 @@
 // extscrub audit: looks, reports, and never writes.
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "audit/promise.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
@@ -32,7 +34,8 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (!audit) return report_failure(report, *image, audit.error());
   // What a scrub will do is tried, not guessed.
   if (is_worth_trying(audit->findings))
-    if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings); !r)
+    if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings);
+        !r && r.error().code == ECANCELED)
       return report_failure(report, *image, r.error());
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);

@@ -11,7 +11,7 @@ namespace extscrub::test {
 
 namespace {
 
-RepairPlan repair(const TestImage& image, RepairPolicy policy, bool drop = false) {
+RepairPlan mend_whole(const TestImage& image, RepairPolicy policy, bool drop = false) {
   const Result<Image> opened = Image::open(image.path());
   REQUIRE(opened);
   AuditOptions options;
@@ -28,7 +28,7 @@ RepairPlan repair(const TestImage& image, RepairPolicy policy, bool drop = false
   return std::move(*plan);
 }
 
-bool found(const Audit& audit, Problem problem) { return std::ranges::count(audit.findings, problem, &Finding::problem) > 0; }
+bool has_problem(const Audit& audit, Problem problem) { return std::ranges::count(audit.findings, problem, &Finding::problem) > 0; }
 
 }  // namespace
 
@@ -38,9 +38,9 @@ TEST_CASE("superblock with a wrong checksum is seen before the log is replayed o
   image.patch<ext2_super_block>(kSuperblockOffset, [](ext2_super_block& s) { s.s_checksum ^= 1; });
   const Audit audit = audit_of(image);
   INFO(describe(audit.findings));
-  CHECK(found(audit, Problem::superblock_checksum));
+  CHECK(has_problem(audit, Problem::superblock_checksum));
   CHECK(audit.verdict == Verdict::damaged);
-  CHECK(repair(image, RepairPolicy::safe).losses.empty());
+  CHECK(mend_whole(image, RepairPolicy::safe).losses.empty());
 }
 
 TEST_CASE("whole log whose flag was lost is replayed, unless it is to be dropped", "[repair][journal]") {
@@ -53,8 +53,8 @@ TEST_CASE("whole log whose flag was lost is replayed, unless it is to be dropped
     log.descriptor({{block, contents}});
     log.commit();
     image.debugfs("feature -needs_recovery");
-    const RepairPlan plan = repair(image, RepairPolicy::all, drop);
-    CHECK(found(plan.before, Problem::journal_not_empty));
+    const RepairPlan plan = mend_whole(image, RepairPolicy::all, drop);
+    CHECK(has_problem(plan.before, Problem::journal_not_empty));
     CHECK(plan.losses.size() == (drop ? 1 : 0));
     if (drop) CHECK(plan.losses.front().what.ends_with("1 transactions of 1 blocks"));
     CHECK((image.peek<std::byte>(image.offset(block)) == std::byte{'A'}) != drop);
@@ -68,7 +68,7 @@ TEST_CASE("journal inode that points over a file is taken from its backup, and t
   image.patch<ext3_extent>(image.map_offset(EXT2_JOURNAL_INO) + sizeof(ext3_extent_header),
                            [&](ext3_extent& e) { e.ee_start = static_cast<uint32_t>(image.block_of("/big")); });
   image.debugfs("sif <8> mtime @1700000000", true);  // seals the inode
-  repair(image, RepairPolicy::all);
+  mend_whole(image, RepairPolicy::all);
   CHECK(image.debugfs("cat /big") == before);
   CHECK(image.peek<ext3_extent>(image.map_offset(EXT2_JOURNAL_INO) + sizeof(ext3_extent_header)).ee_start == map.ee_start);
 }
@@ -77,7 +77,7 @@ TEST_CASE("long symbolic link whose block number is text is cleared, and that is
   const TestImage image("ext4-noextents");
   image.debugfs("symlink slow " + std::string(118, 't'));
   image.debugfs("sif slow block[0] 0x67676767");
-  const RepairPlan plan = repair(image, RepairPolicy::all);
+  const RepairPlan plan = mend_whole(image, RepairPolicy::all);
   CHECK(std::ranges::any_of(plan.losses, [](const Loss& l) { return l.what.starts_with("cleared"); }));
   CHECK(image.debugfs("stat slow").find("File not found") != std::string::npos);
 }
