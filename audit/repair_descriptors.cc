@@ -100,11 +100,12 @@ class DescriptorRepair {
   }
 
   Result<bool> place(const Structure& s, const Finding& cause) {
-    if (!round_.may(cause.problem) || !fs_.groups[s.group.value].readable) return false;
-    if (is_found(s)) {  // by the scan: fs.groups has the place
+    if (!fs_.groups[s.group.value].readable || round_.policy == RepairPolicy::none) return false;
+    if (is_found(s)) {  // evidence has shown where it is, and fs.groups says so: nothing is lost
       (void)descriptor(s.group);
       return true;
     }
+    if (!round_.may(cause.problem)) return false;
     const bool table = s.kind == MetadataKind::inode_table;
     auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;
     if (!at) at = from_copies(s);
