@@ -13,6 +13,7 @@
 
 #include "audit/audit_run.h"
 #include "audit/paths.h"
+#include "scan/descriptor_evidence.h"
 #include "scan/directory_scan.h"
 #include "scan/lost_inodes.h"
 
@@ -140,9 +141,23 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   return totals;
 }
 
+// What a mount looks at before it replays the log, and refuses: the log cannot mend it.
+Findings check_stored(const FileSystem& fs) {
+  Findings all, out;
+  check_superblock(fs, all);
+  for (GroupNo group; group.value < fs.geometry.groups; ++group)
+    if (const GroupDesc& d = fs.groups[group.value]; d.readable && !d.checksum_ok) check_desc_checksum(fs, group, d, all);
+  std::ranges::copy_if(all, std::back_inserter(out), [](const Finding& f) {
+    return f.problem == Problem::superblock_checksum || f.problem == Problem::superblock_field ||
+           f.problem == Problem::superblock_features || f.problem == Problem::group_desc_checksum;
+  });
+  return out;
+}
+
 // Replays and releases in the overlay, and loads again what may have changed.
 Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& options) {
-  auto recovery = recover(run.fs, overlay, options.journal);
+  run.audit.findings = check_stored(run.fs);
+  auto recovery = recover(run.fs, overlay, {options.journal, options.replay_unflagged});
   if (!recovery) return std::unexpected(recovery.error());
   run.audit.recovery = std::move(*recovery);
   if (overlay.empty()) return {};
@@ -185,6 +200,21 @@ Result<void> check_data(AuditRun& run, const AuditOptions& options) {
   return {};
 }
 
+// All inodes. Once more where that shows bitmaps to lie elsewhere: what is claimed depends on it.
+Result<void> check_inodes(AuditRun& run, Progress* progress) {
+  FileSystem& fs = run.fs;
+  for (bool again = false;; again = true) {
+    InodeRules rules(fs);
+    auto scan = scan_inodes(fs, rules, progress);
+    if (!scan) return std::unexpected(scan.error());
+    run.scan = std::make_unique<InodeScan>(std::move(*scan));
+    const auto claimed = again ? decltype(claimed_bitmaps(fs, *run.scan)){} : claimed_bitmaps(fs, *run.scan);
+    if (!claimed.empty() && judge_claimed_bitmaps(fs, claimed)) continue;
+    rules.findings.move_to(run.audit.findings);
+    return {};
+  }
+}
+
 Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   Progress* const progress = options.progress;
   FileSystem& fs = run.fs;
@@ -200,11 +230,9 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   check_quota_inodes(fs, findings);
   if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_MMP)) check_mmp(fs, read_mmp(fs), findings);
 
-  InodeRules rules(fs);
-  auto scan = scan_inodes(fs, rules, progress);
-  if (!scan) return std::unexpected(scan.error());
-  run.scan = std::make_unique<InodeScan>(std::move(*scan));
-  rules.findings.move_to(findings);
+  if (auto r = check_inodes(run, progress); !r) return r;
+  check_moved(fs, findings);
+  check_claimed_bitmaps(fs, *run.scan, findings);
   check_read_failures(run.scan->failures, findings);
   if (auto r = check_shared(run, progress); !r) return r;
   // With shared_blocks files may share data; such an image is mounted read-only.

@@ -39,6 +39,8 @@ struct AuditOptions {
   std::optional<uint32_t> now;            // seconds since 1970, for repairs of fields that hold a time; default: the clock
   uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes of staged blocks on the heap, before a file takes the rest
   bool replay = true;                     // look at the image as the next mount will find it (not: --no-replay)
+  bool replay_unflagged = false;          // replay a log that the file system says is not needed
+  bool drop_unflagged = false;            // --journal-replay=drop: no repair replays such a log
   const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
   bool data = false;                      // --data: read the contents of files too
   const UnreadableList* unreadable = nullptr;  // --bad-blocks, --ddrescue-map: instead of reading them; may be null

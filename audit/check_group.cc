@@ -6,6 +6,7 @@
 
 #include "audit/rules.h"
 #include "scan/checksum.h"
+#include "scan/table_search.h"
 
 namespace extscrub {
 
@@ -34,6 +35,12 @@ void check_location(const FileSystem& fs, GroupNo group, Problem problem, const 
   f.field = field;
   f.block = at;
   f.found = fmt::to_string(at);
+}
+
+const char* location_field(MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap   ? "bg_block_bitmap"
+         : kind == MetadataKind::inode_bitmap ? "bg_inode_bitmap"
+                                              : "bg_inode_table";
 }
 
 // A bitmap that lies where the device cannot be trusted.
@@ -121,6 +128,14 @@ void check_inode_bits(const FileSystem& fs, const GroupFacts& facts, Findings& f
 
 }  // namespace
 
+void check_desc_checksum(const FileSystem& fs, GroupNo group, const GroupDesc& d, Findings& findings) {
+  const Geometry& g = fs.geometry;
+  Finding& f = add(findings, Problem::group_desc_checksum, group);
+  f.field = "bg_checksum";
+  f.block = g.desc_block(group.value / g.desc_per_block, GroupNo());
+  f.found = fmt::format("{:#06x}", d.checksum);
+}
+
 void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tally, Findings& findings) {
   const Geometry& g = fs.geometry;
   const GroupDesc& d = fs.groups[group.value];
@@ -130,13 +145,7 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
     f.found = "group descriptor";
     return;
   }
-  if (!d.checksum_ok) {
-    const BlockNo at = g.desc_block(group.value / g.desc_per_block, GroupNo());
-    Finding& f = add(findings, Problem::group_desc_checksum, group);
-    f.field = "bg_checksum";
-    f.block = at;
-    f.found = fmt::format("{:#06x}", d.checksum);
-  }
+  if (!d.checksum_ok) check_desc_checksum(fs, group, d, findings);
   check_location(fs, group, Problem::group_block_bitmap_location, "bg_block_bitmap", d.block_bitmap, 1, findings);
   check_location(fs, group, Problem::group_inode_bitmap_location, "bg_inode_bitmap", d.inode_bitmap, 1, findings);
   check_location(fs, group, Problem::group_inode_table_location, "bg_inode_table", d.inode_table, g.itable_blocks, findings);
@@ -144,6 +153,50 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
   check_bad_block(fs, group, "bg_inode_bitmap", d.inode_bitmap, findings);
   check_flags(fs, group, d, tally, findings);
   check_unused(fs, group, d, tally, findings);
+}
+
+Problem location_problem(MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap   ? Problem::group_block_bitmap_location
+         : kind == MetadataKind::inode_bitmap ? Problem::group_inode_bitmap_location
+                                              : Problem::group_inode_table_location;
+}
+
+void check_moved(const FileSystem& fs, Findings& findings) {
+  for (const MovedStructure& m : fs.moved) {
+    Finding& f = add(findings, location_problem(m.kind), m.group);
+    f.field = location_field(m.kind);
+    f.block = m.stored;
+    f.expected = fmt::to_string(m.found);
+    f.found = fmt::to_string(m.stored);
+  }
+}
+
+std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan) {
+  std::vector<std::pair<GroupNo, MetadataKind>> out;
+  const Geometry& g = fs.geometry;
+  // Of a cluster that holds more blocks than the bitmap it does not tell which are claimed.
+  if (!scan.any_claimed_again || g.cluster_bits > 0) return out;
+  for (GroupNo group; group.value < g.groups; ++group)
+    for (const MetadataKind kind : {MetadataKind::block_bitmap, MetadataKind::inode_bitmap}) {
+      const BlockNo at = place_in(fs.groups[group.value], kind);
+      if (!valid_location(g, group, at, 1)) continue;
+      const GroupNo where = g.group_of(at);
+      if (scan.claimed_again.test(where, static_cast<uint32_t>(at - g.group_first(where)))) out.emplace_back(group, kind);
+    }
+  return out;
+}
+
+void check_claimed_bitmaps(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
+  for (const auto& [group, kind] : claimed_bitmaps(fs, scan)) {
+    const GroupDesc& d = fs.groups[group.value];
+    const BlockNo at = place_in(d, kind);
+    // A bitmap that is one has been there before whoever claims its block.
+    if (bitmap_evidence(fs, group, kind, d, at) == Evidence::for_it) continue;
+    Finding& f = add(findings, location_problem(kind), group);
+    f.field = location_field(kind);
+    f.block = at;
+    f.found = fmt::format("{}, which something else claims", at);
+  }
 }
 
 void check_metadata_overlaps(const MetadataMap& map, Findings& findings) {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "audit/rules.h"
-#include "audit/table_search.h"
+#include "scan/table_search.h"
 #include "scan/inode_table.h"
 
 namespace extscrub {

@@ -165,6 +165,9 @@ void check_state(const FileSystem& fs, SuperblockReport& report) {
 void check_superblock(const FileSystem& fs, Findings& findings) {
   SuperblockReport report(fs, findings);
   if (!fs.primary_problem.empty()) report.add(Problem::superblock_primary_bad).found = fs.primary_problem;
+  if (fs.lost_compat || fs.lost_incompat)
+    report.contradiction(fmt::format("{} is not set, but is in the backup superblocks",
+                                     fmt::join(feature_names(fs.lost_compat, fs.lost_incompat, 0), ", ")));
   if (!fs.super_checksum_ok) {
     Finding& f = report.add(Problem::superblock_checksum);
     f.field = "s_checksum";

@@ -18,6 +18,13 @@ enum class RepairState : uint8_t {
   left,    // asked for, but not made (its class is not allowed, or its proof failed)
 };
 
+// What would mend it, as an audit has tried in memory.
+enum class Remedy : uint8_t {
+  by_class,  // not tried: what is usual for the problem
+  scrub,     // a scrub with safe repairs does
+  all,       // it does not; all repairs may
+};
+
 struct Finding {
   Problem problem{};
   std::optional<GroupNo> group;
@@ -29,6 +36,7 @@ struct Finding {
   std::string field;                    // the on-disk field's name (s_free_blocks_count), where one is meant
   std::string expected, found;          // values, for a person; empty where there is nothing to compare
   RepairState repair = RepairState::none;
+  Remedy remedy = Remedy::by_class;
   uint64_t repair_value = 0;            // what the repair stores, where it is a number; not for reports
 };
 

@@ -45,6 +45,15 @@ bool has(const std::vector<Finding>& findings, Problem problem) {
   return std::ranges::any_of(findings, [=](const Finding& f) { return f.problem == problem; });
 }
 
+// Copies and hashes that nothing is gone by as long as all is well are mended before they are needed.
+bool is_mendable_warning(const Finding& f) {
+  return info(f.problem).severity == Severity::warning && info(f.problem).repair == RepairClass::safe;
+}
+
+bool is_done(const Audit& audit) {
+  return audit.verdict == Verdict::clean && std::ranges::none_of(audit.findings, is_mendable_warning);
+}
+
 bool is_error(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
 // Where nothing may be staged: part of the log would be lost, or be put over the repair by the next mount.
@@ -166,7 +175,7 @@ class Rounds {
       // A layer that changes nothing is left out until another one does.
       first_layer_ = same_findings(plan_.after, run_.audit) ? last_layer_ + 1 : 0;
       plan_.after = run_.audit;
-      if (plan_.after.verdict == Verdict::clean) break;
+      if (is_done(plan_.after)) break;
     }
     if (plan_.after.verdict != Verdict::clean && !plan_.overlay->staged().empty())
       if (auto r = take_back_state(*plan_.overlay, *superblock_before, now_); !r) return r;
@@ -246,6 +255,21 @@ void RepairRound::lose(const Finding& cause, std::string what, std::optional<Byt
   losses.push_back({cause.problem, cause.inode.value_or(InodeNo()), cause.path, std::move(what), bytes});
 }
 
+namespace {
+
+// The run that has replayed a log which the file system says is not needed, where that proves it to be whole and right: a
+// flag is lost more easily than a log is made up.
+std::optional<AuditRun> with_log_replayed(const Image& image, const Audit& before, RepairPolicy policy, AuditOptions options) {
+  if (policy != RepairPolicy::all || options.drop_unflagged || !has(before.findings, Problem::journal_not_empty)) return {};
+  options.replay_unflagged = true;
+  auto run = run_audit(image, nullptr, options);
+  if (!run || !run->audit.recovery.replayed || !run->audit.recovery.journal.whole) return {};
+  if (run->audit.verdict != Verdict::clean && run->audit.verdict != Verdict::recoverable) return {};
+  return std::move(*run);
+}
+
+}  // namespace
+
 Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& options) {
   RepairPlan plan;
   plan.superblock = read_superblock(image);
@@ -256,6 +280,11 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   plan.time = options.now.value_or(static_cast<uint32_t>(std::time(nullptr)));
   plan.journal_superblock = find_journal_superblock(run->fs);
 
+  if (auto replayed = with_log_replayed(image, plan.before, policy, options)) {
+    *run = std::move(*replayed);
+    plan.after = run->audit;
+  }
+
   const uint32_t block_size = run->fs.geometry.block_size;
   const bool may_touch = policy != RepairPolicy::none && !must_not_touch(plan.before, policy);
   const bool recovered = may_touch && run->plain && !run->plain->empty();
@@ -265,7 +294,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   if (may_touch) {
     const bool marked = recovered || has(plan.before.findings, Problem::superblock_not_clean) ||
                         has(plan.before.findings, Problem::superblock_error_mark);
-    if (!plan.proven_clean || marked)
+    if (!is_done(plan.before) || marked)
       if (auto r = Rounds(image, policy, options, plan, *run).go(marked); !r) return std::unexpected(r.error());
     plan.proven_clean = plan.after.verdict == Verdict::clean;
     if (made_worse(plan.before, plan.after)) {

@@ -55,9 +55,10 @@ Result<void> count_anew(const FileSystem& fs, Overlay& overlay) {
 
 }  // namespace
 
-Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Image* device) {
+Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const RecoverySources& sources) {
   Recovery recovery;
-  Journal journal = open_journal(stored, device);
+  const Image* const device = sources.device;
+  Journal journal = open_journal(stored, device, sources.unflagged);
   if (auto r = replay_journal(journal, overlay); !r) return std::unexpected(r.error());
   recovery.journal = journal.facts;
   const JournalFacts& facts = recovery.journal;

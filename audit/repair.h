@@ -40,6 +40,9 @@ struct RepairRound {
 // names than links, may have them.
 [[nodiscard]] bool names_may_be_hidden(const RepairRound& round);
 
+// The policy leaves damage whose repair costs something: what a pointer of it names may not be what it is to name.
+[[nodiscard]] bool loss_is_pending(const RepairRound& round);
+
 // The primary superblock and descriptors, from the backup that was gone by.
 [[nodiscard]] Result<size_t> repair_primary(RepairRound& round);
 

@@ -67,6 +67,8 @@ Result<size_t> repair_backups(RepairRound& round) {
   std::set<GroupNo> written;
   for (Finding& f : round.findings) {
     if ((f.problem != Problem::superblock_backup_bad && f.problem != Problem::group_desc_backup) || !f.group || !round.may(f.problem)) continue;
+    // Of two that differ neither is copied over the other before it is known which is right.
+    if (!round.fs().undecided.empty()) continue;
     if (written.insert(*f.group).second) {
       if (auto r = write_superblock(round, *f.group); !r) return std::unexpected(r.error());
       if (auto r = write_descriptors(round, *f.group); !r) return std::unexpected(r.error());

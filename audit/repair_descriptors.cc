@@ -7,8 +7,8 @@
 #include <set>
 
 #include "audit/repair.h"
-#include "audit/table_search.h"
 #include "scan/checksum.h"
+#include "scan/table_search.h"
 
 namespace extscrub {
 
@@ -19,12 +19,6 @@ struct Structure {
   MetadataKind kind{};
   auto operator<=>(const Structure&) const = default;
 };
-
-BlockNo& place_in(GroupDesc& d, MetadataKind kind) {
-  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
-}
-
-BlockNo place_in(const GroupDesc& d, MetadataKind kind) { return place_in(const_cast<GroupDesc&>(d), kind); }
 
 bool is_movable(MetadataKind kind) {
   return kind == MetadataKind::block_bitmap || kind == MetadataKind::inode_bitmap || kind == MetadataKind::inode_table;
@@ -106,10 +100,16 @@ class DescriptorRepair {
   }
 
   Result<bool> place(const Structure& s, const Finding& cause) {
-    if (!round_.may(cause.problem) || !fs_.groups[s.group.value].readable) return false;
+    if (!fs_.groups[s.group.value].readable || round_.policy == RepairPolicy::none) return false;
+    if (is_found(s)) {  // evidence has shown where it is, and fs.groups says so: nothing is lost
+      (void)descriptor(s.group);
+      return true;
+    }
+    if (!round_.may(cause.problem)) return false;
     const bool table = s.kind == MetadataKind::inode_table;
     auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;
     if (!at) at = from_copies(s);
+    if (!at && !round_.lossy() && (table || loss_is_pending(round_))) return false;
     if (!at) {
       auto fresh = table ? new_table(s.group, cause) : new_bitmap(s);
       if (!fresh) return std::unexpected(fresh.error());
@@ -121,9 +121,15 @@ class DescriptorRepair {
     return true;
   }
 
+  bool is_found(const Structure& s) const {
+    return std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind; });
+  }
+
   GroupDesc& descriptor(GroupNo group) {
     const auto [it, fresh] = changed_.try_emplace(group, fs_.groups[group.value]);
-    // What the flags hide was decided for other places.
+    // What the flags hide was decided for other places, or by a descriptor that is damaged.
+    const bool kept = it->second.checksum_ok && std::ranges::all_of(wrong_, [&](const auto& w) { return w.first.group != group || is_found(w.first); });
+    if (kept) return it->second;
     if (fresh) it->second.flags &= static_cast<uint16_t>(~(EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT));
     if (fresh) it->second.itable_unused = 0;
     return it->second;
@@ -135,10 +141,15 @@ class DescriptorRepair {
       const BlockNo at = place_in(d, s.kind);
       const uint32_t count = blocks_of(g_, s.kind);
       if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) && valid_location(g_, s.group, at, count) &&
-          is_vacant(fs_, s.group, s.kind, at, count))
+          is_vacant(fs_, s.group, s.kind, at, count) && (s.kind == MetadataKind::inode_table || !is_claimed(at)))
         return at;
     }
     return {};
+  }
+
+  bool is_claimed(BlockNo at) const {
+    const GroupNo where = g_.group_of(at);
+    return round_.run.scan->claims.test(where, static_cast<uint32_t>((at - g_.group_first(where)) >> g_.cluster_bits));
   }
 
   // A bitmap of what was counted; the next round goes over it.

@@ -111,6 +111,41 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
 
 }  // namespace
 
+namespace {
+
+// What the inode names as its blocks may not be its own.
+bool is_about_blocks(Problem p) {
+  switch (p) {
+    case Problem::block_multiply_claimed:
+    case Problem::extent_header:
+    case Problem::extent_out_of_range:
+    case Problem::extent_order:
+    case Problem::extent_overlap:
+    case Problem::extent_length_zero:
+    case Problem::extent_too_far:
+    case Problem::extent_node_empty:
+    case Problem::indirect_out_of_range:
+    case Problem::map_loop:
+    case Problem::inode_mode:
+    case Problem::inode_flags:
+    case Problem::inode_symlink:
+    case Problem::ea_block_location:
+    case Problem::journal_inode_missing:
+    case Problem::root_not_directory:
+    case Problem::directory_without_blocks:
+    case Problem::inode_misplaced_directory: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool loss_is_pending(const RepairRound& round) {
+  if (round.lossy()) return false;
+  if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return true;
+  return std::ranges::any_of(round.findings, [](const Finding& f) { return is_about_blocks(f.problem); });
+}
+
 bool all_was_seen(const RepairRound& round) {
   if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
   return std::ranges::none_of(round.findings, [&](const Finding& f) {
@@ -123,16 +158,32 @@ bool all_was_seen(const RepairRound& round) {
   });
 }
 
+namespace {
+
+// Groups with a bitmap on a block that something else claims, or that another structure lies on.
+std::set<GroupNo> groups_without_place(const RepairRound& round) {
+  std::set<GroupNo> groups;
+  for (const auto& [group, kind] : claimed_bitmaps(round.fs(), *round.run.scan)) groups.insert(group);
+  for (const MetadataOverlap& o : round.fs().metadata.overlaps()) groups.insert({o.a.group, o.b.group});
+  return groups;
+}
+
+// Counts that follow from what may be about to change.
+bool is_count(Problem p) { return p == Problem::group_free_blocks; }
+
+}  // namespace
+
 Result<size_t> repair_groups(RepairRound& round) {
-  std::set<GroupNo> to_repair, beyond;
+  std::set<GroupNo> to_repair, beyond = groups_without_place(round);
+  const bool pending = loss_is_pending(round);
   for (const Finding& f : round.findings) {
     if (!f.group) continue;
-    if (is_group_repair(f.problem)) to_repair.insert(*f.group);
+    if (is_group_repair(f.problem) && !(pending && is_count(f.problem))) to_repair.insert(*f.group);
     if (is_group_damage(f.problem) || f.problem == Problem::read_error) beyond.insert(*f.group);
     // The bitmaps and counts are all that tells of them.
     if (f.problem == Problem::inodes_lost && !round.may(f.problem)) beyond.insert(*f.group);
   }
-  const bool exact = all_was_seen(round);
+  const bool exact = all_was_seen(round) && !pending;
   size_t answered = 0;
   for (const GroupNo group : to_repair) {
     if (beyond.contains(group)) continue;

@@ -225,7 +225,9 @@ class InodeRepairs {
     size_t answered = 0, left = 0;
     for (Finding* f : findings) {
       if (f == checksum) continue;
-      const auto done = is_inode_repair(f->problem) && round_.may(f->problem) ? mend_field(work, *f) : Result<bool>(false);
+      // Which blocks the inode has is not known while its map waits for a repair.
+      const bool waits = !all_allowed && (f->problem == Problem::inode_blocks || f->problem == Problem::inode_size);
+      const auto done = !waits && is_inode_repair(f->problem) && round_.may(f->problem) ? mend_field(work, *f) : Result<bool>(false);
       if (!done) return std::unexpected(done.error());
       if (*done) f->repair = RepairState::staged, ++answered;
       left += !*done;

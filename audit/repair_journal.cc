@@ -41,7 +41,7 @@ class JournalRepair {
       return write_superblock();
     }
     if (is(JournalDefectKind::not_empty)) {
-      round_.lose(cause, "the log is dropped, as a mount would drop it");
+      round_.lose(cause, "the log is dropped, as a mount would drop it: " + contents_of_log());
       return empty_journal(journal_, round_.overlay, newest_sequence() + 1);
     }
     // A log that could be followed in part: the recovery has replayed that part.
@@ -173,6 +173,14 @@ class JournalRepair {
     return {};
   }
 
+  // What a replay would write.
+  std::string contents_of_log() const {
+    Journal log = open_journal(fs_, nullptr, true);
+    Overlay scratch(*fs_.image, g_.block_size);
+    if (!replay_journal(log, scratch)) return "it cannot be followed";
+    return fmt::format("{} transactions of {} blocks", log.facts.transactions, log.facts.replayed_blocks);
+  }
+
   // The newest transaction whose blocks lie in the log: what comes next must not look like it.
   uint32_t newest_sequence() const {
     std::vector<std::byte> block(g_.block_size);
@@ -246,7 +254,8 @@ Result<size_t> repair_journal(RepairRound& round) {
   const JournalFacts& journal = round.run.audit.recovery.journal;
   if (journal.external) return 0;
   std::vector<Finding*> wrong;
-  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && lies_on_metadata(round);
+  // Nothing is written into a log whose blocks somebody else has too, least of all its superblock.
+  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round));
   for (Finding& f : round.findings) {
     const bool shared = f.problem == Problem::block_multiply_claimed && f.inode == journal.inode;
     if (!round.may(f.problem) || (!is_journal_damage(f) && !(shared && misplaced))) continue;

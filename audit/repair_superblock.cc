@@ -125,10 +125,12 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
     const auto field = std::ranges::find(kFields, std::string_view(f.field), &FieldRepair::field);
     if (f.problem == Problem::superblock_field && field == kFields.end()) continue;
     auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
-      if (f.problem == Problem::superblock_features)
+      if (f.problem == Problem::superblock_features) {
+        s.s_feature_compat |= round.fs().lost_compat;
+        s.s_feature_incompat |= round.fs().lost_incompat;
         reconcile_features(s);
-      else
-        field->apply(round.geometry(), s, f.repair_value);
+      }
+      if (f.problem != Problem::superblock_features) field->apply(round.geometry(), s, f.repair_value);
     });
     if (!r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
@@ -156,6 +158,7 @@ Result<size_t> repair_superblock(RepairRound& round) {
     if (!checksum && f.problem != Problem::superblock_free_blocks && f.problem != Problem::superblock_free_inodes) continue;
     if (checksum && other_damage) continue;
     if (!checksum && lost) continue;  // they are counted there too
+    if (!checksum && loss_is_pending(round)) continue;  // what is free may be another block
     if (auto r = apply(f); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     ++answered;

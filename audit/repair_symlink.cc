@@ -28,12 +28,20 @@ BlockNo target_block(const InodeAtWork& work) {
   return one ? list.runs.front().physical : BlockNo();
 }
 
+// Whether i_block may hold a target rather than pointers: a long one lies in a block. Of an i_size that is damaged that is
+// said by i_blocks, and by more text than the four bytes of one block number.
+bool can_be_in_inode(const Inode& inode, uint64_t length) {
+  if (inode.size() < kInInode) return true;
+  return !inode.is(EXT4_ENCRYPT_FL) && inode.base().i_blocks == 0 && length > sizeof(uint32_t);
+}
+
 // The target lies in i_block: the flags and the size say so afterwards. False when what lies there is no target.
 bool mend_in_inode(const InodeAtWork& work) {
   const Bytes area = work.inode().block_area();
   const bool encrypted = work.inode().is(EXT4_ENCRYPT_FL);
   const uint64_t length = encrypted ? load<uint16_t>(area) + sizeof(uint16_t) : text_length(area);
   if (length == 0 || length >= kInInode || (!encrypted && !is_text(area.first(length)))) return false;
+  if (!can_be_in_inode(work.inode(), length)) return false;
   work.set_flags(work.inode().base().i_flags & ~uint32_t{EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL});
   work.set_size(length);
   return true;

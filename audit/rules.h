@@ -35,6 +35,13 @@ void check_resize_inode(const FileSystem& fs, const ResizeInodeFacts& facts, Fin
 void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tally, Findings& findings);
 // Tables that are not where their descriptors say, and are elsewhere.
 void check_inode_tables(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings);
+// A descriptor whose checksum does not match.
+void check_desc_checksum(const FileSystem& fs, GroupNo group, const GroupDesc& desc, Findings& findings);
+// The structures that lie elsewhere than the descriptors say.
+void check_moved(const FileSystem& fs, Findings& findings);
+// Bitmaps on blocks that an inode claims too; those that do not look like bitmaps are not where they belong.
+[[nodiscard]] std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan);
+void check_claimed_bitmaps(const FileSystem& fs, const InodeScan& scan, Findings& findings);
 void check_metadata_overlaps(const MetadataMap& map, Findings& findings);
 void check_read_failures(const std::vector<ReadFailure>& failures, Findings& findings);
 

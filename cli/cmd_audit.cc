@@ -1,6 +1,9 @@
 // extscrub audit: looks, reports, and never writes.
 #include <fmt/format.h>
 
+#include <cerrno>
+
+#include "audit/promise.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/session.h"
@@ -29,6 +32,11 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
+  // What a scrub will do is tried, not guessed.
+  if (is_worth_trying(audit->findings))
+    if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings);
+        !r && r.error().code == ECANCELED)
+      return report_failure(report, *image, r.error());
   if (const auto changed = image->resized()) {
     report.verdict = Verdict::unreadable;
     report.exit_status = kExitOperational;

@@ -184,6 +184,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   Options options = given;
   AuditOptions settings = audit_options(options, progress);
   settings.overlay_memory = options.overlay_memory;
+  settings.drop_unflagged = options.drop_unflagged;
   std::optional<ScrubPlan> asked;
   if (!options.plan.empty()) {
     auto read = read_plan(options.plan, report.path);

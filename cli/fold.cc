@@ -24,8 +24,8 @@ bool is_number(std::string_view value) {
 // What must be equal for two findings to be alike. Numbers count as equal, words do not.
 auto kind(const Finding& f) {
   const auto words = [](const std::string& value) { return is_number(value) ? std::string_view("0") : value; };
-  return std::tuple<Problem, std::string_view, RepairState, std::string_view, std::string_view>(
-      f.problem, f.field, f.repair, words(f.expected), words(f.found));
+  return std::tuple<Problem, std::string_view, RepairState, Remedy, std::string_view, std::string_view>(
+      f.problem, f.field, f.repair, f.remedy, words(f.expected), words(f.found));
 }
 
 FindingRun run_of(const Finding& f) {

@@ -214,6 +214,8 @@ void add_scrub_options(CLI::App& app, Options& o) {
   add_choice<RepairPolicy>(app, "--repair", o.repair,
                            {{"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}},
                            "Which repairs to make");
+  add_choice<bool>(app, "--journal-replay", o.drop_unflagged, {{"auto", false}, {"drop", true}},
+                   "With --repair=all, a log that is said not to be needed: replay it where that proves right, or drop it");
   app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
   app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")->type_name("FILE");
   app.add_option_function<std::string>(

@@ -56,6 +56,7 @@ struct Options {
   std::optional<uint32_t> bad_block_size;  // bytes; nothing: as the file system's
   std::string ddrescue_map;  // of audit: instead of reading
   RepairPolicy repair = RepairPolicy::safe;
+  bool drop_unflagged = false;  // --journal-replay=drop
   bool dry_run = false;
   std::string plan;  // of scrub: the report of a dry run that is to be carried out
   uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes

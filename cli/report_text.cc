@@ -114,6 +114,8 @@ std::string_view remedy(const Finding& f, bool unread) {
   const bool tried = f.repair == RepairState::left;
   if (unread && !tried && info(f.problem).repair != RepairClass::none)
     return "no repair is promised while metadata cannot be read";
+  if (f.remedy != Remedy::by_class && !tried && info(f.problem).repair != RepairClass::none)
+    return f.remedy == Remedy::scrub ? "`extscrub scrub` repairs it" : "needs --repair=all";
   switch (info(f.problem).repair) {
     case RepairClass::none:
       return info(f.problem).severity == Severity::note ? "" : "no repair yet";

@@ -261,7 +261,7 @@ class Unpacker {
 
 FIELDS_OF(ByteRange, first, end)
 FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, field, expected, found, repair,
-          repair_value)
+          remedy, repair_value)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
           superblock_block)
 FIELDS_OF(Changes, since, verdict, is_new, gone)

@@ -67,7 +67,7 @@ Target target_of(const Image& disk, const Partition& partition, const Options& o
     refuse(target, fmt::format("begins {} bytes behind the end of the {}", partition.offset - disk.size(), kind_of(disk)));
     return target;
   }
-  const auto image = Image::open(disk.path(), partition.offset, partition.length);
+  const auto image = disk.part(partition.offset, partition.length);
   if (!image) {
     refuse(target, image.error().message, kExitOperational);
     return target;
@@ -125,7 +125,7 @@ bool is_audited(const Target& target) { return target.not_audited.empty(); }
 bool has_known_contents(const PartitionTable& table, const Image& disk) {
   return std::ranges::any_of(table.partitions, [&](const Partition& p) {
     if (!p.refused.empty() || p.offset >= disk.size()) return false;
-    const auto image = Image::open(disk.path(), p.offset, p.length);
+    const auto image = disk.part(p.offset, p.length);
     return image && (has_ext_magic(*image) || !contents_of(*image).is_nothing());
   });
 }

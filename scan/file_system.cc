@@ -6,6 +6,7 @@
 
 #include "scan/bad_blocks.h"
 #include "scan/checksum.h"
+#include "scan/descriptor_evidence.h"
 #include "scan/orphans.h"
 
 namespace extscrub {
@@ -101,6 +102,37 @@ std::optional<Candidate> with_usual_desc_size(const Image& image, const Overlay*
   return Candidate{*stored, std::move(*geometry), true};
 }
 
+// Features without which structures that are there are taken for damage; the kernel never turns one off.
+constexpr uint32_t kKeptCompat = EXT2_FEATURE_COMPAT_EXT_ATTR;
+constexpr uint32_t kKeptIncompat = EXT4_FEATURE_INCOMPAT_64BIT | EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_INLINE_DATA;
+
+// The primary with those of these features that it has not, and every sound backup has: a bit of it was lost.
+std::optional<Candidate> with_lost_features(const Image& image, const Overlay* overlay, const Candidate& primary) {
+  constexpr int kEnough = 3;
+  const Geometry& g = primary.geometry;
+  uint32_t compat = kKeptCompat & ~g.compat, incompat = kKeptIncompat & ~g.incompat;
+  if (primary.super.s_desc_size < EXT2_MIN_DESC_SIZE_64BIT) incompat &= ~uint32_t{EXT4_FEATURE_INCOMPAT_64BIT};
+  int sound = 0;
+  for (GroupNo group(1); group.value < g.groups && sound < kEnough && (compat || incompat); ++group) {
+    if (!g.has_super(group)) continue;
+    const auto copy = read_super(image, overlay, g.super_block(group).value << g.block_bits);
+    if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != primary.super.s_blocks_count || !checksum_matches(*copy) ||
+        !std::ranges::equal(copy->s_uuid, primary.super.s_uuid))
+      continue;
+    compat &= copy->s_feature_compat;
+    incompat &= copy->s_feature_incompat;
+    ++sound;
+  }
+  if (sound == 0 || (compat == 0 && incompat == 0)) return {};
+  Candidate whole = primary;
+  whole.super.s_feature_compat |= compat;
+  whole.super.s_feature_incompat |= incompat;
+  auto geometry = derive_geometry(whole.super, image.size());
+  if (!geometry) return {};
+  whole.geometry = std::move(*geometry);
+  return whole;
+}
+
 FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, uint64_t at) {
   FileSystem fs;
   fs.image = &image;
@@ -151,7 +183,15 @@ Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, c
   if (options.superblock) return load_named(image, overlay, options);
   auto primary = read_candidate(image, overlay, kSuperblockOffset);
   const bool whole = primary && primary->checksum_ok && inodes_fit_groups(*primary);
-  if (whole) return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+  if (whole) {
+    if (auto more = with_lost_features(image, overlay, *primary)) {
+      FileSystem fs = file_system(image, overlay, std::move(*more), kSuperblockOffset);
+      fs.lost_compat = fs.geometry.compat & ~primary->geometry.compat;
+      fs.lost_incompat = fs.geometry.incompat & ~primary->geometry.incompat;
+      return fs;
+    }
+    return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+  }
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
   auto backup = find_backup(image, options);
@@ -215,12 +255,18 @@ void load_descriptors(FileSystem& fs) {
       forget_what_is_old(fs.groups[i]);
     }
   }
-  const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);
-  fs.metadata = MetadataMap::build(g, fs.groups, BlockNo(mmp ? fs.super.s_mmp_block : 0));
+  lay_out_metadata(fs);
+  judge_descriptors(fs);
   BadBlocks bad = read_bad_blocks(fs);
   fs.bad_blocks = std::move(bad.listed);
   fs.bad_metadata = std::move(bad.in_metadata);
   fs.orphans = read_orphan_list(fs);
+}
+
+void lay_out_metadata(FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);
+  fs.metadata = MetadataMap::build(g, fs.groups, BlockNo(mmp ? fs.super.s_mmp_block : 0));
 }
 
 Result<ext2_super_block> read_superblock(const FileSystem& fs, GroupNo group) {

@@ -13,6 +13,13 @@
 
 namespace extscrub {
 
+// A structure that lies elsewhere than its primary descriptor says.
+struct MovedStructure {
+  GroupNo group;
+  MetadataKind kind{};
+  BlockNo stored, found;
+};
+
 struct FileSystem {
   const Image* image = nullptr;
   const Overlay* blocks = nullptr;  // how every block is read
@@ -20,8 +27,11 @@ struct FileSystem {
   BlockNo super_block;           // the superblock gone by; where a backup was asked for, `super` is the primary if that is sound
   bool super_checksum_ok = true;
   std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
+  uint32_t lost_compat = 0, lost_incompat = 0;  // features in `super` that the backups have and the stored primary has not
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
+  std::vector<MovedStructure> moved;   // what `groups` says otherwise than the primary descriptors, by evidence
+  std::vector<GroupNo> undecided;      // a backup descriptor names other places, and nothing tells which are right
   MetadataMap metadata;
   std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode, but for the next ones; sorted, usually empty
   std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
@@ -40,9 +50,12 @@ struct LoadOptions {
 // gone by at all. Errors: there is none, or the options name none; the code tells which kind, as in derive_geometry().
 [[nodiscard]] Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options);
 
-// Reads the descriptors, lays out the metadata map and reads the lists of bad blocks and orphans. `fs.blocks` must be set. A descriptor block that cannot be read
+// Reads the descriptors, decides by evidence where one is in doubt, lays out the metadata map and reads the lists of bad blocks and orphans. `fs.blocks` must be set. A descriptor block that cannot be read
 // leaves its descriptors unreadable; that is no error.
 void load_descriptors(FileSystem& fs);
+
+// The metadata map anew, when fs.groups have changed.
+void lay_out_metadata(FileSystem& fs);
 
 // The descriptors as stored in the copy of `group`; group 0 has the primary ones. Those that cannot be read say so.
 [[nodiscard]] std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy);

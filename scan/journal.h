@@ -17,7 +17,7 @@ enum class JournalDefectKind : uint8_t {
   // Where the log lies.
   inode_invalid,       // s_journal_inum is out of range, not a regular file, without links, or has flags it cannot have
   inode_map,           // too short, with holes, or mapped to blocks that cannot be
-  backup_map_used,     // the inode was no journal, its backup in s_jnl_blocks was gone by
+  backup_map_used,     // the inode led to no journal, its backup in s_jnl_blocks was gone by
   device_missing,      // the journal lies on another device, which was not given
   device_invalid,      // the device given is no journal
   device_uuid,         // the device given is another file system's journal
@@ -137,8 +137,9 @@ struct Journal {
 };
 
 // Finds the journal and reads its superblock. `fs` with its descriptors loaded; `device` is the image of an external
-// journal, or null. What is wrong stands in the facts.
-[[nodiscard]] Journal open_journal(const FileSystem& fs, const Image* device);
+// journal, or null; `unflagged`: what its log holds is to be replayed though the file system does not say so. What is wrong
+// stands in the facts.
+[[nodiscard]] Journal open_journal(const FileSystem& fs, const Image* device, bool unflagged = false);
 
 // Replays the log into `overlay` (over the image of `fs`): all transactions that are whole, in order, without the blocks
 // that a later one revokes. Collects the fast commits that follow. Then the journal is empty: s_start is 0, s_sequence

@@ -58,14 +58,21 @@ class JournalFinder {
       defect(facts, JournalDefectKind::inode_invalid, fs_.geometry.inodes, facts.inode.value);
     else if (try_inode(raw))
       return true;
-    if (fs_.super.s_jnl_backup_type != EXT3_JNL_BACKUP_BLOCKS) return false;
-    make_backup_inode(raw);
     const std::vector<JournalDefect> of_inode(facts.defects.begin() + static_cast<ptrdiff_t>(kept), facts.defects.end());
-    if (!try_inode(raw)) {
-      facts.defects.resize(kept);
-      facts.defects.insert(facts.defects.end(), of_inode.begin(), of_inode.end());
-      return false;
-    }
+    if (find_backup()) return true;
+    facts.defects.resize(kept);
+    facts.defects.insert(facts.defects.end(), of_inode.begin(), of_inode.end());
+    return false;
+  }
+
+  // Along the copy of its map in the superblock.
+  [[nodiscard]] bool find_backup() {
+    JournalFacts& facts = journal_.facts;
+    if (fs_.super.s_jnl_backup_type != EXT3_JNL_BACKUP_BLOCKS) return false;
+    facts.inode = InodeNo(fs_.super.s_journal_inum);
+    std::vector<std::byte> raw(fs_.geometry.inode_size);
+    make_backup_inode(raw);
+    if (!try_inode(raw)) return false;
     defect(facts, JournalDefectKind::backup_map_used);
     return true;
   }
@@ -282,9 +289,39 @@ bool read_super(const FileSystem& fs, Journal& journal) {
   return true;
 }
 
+// The bitmaps say that the blocks of the log are in use.
+bool is_in_use(const FileSystem& fs, const JournalLog& log) {
+  const Geometry& g = fs.geometry;
+  std::vector<std::byte> bitmap(g.block_size);
+  std::optional<GroupNo> read;
+  for (uint64_t i = 0; i < log.blocks(); ++i) {
+    const auto at = log.place(i);
+    if (!at || !g.contains(*at)) return false;
+    const GroupNo group = g.group_of(*at);
+    const GroupDesc& d = fs.groups[group.value];
+    if (read != group && (d.block_uninit() || !fs.blocks->read(d.block_bitmap, bitmap))) return false;
+    read = group;
+    const uint64_t bit = (*at - g.group_first(group)) >> g.cluster_bits;
+    if (!(std::to_integer<unsigned>(bitmap[bit / 8]) >> bit % 8 & 1)) return false;
+  }
+  return true;
+}
+
+// The journal inode leads to what is no journal: its backup in the superblock is believed where a log begins there, in blocks
+// that are in use.
+bool use_backup_map(const FileSystem& fs, Journal& journal) {
+  Journal other;
+  other.facts.flagged = journal.facts.flagged;
+  other.facts.present = true;
+  if (!JournalFinder(fs, other).find_backup() || other.log.lies_as(journal.log) || !read_super(fs, other) || !is_in_use(fs, other.log))
+    return false;
+  journal = std::move(other);
+  return true;
+}
+
 }  // namespace
 
-Journal open_journal(const FileSystem& fs, const Image* device) {
+Journal open_journal(const FileSystem& fs, const Image* device, bool unflagged) {
   Journal journal;
   JournalFacts& facts = journal.facts;
   facts.flagged = fs.geometry.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER);
@@ -293,10 +330,11 @@ Journal open_journal(const FileSystem& fs, const Image* device) {
   JournalFinder finder(fs, journal);
   const bool found = has_uuid(fs.super.s_journal_uuid) ? finder.find_outside(device) : finder.find_inside();
   facts.usable = found && read_super(fs, journal);
+  if (!facts.usable && !facts.external) facts.usable = use_backup_map(fs, journal);
   if (!facts.usable) return journal;
   // A backup of the superblock does not tell whether the log is needed.
   const bool empty = journal.super.start == 0;
-  facts.needs_recovery = !empty && (facts.flagged || !fs.primary_problem.empty());
+  facts.needs_recovery = !empty && (facts.flagged || unflagged || !fs.primary_problem.empty());
   if (!empty && !facts.needs_recovery) defect(facts, JournalDefectKind::not_empty, 0, journal.super.start);
   return journal;
 }

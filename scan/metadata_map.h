@@ -42,6 +42,14 @@ class MetadataMap {
   std::vector<MetadataOverlap> overlaps_;
 };
 
+// Where the descriptor says that its bitmap or inode table lies.
+[[nodiscard]] inline BlockNo& place_in(GroupDesc& d, MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
+}
+[[nodiscard]] inline const BlockNo& place_in(const GroupDesc& d, MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
+}
+
 // Whether the descriptor's structure lies where this group may have it: inside the file system, and inside the group
 // unless flex_bg is on.
 [[nodiscard]] bool valid_location(const Geometry& geometry, GroupNo group, BlockNo first, uint32_t count);

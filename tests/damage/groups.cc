@@ -77,14 +77,19 @@ const Scenario kGroupScenarios[] = {
      [](const TestImage& image) {
        const uint64_t theirs = image.inode_bitmap(2);
        poke_descriptor(image, 1, &ext4_group_desc::bg_inode_bitmap, theirs);
+       // Nor does a backup know better.
+       for (const uint32_t group : {1u, 3u}) {
+         const uint64_t copy = image.descriptor_offset(1) + image.offset(uint64_t{group} * image.superblock().s_blocks_per_group);
+         image.patch<ext4_group_desc>(copy, [&](ext4_group_desc& d) { d.bg_inode_bitmap = static_cast<uint32_t>(theirs); });
+       }
        return Place{.block = theirs};
      },
      kLostInodes},
-    {group_metadata_overlap, "block bitmap and inode bitmap in one block", "ext2-1k",
+    {group_inode_bitmap_location, "inode bitmap in the block of the block bitmap", "ext2-1k",
      [](const TestImage& image) {
        const uint64_t shared = image.block_bitmap(1);
        poke_descriptor(image, 1, &ext4_group_desc::bg_inode_bitmap, shared);
-       return Place{.block = shared};
+       return Place{.group = 1, .block = shared};
      },
      kLostInodes},
     {group_flags, "uninitialised block bitmap of the last group", "ext4-gdtcsum",

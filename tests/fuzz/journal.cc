@@ -12,7 +12,7 @@ void fuzz(const PatchedImage& subject) {
   Overlay overlay(subject.image(), fs->geometry.block_size);
   fs->blocks = &overlay;
   load_descriptors(*fs);
-  const auto recovery = recover(*fs, overlay, nullptr);
+  const auto recovery = recover(*fs, overlay, {});
   if (!recovery) return;
   for (const StagedBlock& staged : overlay.staged()) {
     require(staged.block.value * fs->geometry.block_size < subject.image().size(), "a staged block inside the image");

@@ -36,7 +36,7 @@ struct Recovered {
     overlay.emplace(image, fs.geometry.block_size);
     fs.blocks = &*overlay;
     load_descriptors(fs);
-    auto r = recover(fs, *overlay, nullptr);
+    auto r = recover(fs, *overlay, {});
     REQUIRE(r);
     recovery = std::move(*r);
   }

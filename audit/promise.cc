@@ -1,0 +1,40 @@
+#include "audit/promise.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+namespace extscrub {
+
+namespace {
+
+constexpr size_t kMostFindings = 20000;
+
+using Place = std::tuple<Problem, std::optional<GroupNo>, std::optional<InodeNo>, std::optional<BlockNo>, std::optional<uint64_t>,
+                         std::string_view>;
+
+Place place_of(const Finding& f) { return {f.problem, f.group, f.inode, f.block, f.logical, f.field}; }
+
+bool has_repair(const Finding& f) { return info(f.problem).repair != RepairClass::none; }
+
+}  // namespace
+
+bool is_worth_trying(const std::vector<Finding>& findings) {
+  return findings.size() <= kMostFindings && std::ranges::any_of(findings, has_repair) &&
+         std::ranges::count(findings, Problem::read_error, &Finding::problem) == 0;
+}
+
+Result<void> promise_repairs(const Image& image, const Planner& plan_repairs, const AuditOptions& options,
+                             std::vector<Finding>& findings) {
+  const auto plan = plan_repairs(image, RepairPolicy::safe, options);
+  if (!plan) return std::unexpected(plan.error());
+  std::set<Place> repaired;
+  for (const Finding& f : plan->before.findings)
+    if (f.repair == RepairState::staged) repaired.insert(place_of(f));
+  for (Finding& f : findings)
+    if (has_repair(f)) f.remedy = repaired.contains(place_of(f)) ? Remedy::scrub : Remedy::all;
+  return {};
+}
+
+}  // namespace extscrub
