@@ -65,7 +65,8 @@ void leave_standard_output() {
 }
 
 // `given`, but for where it prints, how it is stopped, and that the channel is told when writing begins.
-Environment environment_in_child(const Environment& given, std::ostream& nowhere, ChannelText& err, ChannelWriter& channel) {
+Environment environment_in_child(const Environment& given, bool confine, std::ostream& nowhere, ChannelText& err,
+                                 ChannelWriter& channel) {
   Environment inner{.out = nowhere,
                     .err = err,
                     .in = nullptr,
@@ -75,6 +76,7 @@ Environment environment_in_child(const Environment& given, std::ostream& nowhere
                     .log = given.log,
                     .stop = &catch_stop_of_run(),
                     .isolate = false,
+                    .confine = confine,
                     .engine = given.engine};
   inner.engine.commit = [&channel, commit = given.engine.commit](const CommitRequest& request, const ImageLock& lock) {
     channel.writing(request.undo ? request.undo->path : fs::path());
@@ -87,18 +89,19 @@ Environment environment_in_child(const Environment& given, std::ostream& nowhere
   return inner;
 }
 
-[[noreturn]] void do_image(int pipe, pid_t run, const ChildLimits& limits, size_t first, const Environment& environment,
+[[noreturn]] void do_image(int pipe, pid_t run, size_t first, const Options& options, const Environment& environment,
                            const TargetsWork& work) {
   // Without the run there is nobody to report to, and a kill of the run is meant for the whole of it.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != run) ::_exit(kStatusOfThrow);
   close_own_descriptors(pipe);
   leave_standard_output();
-  set_limits(limits);
+  set_limits({options.max_memory.value_or(memory_there_is()), options.timeout, options.jobs});
   ChannelWriter channel(pipe);
   ChannelText err(channel);
   try {
     std::ostream nowhere(nullptr);
-    work(first, environment_in_child(environment, nowhere, err, channel), channel);
+    const bool confine = options.command == Command::audit;
+    work(first, environment_in_child(environment, confine, nowhere, err, channel), channel);
     err.flush();
     channel.end();
   } catch (const std::exception& exception) {
@@ -205,6 +208,7 @@ void Watched::take_end(const std::string& why, bool suspicious) {
   const bool writing = is_writing();
   ImageReport report = begun_ ? std::move(*begun_) : ImageReport{};
   report.error = why + phase_of(suspicious);
+  if (has_more() && timed_out) report.error += fmt::format("; {} more partitions were not looked at", count_ - next_);
   report.path = path_;
   report.exit_status = kExitOperational;
   if (options_.command == Command::undo) {
@@ -235,7 +239,7 @@ class Child {
   std::string_view read_some() {
     struct pollfd ready {.fd = pipe_, .events = POLLIN, .revents = 0};
     // Once the pipe is closed, so is the process, nearly.
-    ::poll(&ready, 1, static_cast<int>(pipe_ >= 0 ? kTick : std::chrono::milliseconds(1)) / 1ms);
+    ::poll(&ready, 1, static_cast<int>((pipe_ >= 0 ? kTick : 1ms).count()));
     return read_now();
   }
   std::string_view read_now() {
@@ -347,14 +351,13 @@ HowItEnded watch(Child& child, ChannelReader& reader, const Options& options, co
 Result<int> start(const Options& options, const Environment& environment, const TargetsWork& work, size_t first, pid_t& pid) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::unexpected(system_error("cannot make a pipe for it", errno));
-  const ChildLimits limits{options.max_memory.value_or(memory_there_is()), options.timeout, options.jobs};
   sigset_t blocked, before;
   sigemptyset(&blocked);
   sigaddset(&blocked, kStopWork);
   ::sigprocmask(SIG_BLOCK, &blocked, &before);
   const pid_t self = ::getpid();
   pid = ::fork();
-  if (pid == 0) do_image(ends[1], self, limits, first, environment, work);
+  if (pid == 0) do_image(ends[1], self, first, options, environment, work);
   const int error = errno;
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   ::close(ends[1]);
