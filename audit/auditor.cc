@@ -265,11 +265,6 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   return run;
 }
 
-void prepare_for_fork() {
-  tbb::global_control alone(tbb::global_control::max_allowed_parallelism, 1);
-  tbb::parallel_for(0, 1, [](int) {});
-}
-
 Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options) {
   auto run = run_audit(image, overlay, options);
   if (!run) return std::unexpected(run.error());

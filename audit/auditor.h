@@ -79,9 +79,6 @@ struct Audit {
 // ECANCELED). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
-// Loads what the first audit of a process would, without starting a thread: processes that are forked then need not.
-void prepare_for_fork();
-
 enum class RepairPolicy : uint8_t { none, safe, all };
 
 struct ByteRange {

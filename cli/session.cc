@@ -7,6 +7,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "audit/prepare_for_fork.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/identify.h"

@@ -25,12 +25,12 @@ namespace {
 
 // Three images, of which the second is done by `bad`.
 struct Three {
-  TemporaryDirectory directory;
+  TempDir directory;
   Tool tool;
   std::vector<std::string> images;
 
   explicit Three(const std::function<void(const AuditOptions&)>& bad) {
-    for (const char* name : {"a.img", "b.img", "c.img"}) images.push_back(write_ext_like(directory / name));
+    for (const char* name : {"a.img", "b.img", "c.img"}) images.push_back(write_ext_like(directory.path() / name));
     tool.environment.isolate = true;
     tool.environment.engine.audit = [bad, where = images[1]](const Image& image, Overlay*,
                                                              const AuditOptions& options) -> Result<Audit> {
@@ -173,7 +173,7 @@ TEST_CASE("a scrub that crashes before it writes says so, and one that crashes i
     write_file(request.undo->path, "log");
     end_by(SIGKILL);
   };
-  const std::string undo = three.directory / "undo";
+  const std::string undo = three.directory.path() / "undo";
   CHECK(three.tool({"scrub", "--undo-file", undo, three.images[0]}) == 8);
   CHECK(three.tool.printed() == three.images[0] + ": errored\n");
   CHECK(three.tool.said("while repairs were written: it may be half written, and then says \"not clean\""));
