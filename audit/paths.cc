@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kMostPaths = 10'000;  // inodes; with more findings than that, names help nobody
 constexpr size_t kDeepest = 1024;      // directories above one another
+constexpr size_t kLongest = 4096;      // bytes (PATH_MAX); of a longer path both ends are kept
+constexpr size_t kMostBytes = size_t{64} << 20;  // of all paths together; findings behind that have their inode alone
 
 struct Name {
   InodeNo inode, parent;
@@ -61,20 +63,56 @@ class Paths {
     return {};
   }
 
-  // Empty when no way leads up to the root.
-  [[nodiscard]] std::string path(InodeNo ino) const {
+  // Empty when no way leads up to the root. In place of what is left out of a long path stands "//...//", which no path
+  // has otherwise.
+  [[nodiscard]] std::string path(InodeNo ino) {
     if (ino.value == EXT2_ROOT_INO) return "/";
-    std::vector<const std::string*> parts;
-    for (; ino.value != EXT2_ROOT_INO; ino = names_.at(ino).parent) {
-      if (!names_.contains(ino) || parts.size() > kDeepest) return {};
-      parts.push_back(&names_.at(ino).name);
-    }
-    std::string path;
-    for (const std::string* part : std::views::reverse(parts)) path.append("/").append(*part);
-    return path;
+    const Way way = way_to(ino);
+    if (way.depth == 0) return {};
+    if (way.bytes <= kLongest) return join(ino, way.depth);
+    std::string begin = join(way.begin, way_to(way.begin).depth);
+    uint32_t parts = 0;
+    size_t bytes = 0;
+    for (InodeNo at = ino;; at = names_.at(at).parent, ++parts)
+      if ((bytes += names_.at(at).name.size() + 1) > kLongest / 2) break;
+    return begin + "//.../" + join(ino, parts);
   }
 
  private:
+  // From the root to an inode.
+  struct Way {
+    uint32_t depth = 0;  // names; 0: there is none
+    uint64_t bytes = 0;
+    InodeNo begin;       // the last on the way whose path is no longer than half of what a path may be
+  };
+
+  // Remembered for all on the way: directories have much of it in common.
+  Way way_to(InodeNo ino) {
+    std::vector<InodeNo> climbed;
+    while (ino.value != EXT2_ROOT_INO && !ways_.contains(ino)) {
+      if (!names_.contains(ino) || climbed.size() > kDeepest) return {};
+      climbed.push_back(ino);
+      ino = names_.at(ino).parent;
+    }
+    Way way = ino.value == EXT2_ROOT_INO ? Way{} : ways_.at(ino);
+    for (const InodeNo at : std::views::reverse(climbed)) {
+      if (++way.depth > kDeepest) return {};
+      way.bytes += names_.at(at).name.size() + 1;
+      if (way.bytes <= kLongest / 2) way.begin = at;
+      ways_.emplace(at, way);
+    }
+    return way;
+  }
+
+  // The last `parts` names of the way to it.
+  [[nodiscard]] std::string join(InodeNo ino, uint32_t parts) const {
+    std::vector<const std::string*> names;
+    for (; names.size() < parts; ino = names_.at(ino).parent) names.push_back(&names_.at(ino).name);
+    std::string path;
+    for (const std::string* name : std::views::reverse(names)) path.append("/").append(*name);
+    return path;
+  }
+
   // The directories above those in the list, which are known; sorted, each once.
   void add_ancestors(std::vector<InodeNo>& wanted) const {
     const DirectoryTable& table = run_.scan->directories;
@@ -109,6 +147,7 @@ class Paths {
 
   const AuditRun& run_;
   std::unordered_map<InodeNo, Name> names_;
+  std::unordered_map<InodeNo, Way> ways_;
 };
 
 }  // namespace
@@ -116,8 +155,14 @@ class Paths {
 Result<void> add_paths(AuditRun& run, Progress* progress) {
   Paths paths(run);
   if (auto r = paths.read(inodes_to_name(run), progress); !r) return r;
-  for (Finding& f : run.audit.findings)
-    if (f.inode && f.path.empty()) f.path = paths.path(*f.inode);
+  size_t bytes = 0;
+  sort_findings(run.audit.findings);  // those that get a path do not depend on threads
+  for (Finding& f : run.audit.findings) {
+    if (!f.inode || !f.path.empty()) continue;
+    std::string path = paths.path(*f.inode);
+    if ((bytes += path.size()) > kMostBytes) break;
+    f.path = std::move(path);
+  }
   return {};
 }
 
