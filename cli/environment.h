@@ -39,6 +39,8 @@ struct Environment {
   bool no_color = false;                    // NO_COLOR is set, or the terminal is a dumb one
   std::function<void(int, const std::string&)> log = log_to_system;  // priority of syslog(3), text
   const std::atomic<bool>* stop = nullptr;  // becomes true on SIGINT and SIGTERM; may be null
+  bool isolate = false;  // an image is done in a process of its own, where no option says otherwise; main() wants it
+  bool confine = false;  // this is such a process, of an audit: it may give up all rights but those to its image
   Engine engine{};
 
   [[nodiscard]] bool stopped() const { return stop != nullptr && stop->load(std::memory_order_relaxed); }

@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
                                           .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
                                           .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
                                           .no_color = color_is_unwanted(),
-                                          .stop = &extscrub::catch_stop_signals()};
+                                          .stop = &extscrub::catch_stop_signals(),
+                                          .isolate = true};
   return extscrub::run({argv + std::min(argc, 1), argv + argc}, environment);
 }

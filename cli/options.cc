@@ -99,6 +99,19 @@ bool is_rate(const std::string& text) {
   return rate && *rate >= 64 << 10;
 }
 
+// A number with a unit: "90" and "90s" are seconds.
+std::optional<std::chrono::milliseconds> duration(std::string_view text) {
+  static constexpr std::pair<std::string_view, int64_t> kUnits[] = {
+      {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+  constexpr uint64_t kMost = 1'000'000;
+  const auto number = leading_number(text);
+  const auto unit = std::ranges::find(kUnits, text, &std::pair<std::string_view, int64_t>::first);
+  if (!number || *number == 0 || *number > kMost || unit == std::end(kUnits)) return std::nullopt;
+  return std::chrono::milliseconds(static_cast<int64_t>(*number) * unit->second);
+}
+
+constexpr uint64_t kLeastMemory = uint64_t{64} << 20;  // bytes; less would do for no image
+
 // `more`: formats that only some commands have.
 void add_report_options(CLI::App& app, Options& o, const Words<Format>& more = {}) {
   Words<Format> formats = {{"text", Format::text}, {"json", Format::json}};
@@ -116,6 +129,29 @@ void add_queue_option(CLI::App& app, Options& o) {
       app, "--queue", o.queue,
       {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}},
       "How to write");
+}
+
+// What one image may take, so that the others are done whatever it does.
+void add_isolation_options(CLI::App& app, Options& o) {
+  const auto isolate =
+      app.add_flag_callback("--isolate", [&o] { o.isolate = true; }, "Do each image in a process of its own (the default)");
+  const auto together =
+      app.add_flag_callback("--no-isolate", [&o] { o.isolate = false; }, "Do all images in one process, for debuggers");
+  together->excludes(isolate);
+  app.add_option_function<std::string>(
+         "--timeout", [&o](const std::string& text) { o.timeout = duration(text).value_or(std::chrono::milliseconds(0)); },
+         "Give up an image that takes longer (suffixes ms, s, m, h, d)")
+      ->type_name("DURATION")
+      ->check(must_be("a time such as 90s, 10m or 2h", [](const std::string& text) { return duration(text).has_value(); }));
+  app.add_option_function<std::string>(
+         "--max-memory", [&o](const std::string& text) { o.max_memory = size_in_bytes(text); },
+         "Memory for the process of an image (suffixes K, M, G, T) [as much as there is]")
+      ->type_name("SIZE")
+      ->excludes(together)
+      ->check(must_be("a size of at least 64M", [](const std::string& text) {
+        const auto size = size_in_bytes(text);
+        return size && *size >= kLeastMemory;
+      }));
 }
 
 // What keeps a run that nobody waits for out of the way of others.
@@ -166,6 +202,7 @@ void add_image_options(CLI::App& app, Options& o) {
                       [](const std::string& text) { return size_in_bytes(text).has_value(); }))
       ->excludes(partition);
   add_schedule_options(app, o);
+  add_isolation_options(app, o);
 }
 
 void add_audit_options(CLI::App& app, Options& o) {
@@ -222,6 +259,7 @@ void add_undo_options(CLI::App& app, Options& o) {
   add_report_options(app, o);
   app.add_flag("--force", o.force, "Go on although the image has changed since, or UNDO_FILE is not finished");
   add_progress_option(app, o);
+  add_isolation_options(app, o);
   add_queue_option(app, o);
 }
 

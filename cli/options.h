@@ -1,6 +1,7 @@
 // The command line, understood: what to do with which images, and how to report it. Plain values.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ struct Options {
   int partition = 0;    // 0: all of a disk that hold ext file systems
   uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
   bool nice = false;
+  std::optional<bool> isolate;           // an image in a process of its own; nothing: as the environment has it
+  std::optional<uint64_t> max_memory;    // bytes for such a process; nothing: what the machine has
+  std::chrono::milliseconds timeout{0};  // for one image; 0: none
   std::string state;    // a directory for what the next run is to know; empty: none
   bool resume = false;  // go on where a stopped run has ended
 

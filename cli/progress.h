@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cli/environment.h"
@@ -23,7 +24,11 @@ class ConsoleProgress : public Progress {
   void image(std::string_view path);  // whose phases follow
   void phase(std::string_view name, uint64_t total) override;
   void advance(uint64_t bytes) override;
-  [[nodiscard]] bool cancelled() const override { return environment_.stopped(); }
+  [[nodiscard]] bool cancelled() const override { return environment_.stopped() || is_late(); }
+
+  // From then on it is cancelled.
+  void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
+  [[nodiscard]] bool is_late() const { return deadline_ && now_() >= *deadline_; }
 
   void finish();  // the last phase is over; takes the line away, so that messages can follow
 
@@ -34,6 +39,7 @@ class ConsoleProgress : public Progress {
   const Environment& environment_;
   const bool shown_;
   const std::function<Clock::time_point()> now_;
+  std::optional<Clock::time_point> deadline_;
   std::string image_, phase_;
   uint64_t total_ = 0;
   Clock::time_point began_{};

@@ -7,16 +7,20 @@
 #include <sstream>
 #include <system_error>
 
+#include "audit/prepare_for_fork.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/identify.h"
 #include "cli/image_kind.h"
 #include "cli/image_list.h"
 #include "cli/input.h"
+#include "cli/isolation.h"
 #include "cli/report_writer.h"
 #include "cli/run_state.h"
+#include "cli/sandbox.h"
 #include "cli/targets.h"
 #include "cli/unreadable_files.h"
+#include "scan/temporary_file.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -41,15 +45,6 @@ void guard(ImageReport& report, const Work& work) {
   } catch (const std::exception& exception) {
     fail(report, fmt::format("internal error: {}", exception.what()));
   }
-}
-
-void fill_report(ImageReport& report, const Options& options, const Environment& environment, ConsoleProgress& progress,
-                 const ImageWork& work) {
-  progress.image(name_of(report));
-  const auto began = std::chrono::steady_clock::now();
-  guard(report, [&] { work(report, options, environment, progress); });
-  report.timings.total = std::chrono::steady_clock::now() - began;
-  progress.finish();
 }
 
 ImageReport report_of(const std::string& path, const Input& input, const Target& target) {
@@ -84,6 +79,20 @@ struct Opened {
   ImageReport failure;
 };
 
+// Gives up all rights but those to what the audit reads. The helper programs of a virtual disk have a sandbox of their
+// own, and are ended with signals, which this one would forbid.
+void confine(const Input& input, const Options& options, const Environment& environment, const std::string& path) {
+  if (input.disk) return;
+  constexpr uint64_t kSmall = uint64_t{64} << 20;  // bytes; what is staged over less fits into memory
+  std::error_code error;
+  if (fs::file_size(input.path, error) > kSmall || error) reserve_unnamed_file(temporary_directory());
+  SandboxRules rules;
+  for (const std::string& file : {input.path, path, options.journal, options.bad_blocks, options.ddrescue_map})
+    if (!file.empty()) rules.read.push_back(file);
+  for (const std::string& missing : enter_sandbox(rules))
+    if (options.verbose) environment.err << fmt::format("extscrub: {}: sandbox: {}\n", escape(path), missing) << std::flush;
+}
+
 void open_targets(Opened& opened, const Options& options, const Environment& environment) {
   auto input = open_input(opened.failure.path, options, environment);
   if (!input) {
@@ -91,6 +100,7 @@ void open_targets(Opened& opened, const Options& options, const Environment& env
     return;
   }
   opened.input.emplace(std::move(*input));
+  if (environment.confine) confine(*opened.input, options, environment, opened.failure.path);
   if (options.command == Command::undo) {  // the log says where in the image
     opened.targets.emplace_back();
     return;
@@ -116,6 +126,82 @@ void take_close_failure(ImageReport& report, const Error& error) {
       fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", error.message);
 }
 
+// Of one image, in this process.
+class Collected : public ReportSink {
+ public:
+  void begin(size_t, size_t, const ImageReport&) override {}
+  void writing(const fs::path&) override {}
+  void add(ImageReport report) override { reports.push_back(std::move(report)); }
+  void close_failed(const Error& error) override {
+    for (ImageReport& report : reports) take_close_failure(report, error);
+  }
+
+  std::vector<ImageReport> reports;  // of targets: the last word on them is said when all are done
+};
+
+// One image, as far as a process can do it: opened, and its targets from number `first` on worked on.
+class ImageRun {
+ public:
+  ImageRun(const std::string& path, const Options& options, const ImageWork& work)
+      : path_(path), options_(options), work_(work) {
+    if (options.timeout.count() > 0) deadline_ = std::chrono::steady_clock::now() + options.timeout;
+  }
+
+  void operator()(size_t first, const Environment& given, ReportSink& sink) const {
+    Environment environment = given;
+    if (given.confine)  // who uses the image is asked while the rest of the machine can be seen
+      environment.engine.in_use = [answer = given.engine.in_use(path_)](const auto&...) { return answer; };
+    Opened opened;
+    opened.failure.path = path_;
+    guard(opened.failure, [&] { open_targets(opened, options_, environment); });
+    if (opened.targets.empty()) {
+      sink.begin(0, 1, opened.failure);
+      sink.add(std::move(opened.failure));
+    }
+    ConsoleProgress progress(environment, is_on(options_.progress, environment.err_is_terminal));
+    if (deadline_) progress.set_deadline(*deadline_);
+    for (size_t i = first; i < opened.targets.size(); ++i) {
+      const Target& target = opened.targets[i];
+      ImageReport report = report_of(path_, *opened.input, target);
+      sink.begin(i, opened.targets.size(), report);
+      if (target.not_audited.empty())
+        fill(report, environment, progress);
+      else
+        take_not_audited(report, target);
+      report.exit_status |= target.exit_status;
+      sink.add(std::move(report));
+    }
+    if (opened.input)
+      if (const auto closed = opened.input->close(); !closed) sink.close_failed(closed.error());
+  }
+
+ private:
+  void fill(ImageReport& report, const Environment& environment, ConsoleProgress& progress) const {
+    progress.image(name_of(report));
+    const auto began = std::chrono::steady_clock::now();
+    guard(report, [&] { work_(report, options_, environment, progress); });
+    report.timings.total = std::chrono::steady_clock::now() - began;
+    progress.finish();
+    if ((report.exit_status & kExitCancelled) && progress.is_late() && !environment.stopped()) take_timeout(report, options_);
+  }
+
+  const std::string& path_;
+  const Options& options_;
+  const ImageWork& work_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+};
+
+std::vector<ImageReport> reports_of(const std::string& path, const Options& options, const Environment& environment,
+                                    const ImageWork& work) {
+  Collected collected;
+  const ImageRun run(path, options, work);
+  if (options.isolate.value_or(environment.isolate))
+    run_isolated(path, options, environment, run, collected);
+  else
+    run(0, environment, collected);
+  return std::move(collected.reports);
+}
+
 void limit_rate(Image& image, const Options& options, const Environment& environment) {
   if (options.max_rate > 0) image.limit_rate(std::make_shared<RateLimit>(options.max_rate, environment.stop));
 }
@@ -134,8 +220,8 @@ int for_each_image(const Options& options, const Environment& environment, const
   if (options.nice)
     if (const auto lowered = environment.engine.lower_priority(); !lowered)
       environment.err << fmt::format("extscrub: warning: {}\n", lowered.error().message);
-  ConsoleProgress progress(environment, is_on(options.progress, environment.err_is_terminal));
   RunState state(options, environment, *images);
+  if (environment.isolate) prepare_for_fork();
   int status = kExitOk;
   size_t done = 0, done_before = 0;
   for (const std::string& path : *images) {
@@ -144,34 +230,13 @@ int for_each_image(const Options& options, const Environment& environment, const
       ++done, ++done_before;
       continue;
     }
-    Opened opened;
-    opened.failure.path = path;
-    guard(opened.failure, [&] { open_targets(opened, options, environment); });
     bool whole = true;  // none of its targets was cancelled
-    const auto add = [&](ImageReport report) {
+    for (ImageReport& report : reports_of(path, options, environment, work)) {
       status |= report.exit_status;
       whole = whole && !(report.exit_status & kExitCancelled);
       state.take(report);
       writer.add(std::move(report));
-    };
-    if (opened.targets.empty()) add(std::move(opened.failure));
-    std::vector<ImageReport> held;  // until a virtual disk is closed
-    for (const Target& target : opened.targets) {
-      ImageReport report = report_of(path, *opened.input, target);
-      if (target.not_audited.empty())
-        fill_report(report, options, environment, progress, work);
-      else
-        take_not_audited(report, target);
-      report.exit_status |= target.exit_status;
-      if (opened.input->disk)
-        held.push_back(std::move(report));
-      else
-        add(std::move(report));
     }
-    if (opened.input)
-      if (const auto closed = opened.input->close(); !closed)
-        for (ImageReport& report : held) take_close_failure(report, closed.error());
-    for (ImageReport& report : held) add(std::move(report));
     if (whole) state.take_end(path);
     if (writer.is_out()) state.keep();
     ++done;

@@ -1,7 +1,5 @@
 #include "cli/signals.h"
 
-#include <csignal>
-
 namespace extscrub {
 
 namespace {
@@ -14,13 +12,21 @@ extern "C" void set_stop(int) {
   stop.store(true, std::memory_order_relaxed);
 }
 
+// Unlike "ignored", this ends with execve(2): helper programs are stopped with these signals.
+extern "C" void leave_it(int) {}
+
+struct sigaction action_of(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  return action;
+}
+
 }  // namespace
 
 const std::atomic<bool>& catch_stop_signals() {
-  struct sigaction action {};
-  action.sa_handler = set_stop;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
+  const struct sigaction action = action_of(set_stop);
   for (const int signal : {SIGINT, SIGTERM}) {
     struct sigaction old {};
     // Whoever started us may have ignored them (nohup); that is kept.
@@ -28,6 +34,19 @@ const std::atomic<bool>& catch_stop_signals() {
   }
   // A reader of our messages that goes away (| head) must not end a commit half-way; the write's error tells of it.
   ::signal(SIGPIPE, SIG_IGN);
+  return stop;
+}
+
+const std::atomic<bool>& catch_stop_of_run() {
+  stop.store(false, std::memory_order_relaxed);  // what the run was told it passes on
+  const struct sigaction leave = action_of(leave_it), action = action_of(set_stop);
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &leave, nullptr);
+  ::sigaction(kStopWork, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, kStopWork);
+  ::sigprocmask(SIG_UNBLOCK, &blocked, nullptr);
   return stop;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 
@@ -13,7 +14,17 @@ std::string temporary_directory() {
   return set && *set ? set : "/var/tmp";
 }
 
+namespace {
+
+// Of the process, as its rights are.
+std::atomic<int> reserved{-1};
+
+}  // namespace
+
+void reserve_unnamed_file(const std::string& directory) { reserved = open_unnamed_file(directory); }
+
 int open_unnamed_file(const std::string& directory) {
+  if (const int ahead = reserved.exchange(-1); ahead >= 0) return ahead;
   const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return fd;
   std::string name = directory + "/extscrub-XXXXXX";
