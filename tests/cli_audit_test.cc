@@ -174,5 +174,5 @@ TEST_CASE("an image whose size changes while it is audited has no verdict") {
     return audit_with(Verdict::clean);
   };
   CHECK(a.tool({"audit", a.image}) == 8);
-  CHECK(a.tool.printed("its size changed from 65536 to 4096 bytes while it was audited"));
+  CHECK(a.tool.said("its size changed from 65536 to 4096 bytes while it was audited"));
 }

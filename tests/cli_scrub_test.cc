@@ -339,7 +339,7 @@ TEST_CASE("a file that takes the image's name in the meantime is not written to"
     engine.commit = extscrub::commit;
   }
   CHECK(s() == 8);
-  CHECK(s.tool.printed("was replaced by another file"));
+  CHECK(s.tool.said("was replaced by another file"));
   CHECK_FALSE(s.request);
   CHECK(read_file(other) == bytes);
 }
