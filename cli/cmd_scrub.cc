@@ -14,6 +14,7 @@
 #include "cli/exit_status.h"
 #include "cli/hash.h"
 #include "cli/image_kind.h"
+#include "cli/mmp_watch.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
 
@@ -176,10 +177,13 @@ void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const 
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, given, environment);
   if (!image || refused_by_sidecar(report, given)) return;
-  const auto lock = environment.engine.lock(lockable(report));
+  const auto lock = lock_image(report, environment);
   if (!lock) return refuse(report, lock.error().message);
   if (lockable(report) == report.opened && lock->identity() != image->identity())
     return refuse(report, report.path + " was replaced by another file while it was opened; nothing was written");
+
+  std::optional<MmpClaim> mmp;
+  if (!is_free_of_others(report, *image, given, environment, mmp)) return;
 
   Options options = given;
   AuditOptions settings = audit_options(options, progress);
@@ -213,7 +217,10 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
       return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
     }
   if (staged.empty()) return settle(report.findings, RepairState::left);
-  const CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
+  CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
+  // A repair of the block itself comes with the others.
+  const auto of_mmp = [&](const StagedBlock& block) { return mmp && block.block == mmp->block; };
+  if (std::ranges::none_of(staged, of_mmp)) request.mmp = std::move(mmp);
   report.repairs->way = choose_way(request);
   if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
   if (environment.stopped()) {

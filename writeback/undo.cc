@@ -153,6 +153,7 @@ CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice
   if (!certain && is_sound_superblock(commit.final_superblock)) arm_superblock(commit.final_superblock);
   commit.journal_superblock = all->journal_superblock;
   commit.is_undo = true;
+  commit.mmp = request.mmp;
   commit.progress = request.progress;
   CommitReport report = commit_on(commit, device, queue);
   return report.outcome == CommitOutcome::nothing_to_do ? flushed(std::move(report), request, device) : report;
