@@ -1,6 +1,8 @@
 // extscrub audit: looks, reports, and never writes.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <cerrno>
 
 #include "audit/promise.h"
@@ -45,6 +47,9 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   }
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);
+  if (std::ranges::find(report.findings, Problem::mmp_in_use, &Finding::problem) != report.findings.end())
+    report.warnings.push_back(
+        "multiple-mount protection says that another host uses it; what is found may only be a change that was under way");
   if (settings.replay) report.recovery = std::move(audit->recovery);
   report.statistics = audit->statistics;
   report.timings.audit = audit->statistics.seconds;

@@ -14,6 +14,7 @@
 #include "cli/exit_status.h"
 #include "cli/hash.h"
 #include "cli/image_kind.h"
+#include "cli/mmp_watch.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
 #include "writeback/sidecar.h"
@@ -198,11 +199,14 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (!image) return;
   const auto sidecar = find_error_sidecar(report);
   if (refused_by_sidecar(report, sidecar, given)) return;
-  const auto lock = environment.engine.lock(lockable(report));
+  const auto lock = lock_image(report, environment);
   if (!lock) return refuse(report, lock.error().message);
   if (lockable(report) == report.opened && lock->identity() != image->identity())
     return refuse(report, report.path + " was replaced by another file while it was opened; nothing was written");
   warn_of_unfinished(report);
+
+  std::optional<MmpClaim> mmp;
+  if (!is_free_of_others(report, *image, given, environment, mmp)) return;
 
   Options options = given;
   AuditOptions settings = audit_options(options, progress);
@@ -241,6 +245,9 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
     return settle(report.findings, RepairState::left);
   }
   CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
+  // A repair of the block itself comes with the others.
+  const auto of_mmp = [&](const StagedBlock& block) { return mmp && block.block == mmp->block; };
+  if (std::ranges::none_of(staged, of_mmp)) request.mmp = std::move(mmp);
   report.repairs->way = choose_way(request);
   if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
   if (environment.stopped()) {

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "cli/mmp_watch.h"
 #include "cli/session.h"
 
 namespace extscrub {
@@ -37,10 +38,19 @@ void take_outcome(ImageReport& report, const CommitReport& commit) {
   }
 }
 
+// The log says where in the image the file system begins. What is wrong with either, the undo says.
+bool heed_others(ImageReport& report, const Options& options, const Environment& environment,
+                 std::optional<MmpClaim>& claim) {
+  const auto log = UndoLog::open(options.undo_file);
+  if (!log) return true;
+  const auto image = Image::open(report.opened, log->offset());
+  return !image || is_free_of_others(report, *image, options, environment, claim);
+}
+
 void undo_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
   report.undo_log = options.undo_file;
   report.undone = false;
-  const auto lock = environment.engine.lock(lockable(report));
+  const auto lock = lock_image(report, environment);
   if (!lock) {
     report.exit_status = kExitOperational;
     report.error = lock.error().message;
@@ -54,6 +64,7 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   request.force = options.force;
   request.queue = options.queue;
   request.progress = &progress;
+  if (!heed_others(report, options, environment, request.mmp)) return;
   if (lockable(report) == report.opened) request.file = lock->identity();
   StallWatch watch = watch_for(report, environment);
   request.waits = &watch;

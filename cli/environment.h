@@ -4,9 +4,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <istream>
 #include <ostream>
+#include <thread>
 
 #include "audit/auditor.h"
 #include "cli/priority.h"
@@ -23,7 +25,11 @@ struct Engine {
   std::function<CommitReport(const CommitRequest&, const ImageLock&)> commit = extscrub::commit;
   std::function<CommitReport(const UndoRequest&, const ImageLock&)> undo = extscrub::undo;
   std::function<Result<ImageLock>(const std::filesystem::path&)> lock = ImageLock::acquire;
+  std::function<Result<ImageLock>(const std::filesystem::path&)> lock_served = ImageLock::acquire_served;
   std::function<std::optional<std::string>(const std::filesystem::path&)> in_use = extscrub::image_in_use;
+  std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
+    std::this_thread::sleep_for(time);
+  };
   std::function<Result<void>()> lower_priority = extscrub::lower_priority;
 };
 

@@ -260,7 +260,7 @@ void add_scrub_options(CLI::App& app, Options& o) {
          "Memory for staged blocks, before a temporary file takes them (suffixes K, M, G, T) [256M]")
       ->type_name("BYTES")
       ->check(must_be("a size such as 64M or 1G", [](const std::string& text) { return size_in_bytes(text).has_value(); }));
-  app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed");
+  app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed, or MMP that another host uses it");
   const auto undo_file =
       app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
   undo_file->type_name("FILE");
@@ -280,7 +280,7 @@ void add_undo_options(CLI::App& app, Options& o) {
       ->type_name("");
   add_report_options(app, o);
   add_disk_options(app, o);
-  app.add_flag("--force", o.force, "Go on although the image has changed since, or UNDO_FILE is not finished");
+  app.add_flag("--force", o.force, "Go on although the image has changed since, UNDO_FILE is not finished, or MMP says that another host uses it");
   add_progress_option(app, o);
   add_isolation_options(app, o);
   add_queue_option(app, o);

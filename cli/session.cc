@@ -306,6 +306,11 @@ void report_failure(ImageReport& report, const Image& image, const Error& error)
   fail(report, table ? describe(*table) : error.message);
 }
 
+Result<ImageLock> lock_image(const ImageReport& report, const Environment& environment) {
+  const bool served = report.opened != report.path;
+  return served ? environment.engine.lock_served(lockable(report)) : environment.engine.lock(lockable(report));
+}
+
 const std::string& lockable(const ImageReport& report) { return is_nbd_uri(report.path) ? report.opened : report.path; }
 
 std::optional<std::string> find_error_sidecar(const ImageReport& report) {

@@ -35,6 +35,9 @@ using ImageWork = std::function<void(ImageReport&, const Options&, const Environ
 // The report of an image that could not be audited, or whose audit was cancelled.
 void report_failure(ImageReport& report, const Image& image, const Error& error);
 
+// The lock that a scrub or an undo works under.
+[[nodiscard]] Result<ImageLock> lock_image(const ImageReport& report, const Environment& environment);
+
 // The file to lock, and to ask who else uses it: the image, but for the disk of an NBD server what it is opened as.
 [[nodiscard]] const std::string& lockable(const ImageReport& report);
 

@@ -100,7 +100,8 @@ for line in open(sys.argv[2]):
     if line.startswith('SystemCallFilter='):
         words = line.strip().partition('=')[2]
         for word in words.lstrip('~').split():
-            allowed = allowed - calls_of(word) if words.startswith('~') else allowed | calls_of(word)
+            calls = calls_of(word) if word.startswith('@') else {word}
+            allowed = allowed - calls if words.startswith('~') else allowed | calls
 # systemd allows these whatever the filter says.
 allowed |= calls_of('@default') | {'execve', 'exit', 'exit_group', 'rt_sigreturn', 'sigreturn'}
 used = set(open(sys.argv[1]).read().split())

@@ -19,7 +19,7 @@ CommitReport refusal(std::string message, int error) {
 // The steps that write. Whatever fails in them, settle() comes after it and has the image marked.
 void carry_out(CommitRun& run) {
   try {
-    (void)(run.arm() && run.write_log() && run.write_blocks() && run.finish());
+    (void)(run.claim_mmp() && run.arm() && run.write_log() && run.write_blocks() && run.finish());
   } catch (const std::exception&) {
     run.fail(ENOMEM, CommitStep::write);
   }

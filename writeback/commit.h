@@ -23,6 +23,7 @@
 #include "scan/write_wave.h"
 #include "scan/journal_space.h"
 #include "writeback/image_lock.h"
+#include "writeback/mmp_guard.h"
 #include "writeback/sidecar.h"
 #include "writeback/undo_file.h"
 #include "writeback/write_queue.h"
@@ -71,6 +72,9 @@ struct CommitRequest {
   std::optional<FileIdentity> file = {};
   std::optional<uint64_t> file_size = {};
   std::optional<std::array<std::byte, kSuperblockSize>> audited_superblock = {};
+  // The block of multiple-mount protection, which says from before the first other write until behind the last one that
+  // the file system is being checked. Nothing: there is none, or none to go by.
+  std::optional<MmpClaim> mmp = {};
 };
 
 enum class CommitOutcome : uint8_t {

@@ -31,6 +31,8 @@ StepName name_of(CommitStep step) {
       return {"extscrub_read_back", "reading back"};
     case CommitStep::finish:
       return {"extscrub_finish", "writing the final superblock"};
+    case CommitStep::mmp:
+      return {"extscrub_mmp", "keeping others away by multiple-mount protection"};
     case CommitStep::size:
       return {"extscrub_size", "keeping its size, which somebody changed while it was written,"};
   }

@@ -51,6 +51,7 @@ bool CommitRun::prepare() {
   truth_.emplace(blocks_, shape_);
   truth_->hold(superblock_);
   if (journal_) truth_->hold(*journal_);
+  if (mmp_) truth_->hold(*mmp_);
   writer_.emplace(queue_, latch_, shape_.alignment, scratch_.size());
   worker_.emplace(latch_, [this](const FailureSummary& failures) { write_mark(failures); });
   return true;
@@ -100,19 +101,10 @@ void CommitRun::order_blocks() {
 void CommitRun::find_held_blocks() {
   const BlockNo superblock_block(kSuperblockOffset / request_.block_size);
   const size_t inside = kSuperblockOffset % request_.block_size;
-  const auto as_held = [this](BlockNo block, Extent extent) {
-    HeldRange range;
-    range.block = block;
-    range.extent = extent;
-    range.piece.extent = shape_.widened(extent);
-    range.piece.whole = range.piece.extent.length == extent.length;
-    range.bytes.resize(extent.length);
-    range.out = AlignedBuffer(range.piece.extent.length);
-    return range;
-  };
-  superblock_ = as_held(superblock_block, {shape_.image.at + kSuperblockOffset, kSuperblockSize});
+  superblock_ = held_range(superblock_block, {shape_.image.at + kSuperblockOffset, kSuperblockSize});
   const auto journal = transaction_ ? request_.journal->superblock : request_.journal_superblock;
-  if (journal && *journal != superblock_block) journal_ = as_held(*journal, shape_.extent_of(*journal));
+  if (journal && *journal != superblock_block) journal_ = held_range(*journal, shape_.extent_of(*journal));
+  if (request_.mmp) mmp_ = held_range(request_.mmp->block, shape_.extent_of(request_.mmp->block));
 
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const StagedBlock& staged = blocks_[i];
@@ -124,7 +116,19 @@ void CommitRun::find_held_blocks() {
         roles_[i] = Role::held;
     }
     if (journal_ && staged.block == journal_->block) roles_[i] = Role::held;
+    if (mmp_ && staged.block == mmp_->block) roles_[i] = Role::held;
   }
+}
+
+HeldRange CommitRun::held_range(BlockNo block, Extent extent) const {
+  HeldRange range;
+  range.block = block;
+  range.extent = extent;
+  range.piece.extent = shape_.widened(extent);
+  range.piece.whole = range.piece.extent.length == extent.length;
+  range.bytes.resize(extent.length);
+  range.out = AlignedBuffer(range.piece.extent.length);
+  return range;
 }
 
 // What goes to its place, and apart from it what goes into the log; the buffers for the longest of all.
@@ -144,6 +148,7 @@ void CommitRun::plan_writes() {
   count += log_.pieces.size();
   uint64_t longest = std::max(superblock_.piece.extent.length, uint64_t{request_.block_size});
   if (journal_) longest = std::max(longest, journal_->piece.extent.length);
+  if (mmp_) longest = std::max(longest, mmp_->piece.extent.length);
   for (const Piece& piece : log_.pieces) longest = std::max(longest, piece.extent.length);
   for (const Wave& wave : waves_)
     for (const Piece& piece : wave.pieces) longest = std::max(longest, piece.extent.length);
@@ -204,6 +209,7 @@ bool CommitRun::read_before_images() {
   // Whatever is staged rests on it.
   if (request_.audited_superblock && !equal(superblock_.truth(), *request_.audited_superblock))
     return refuse_changed(superblock_.block);
+  if (mmp_ && (!read_held(*mmp_) || !hold_mmp())) return false;
   if (!journal_) return true;
   // Not staged, and nobody will replay it: then it is no business of this commit.
   const bool staged = std::ranges::find(request_.blocks, journal_->block, &StagedBlock::block) != request_.blocks.end();
@@ -241,14 +247,14 @@ bool CommitRun::read_held(HeldRange& range) {
 
 bool CommitRun::look_again() {
   const uint64_t now = device_.size_now();
-  if (now == device_.size()) return true;
+  if (now == device_.size() && mmp_is_as_seen()) return true;
   if (undo_file_) {
     undo_file_.reset();
     report_.undo = UndoLogState::removed;
     report_.undo_file.clear();
     report_.undo_bytes = 0;
   }
-  return refuse_resized(device_.size(), now);
+  return now == device_.size() ? refuse_changed(mmp_->block) : refuse_resized(device_.size(), now);
 }
 
 bool CommitRun::refuse_resized(uint64_t before, uint64_t now) {

@@ -17,7 +17,6 @@ constexpr std::string_view kWrite = "a write", kRead = "a read";  // that are wa
 
 // From here on the image says "not clean", whatever happens.
 bool CommitRun::arm() {
-  if (undo_file_) undo_file_->keep();
   // A superblock that is damaged itself is no ground to stand on: sealing it would hide that.
   if (!is_sound_superblock(superblock_.superblock()))
     std::ranges::copy(request_.final_superblock, superblock_.bytes.begin());
@@ -130,7 +129,7 @@ bool CommitRun::piece_reads_back(const Piece& piece, const ReadAhead::Part& part
 
 // All blocks are on the device, and proven to be: now, and only now, the image may say so.
 bool CommitRun::finish() {
-  if (!kept_size()) return false;
+  if (!kept_size() || (mmp_ && !check_held(*mmp_, CommitStep::mmp))) return false;
   if (journal_) {
     const Bytes done = journal_when_done();
     std::ranges::copy(done, journal_->bytes.begin());
@@ -149,7 +148,7 @@ bool CommitRun::finish() {
     if (!write_durably(superblock_, CommitStep::finish)) return false;
   }
   finish_receipt(superblock_);
-  return kept_size();
+  return kept_size() && release_mmp();
 }
 
 // What is staged for it; else what it was.
@@ -220,6 +219,7 @@ int CommitRun::put_held(HeldRange& range) {
 }
 
 void CommitRun::add_superblock_receipt(HeldRange& range, int error) {
+  if (mmp_ && &range == &*mmp_) return;  // it is no superblock
   Receipt receipt;
   receipt.block = range.block;
   receipt.kind = marking_                ? BufferKind::mark
@@ -262,6 +262,7 @@ int CommitRun::flush_device() {
 
 void CommitRun::settle() {
   worker_->settle();
+  release_mmp_after_failure();
   if (latch_.set()) {
     const FailureSummary failures = latch_.summary();
     report_.outcome = CommitOutcome::errored;

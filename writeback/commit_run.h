@@ -35,6 +35,9 @@ class CommitRun final : WriteClient {
   // removed, the image untouched.
   [[nodiscard]] bool look_again();
 
+  // Where there is multiple-mount protection: its block says that the file system is being checked.
+  [[nodiscard]] bool claim_mmp();
+
   [[nodiscard]] bool arm();
   // Where the commit goes through the journal: when this returns true, the journal has all of it.
   [[nodiscard]] bool write_log();
@@ -72,6 +75,7 @@ class CommitRun final : WriteClient {
   bool compare_before(size_t index, Extent read_extent, Bytes read_bytes);
   bool refuse_changed(BlockNo block);
   bool read_held(HeldRange& range);
+  HeldRange held_range(BlockNo block, Extent extent) const;
   bool refuse(std::string message, int error = 0);
   bool refuse_read(int error, Extent extent);
   void make_receipts();
@@ -79,6 +83,12 @@ class CommitRun final : WriteClient {
   bool refuse_resized(uint64_t before, uint64_t now);
   // Fails when the image no longer has the size that it was opened with.
   bool kept_size();
+
+  // The block of multiple-mount protection.
+  bool hold_mmp();
+  bool mmp_is_as_seen();
+  bool release_mmp();
+  void release_mmp_after_failure() noexcept;
 
   // Of save_old_bytes().
   [[nodiscard]] std::vector<Extent> extents_to_save() const;
@@ -162,6 +172,8 @@ class CommitRun final : WriteClient {
   HeldRange superblock_;
   std::optional<HeldRange> journal_;  // the journal's superblock, where it has to be written
   std::vector<std::byte> journal_before_;
+  std::optional<HeldRange> mmp_;  // the block of multiple-mount protection, where there is one
+  bool mmp_claimed_ = false;
   std::optional<JournalTransaction> transaction_;
   std::vector<std::byte> superblock_block_;  // the block with the primary superblock, for the transaction
   std::vector<Wave> waves_;  // in place, in order

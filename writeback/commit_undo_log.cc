@@ -38,6 +38,7 @@ bool CommitRun::save_old_bytes() {
 std::vector<Extent> CommitRun::extents_to_save() const {
   std::vector<Extent> written{superblock_.piece.extent};
   if (journal_) written.push_back(journal_->piece.extent);
+  if (mmp_) written.push_back(mmp_->piece.extent);
   for (const Piece& piece : log_.pieces) written.push_back(piece.extent);
   for (const Wave& wave : waves_)
     for (const Piece& piece : wave.pieces) written.push_back(piece.extent);

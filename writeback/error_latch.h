@@ -11,7 +11,7 @@
 namespace extscrub {
 
 // The step of a commit in which something failed.
-enum class CommitStep : uint8_t { arm, log, write, flush, read_back, finish, size };
+enum class CommitStep : uint8_t { arm, log, write, flush, read_back, finish, size, mmp };
 
 struct WriteFailure {
   int error = 0;  // errno

@@ -154,6 +154,7 @@ CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice
   if (!certain && is_sound_superblock(commit.final_superblock)) arm_superblock(commit.final_superblock);
   commit.journal_superblock = all->journal_superblock;
   commit.is_undo = true;
+  commit.mmp = request.mmp;
   commit.progress = request.progress;
   commit.waits = request.waits;
   CommitReport report = commit_on(commit, device, queue);

@@ -19,6 +19,7 @@ struct UndoRequest {
   WaitObserver* waits = nullptr;          // may be null
   std::filesystem::path opened = {};      // as in a CommitRequest
   std::optional<FileIdentity> file = {};  // what is locked; another file is refused
+  std::optional<MmpClaim> mmp = {};       // as in a CommitRequest
 };
 
 // `nothing_to_do`: the image has the old bytes already, flushed. `refused`: the log is not sound or not this image's, the

@@ -125,7 +125,7 @@ Result<Descriptor> open_audited(const std::filesystem::path& path, int flags,
   const auto identity = identify_file(opened.get(), path);
   if (!identity) return std::unexpected(identity.error());
   if (audited && *identity != *audited)
-    return std::unexpected(Error{path.string() + " was replaced by another file while it was audited", ESTALE});
+    return std::unexpected(Error{path.string() + " was replaced by another file since it was opened; nothing was written", ESTALE});
   return opened;
 }
 
