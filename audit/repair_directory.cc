@@ -12,7 +12,7 @@ namespace extscrub {
 
 namespace {
 
-enum class Remedy : uint8_t {
+enum class Cure : uint8_t {
   none,
   clear,     // the entry goes
   characters,
@@ -24,7 +24,7 @@ enum class Remedy : uint8_t {
   size,      // of an inline directory
 };
 
-Remedy remedy_for(Problem p) {
+Cure cure_for(Problem p) {
   switch (p) {
     case Problem::directory_dot_again:
     case Problem::entry_to_itself:
@@ -35,17 +35,17 @@ Remedy remedy_for(Problem p) {
     case Problem::entry_inode_unused:
     case Problem::entry_value_inode:
     case Problem::entry_unencrypted:
-    case Problem::entry_policy: return Remedy::clear;
-    case Problem::entry_inode_uninit: return Remedy::uninit;
-    case Problem::entry_name_invalid: return Remedy::characters;
-    case Problem::entry_duplicate: return Remedy::rename;
+    case Problem::entry_policy: return Cure::clear;
+    case Problem::entry_inode_uninit: return Cure::uninit;
+    case Problem::entry_name_invalid: return Cure::characters;
+    case Problem::entry_duplicate: return Cure::rename;
     case Problem::entry_type:
-    case Problem::entry_type_unset: return Remedy::type;
+    case Problem::entry_type_unset: return Cure::type;
     case Problem::directory_record:
     case Problem::directory_dot:
     case Problem::directory_dotdot_missing:
     case Problem::directory_checksum:
-    case Problem::directory_tail_missing: return Remedy::rewrite;
+    case Problem::directory_tail_missing: return Cure::rewrite;
     case Problem::directory_hole:
     case Problem::htree_root:
     case Problem::htree_node:
@@ -53,9 +53,9 @@ Remedy remedy_for(Problem p) {
     case Problem::htree_range:
     case Problem::htree_depth:
     case Problem::htree_referenced_again:
-    case Problem::htree_unreferenced: return Remedy::lay_out;
-    case Problem::directory_inline_size: return Remedy::size;
-    default: return Remedy::none;
+    case Problem::htree_unreferenced: return Cure::lay_out;
+    case Problem::directory_inline_size: return Cure::size;
+    default: return Cure::none;
   }
 }
 
@@ -81,14 +81,14 @@ class DirectoryRepair {
 
  private:
   Result<void> answer(Finding& f) {
-    switch (remedy_for(f.problem)) {
-      case Remedy::none: return {};
-      case Remedy::rewrite: rewrite(f); break;
-      case Remedy::lay_out:
+    switch (cure_for(f.problem)) {
+      case Cure::none: return {};
+      case Cure::rewrite: rewrite(f); break;
+      case Cure::lay_out:
         editor_.lay_out();
         stale_ = true;
         break;
-      case Remedy::size:
+      case Cure::size:
         editor_.mend_inline();
         stale_ = true;
         break;
@@ -111,22 +111,22 @@ class DirectoryRepair {
     DirName* name = editor_.find(f.logical.value_or(0), place.offset, place.target);
     // `.` and `..` are no names here; they are written with their block.
     if (!name) {
-      if (remedy_for(f.problem) == Remedy::type) rewrite(f), answered_.push_back(&f);
+      if (cure_for(f.problem) == Cure::type) rewrite(f), answered_.push_back(&f);
       return {};
     }
     if (!name->inode) return answered_.push_back(&f), Result<void>{};  // cleared because of something else
-    switch (remedy_for(f.problem)) {
-      case Remedy::uninit: {
+    switch (cure_for(f.problem)) {
+      case Cure::uninit: {
         auto shown = show_inode(round_, name->inode);
         if (!shown) return std::unexpected(shown.error());
         if (!*shown) clear(f, *name);
         stale_ = true;
         break;
       }
-      case Remedy::clear: clear(f, *name); break;
-      case Remedy::characters: replace_characters(f, *name); break;
-      case Remedy::rename: rename(f, *name); break;
-      case Remedy::type: retype(*name); break;
+      case Cure::clear: clear(f, *name); break;
+      case Cure::characters: replace_characters(f, *name); break;
+      case Cure::rename: rename(f, *name); break;
+      case Cure::type: retype(*name); break;
       default: return {};
     }
     answered_.push_back(&f);
@@ -212,7 +212,7 @@ bool is_to_be_mended(const RepairRound& round, const std::vector<Finding*>& find
 Result<size_t> repair_directories(RepairRound& round) {
   std::map<InodeNo, std::vector<Finding*>> by_directory;
   for (Finding& f : round.findings)
-    if (f.inode && remedy_for(f.problem) != Remedy::none) by_directory[*f.inode].push_back(&f);
+    if (f.inode && cure_for(f.problem) != Cure::none) by_directory[*f.inode].push_back(&f);
 
   size_t answered = 0;
   const DirectoryTable& table = round.run.scan->directories;

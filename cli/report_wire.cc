@@ -34,6 +34,16 @@ bool is_known(OrphanDefectKind kind) {
   return false;
 }
 
+bool is_known(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::by_class:
+    case Remedy::scrub:
+    case Remedy::all:
+      return true;
+  }
+  return false;
+}
+
 bool is_known(RepairPolicy policy) {
   switch (policy) {
     case RepairPolicy::none:
