@@ -21,6 +21,7 @@ Problem problem_of(EntryDefectKind kind) {
     case EntryDefectKind::name_short: return Problem::entry_name_short;
     case EntryDefectKind::inode_range: return Problem::entry_inode_invalid;
     case EntryDefectKind::inode_unused: return Problem::entry_inode_unused;
+    case EntryDefectKind::lost_directory: return Problem::inode_misplaced_directory;
     case EntryDefectKind::inode_uninit: return Problem::entry_inode_uninit;
     case EntryDefectKind::value_inode: return Problem::entry_value_inode;
     case EntryDefectKind::type: return Problem::entry_type;
@@ -83,7 +84,22 @@ EntryPlace unpack_entry_place(uint64_t packed) {
   return {InodeNo(static_cast<uint32_t>(packed >> 32)), static_cast<uint32_t>(packed)};
 }
 
+namespace {
+
+// It is about the inode, and not about the entry.
+void check_lost_directory(const FileSystem& fs, const EntryDefect& d, Findings& findings) {
+  Finding& f = findings.emplace_back();
+  f.problem = problem_of(d.kind);
+  f.group = fs.geometry.group_of(d.target);
+  f.inode = d.target;
+  f.field = d.found == EXT2_FT_UNKNOWN ? "i_links_count" : "i_mode";
+  f.found = d.found == EXT2_FT_UNKNOWN ? "deleted" : type_name(d.found);
+}
+
+}  // namespace
+
 void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings) {
+  if (d.kind == EntryDefectKind::lost_directory) return check_lost_directory(fs, d, findings);
   Finding& f = findings.emplace_back();
   f.problem = problem_of(d.kind);
   f.group = fs.geometry.group_of(d.directory);

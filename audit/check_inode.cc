@@ -237,7 +237,7 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   // On the orphan list i_dtime is the number of the next inode.
   const bool orphan = std::ranges::binary_search(fs.orphans, inode.number());
   if (inode.base().i_dtime != 0 && !orphan) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
-  if (type == FileType::none || type == FileType::unknown) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
+  if ((type == FileType::none || type == FileType::unknown) && !facts.looks_like_directory) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
   if (is_special(type)) check_special(inode, report);
   if (type == FileType::directory && facts.map && facts.map->data_blocks == 0) report.add(Problem::directory_without_blocks);
 }

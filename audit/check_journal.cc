@@ -98,7 +98,7 @@ void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& fi
   if (recovery.replayed) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::journal_needs_recovery;
-    f.block = fs.super_block;
+    f.block = fs.super_at();
     f.found = fmt::format("{} transactions, {} blocks", journal.transactions, journal.replayed_blocks);
     if (journal.fast_commit_tags > 0) f.found += fmt::format(", {} records of fast commits", journal.fast_commit_tags);
   }
@@ -112,7 +112,7 @@ void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& fi
   if (recovery.orphans.processed) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::orphans_to_release;
-    f.block = fs.super_block;
+    f.block = fs.super_at();
     f.found = fmt::format("{} orphans: {} deleted, {} cut", recovery.orphans.listed, recovery.orphans.deleted,
                           recovery.orphans.truncated);
   }

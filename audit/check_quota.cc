@@ -21,7 +21,7 @@ void check_quota_inodes(const FileSystem& fs, Findings& findings) {
     Finding& f = findings.emplace_back();
     // In an inode for files, as old tools left them: current kernels do not turn quotas on.
     f.problem = for_files ? Problem::quota_inode_visible : Problem::quota_inode;
-    f.block = fs.super_block;
+    f.block = fs.super_at();
     f.field = quota_field(type);
     f.expected = reserved ? fmt::to_string(reserved) : fmt::format("{} to {}", g.first_inode, g.inodes);
     f.found = fmt::to_string(ino);

@@ -20,7 +20,7 @@ class SuperblockReport {
   Finding& add(Problem problem) {
     Finding& f = findings_.emplace_back();
     f.problem = problem;
-    f.block = fs_.super_block;
+    f.block = fs_.super_at();
     return f;
   }
 
@@ -218,7 +218,7 @@ void check_clock(const FileSystem& fs, uint64_t now, Findings& findings) {
     if (seconds <= now) return;
     Finding& f = findings.emplace_back();
     f.problem = Problem::superblock_time_future;
-    f.block = fs.super_block;
+    f.block = fs.super_at();
     f.field = field;
     f.found = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
   };
@@ -251,7 +251,7 @@ void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings
   if (scan.large_files == 0 || g.has_ro_compat(EXT2_FEATURE_RO_COMPAT_LARGE_FILE)) return;
   Finding& f = findings.emplace_back();
   f.problem = Problem::feature_large_file;
-  f.block = fs.super_block;
+  f.block = fs.super_at();
   f.field = "s_feature_ro_compat";
   f.found = fmt::format("{} files of 2 GiB and more", scan.large_files);
 }
@@ -265,7 +265,7 @@ void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_in
     if (expected == found) return;
     Finding& f = findings.emplace_back();
     f.problem = problem;
-    f.block = fs.super_block;
+    f.block = fs.super_at();
     f.field = field;
     f.expected = fmt::to_string(expected);
     f.found = fmt::to_string(found);

@@ -36,6 +36,10 @@ struct RepairRound {
 // Something in use may not have been seen, unless this is true: then what looks unused is.
 [[nodiscard]] bool all_was_seen(const RepairRound& round);
 
+// Directories may have entries that were not seen, as the repair of what hides them is not made: what has no name, or fewer
+// names than links, may have them.
+[[nodiscard]] bool names_may_be_hidden(const RepairRound& round);
+
 // The primary superblock and descriptors, from the backup that was gone by.
 [[nodiscard]] Result<size_t> repair_primary(RepairRound& round);
 

@@ -115,6 +115,17 @@ void mend_mode(const InodeAtWork& work, const Finding& cause) {
   work.round.lose(cause, "its type: kept as a regular file");
 }
 
+// Its entries are there; what else is wrong with it the next audit tells. Who may read it is lost with a mode that is all
+// zero: its owner may say so again.
+void mend_lost_directory(const InodeAtWork& work) {
+  constexpr uint16_t kOwnerOnly = 0700;
+  const ext2_inode base = work.inode().base();
+  work.set_mode(S_IFDIR | (base.i_mode == 0 ? kOwnerOnly : base.i_mode & 07777));
+  if (base.i_links_count > 0) return;
+  store(work.raw, offsetof(ext2_inode, i_links_count), uint16_t{2});
+  clear(work, offsetof(ext2_inode, i_dtime), 4);
+}
+
 // Only what the inode must not have goes; the list of bad blocks stays.
 void mend_bad_blocks_inode(const InodeAtWork& work) {
   work.set_mode(0);
@@ -192,7 +203,9 @@ class InodeRepairs {
   Result<size_t> mend(InodeNo ino, InodeFindings findings) {
     std::ranges::stable_sort(findings, {}, precedence);
     map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_inode_repair(f->problem); });
-    const bool all_allowed = std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
+    // A directory that is read as a file has findings that no directory has.
+    const bool lost_directory = findings.front()->problem == Problem::inode_misplaced_directory;
+    const bool all_allowed = lost_directory || std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
     Finding* checksum = nullptr;
     for (Finding* f : findings)
       if (f->problem == Problem::inode_checksum) checksum = f;
@@ -217,8 +230,8 @@ class InodeRepairs {
       if (*done) f->repair = RepairState::staged, ++answered;
       left += !*done;
     }
-    if (checksum && left == 0) checksum->repair = RepairState::staged, ++answered;
-    if (answered > 0 && (!checksum || left == 0)) seal_inode(round_.geometry(), ino, *raw);
+    if (checksum && left == 0 && !lost_directory) checksum->repair = RepairState::staged, ++answered;
+    if (answered > 0 && (!checksum || (left == 0 && !lost_directory))) seal_inode(round_.geometry(), ino, *raw);
     return answered;
   }
 
@@ -259,7 +272,7 @@ class InodeRepairs {
         clear_attribute_block(work);
         round_.lose(f, "attributes in a block outside the file system");
         return reshaped(work.ino);
-      case Problem::inode_misplaced_directory: work.set_mode(S_IFDIR | (work.inode().base().i_mode & 07777)); return reshaped(work.ino);
+      case Problem::inode_misplaced_directory: mend_lost_directory(work); return reshaped(work.ino);
       case Problem::inode_mode:
         if (!is_reshaped(work.ino)) mend_mode(work, f);
         return reshaped(work.ino);

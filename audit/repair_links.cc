@@ -25,6 +25,11 @@ Result<void> change_links(RepairRound& round, InodeNo ino, Change&& change) {
   return {};
 }
 
+uint16_t stored_links(const RepairRound& round, InodeNo ino) {
+  std::vector<std::byte> raw(round.geometry().inode_size);
+  return read_inode(round.fs(), ino, raw) ? load<uint16_t>(raw, offsetof(ext2_inode, i_links_count)) : UINT16_MAX;
+}
+
 // A regular file without contents and attributes: nothing goes away with it.
 Result<bool> is_empty(const RepairRound& round, InodeNo ino) {
   const Geometry& g = round.geometry();
@@ -76,10 +81,8 @@ Result<size_t> name_unattached(RepairRound& round) {
 }  // namespace
 
 Result<size_t> repair_links(RepairRound& round) {
-  // A directory that hides names hides links.
-  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
-  if (!round.lossy() && std::ranges::any_of(round.run.scan->directories.directories, hides)) return 0;
-  auto named = name_unattached(round);
+  const bool hidden = !round.lossy() && names_may_be_hidden(round);
+  auto named = hidden ? Result<size_t>(0) : name_unattached(round);
   if (!named || round.stale) return named;
   size_t answered = *named;
   for (Finding& f : round.findings) {
@@ -91,6 +94,7 @@ Result<size_t> repair_links(RepairRound& round) {
     }
     if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
     const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
+    if (hidden && links < stored_links(round, *f.inode)) continue;  // the other names may be among those that were not seen
     const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };
     if (auto r = change_links(round, *f.inode, set); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;

@@ -25,11 +25,8 @@ struct Surplus {
   bool keep_first = false;  // the directory is the child's parent, and has more than one entry for it
 };
 
-// While some directories hide names, what looks unconnected may have one.
 bool may_connect(const RepairRound& round) {
-  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
-  return round.may(Problem::directory_unconnected) &&
-         (round.lossy() || std::ranges::none_of(round.run.scan->directories.directories, hides));
+  return round.may(Problem::directory_unconnected) && (round.lossy() || !names_may_be_hidden(round));
 }
 
 std::map<InodeNo, std::vector<Surplus>> find_surplus(RepairRound& round) {
@@ -109,6 +106,27 @@ Result<size_t> connect(RepairRound& round) {
 }
 
 }  // namespace
+
+bool names_may_be_hidden(const RepairRound& round) {
+  const InodeScan& scan = *round.run.scan;
+  const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
+  if (!scan.failures.empty() || std::ranges::any_of(scan.directories.directories, hides)) return true;
+  return std::ranges::any_of(round.findings, [](const Finding& f) {
+    switch (f.problem) {
+      // Inodes that are not seen, or may be directories.
+      case Problem::read_error:
+      case Problem::group_inode_table_location:
+      case Problem::group_metadata_overlap:
+      case Problem::inode_mode:
+      case Problem::inode_misplaced_directory:
+      case Problem::root_not_directory:
+      // A name leads to an inode that looks unused, and may have been a directory.
+      case Problem::entry_inode_unused:
+      case Problem::entry_inode_uninit: return f.repair == RepairState::none;
+      default: return false;
+    }
+  });
+}
 
 Result<size_t> repair_tree(RepairRound& round) {
   size_t answered = 0;

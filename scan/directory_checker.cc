@@ -5,6 +5,7 @@
 #include "scan/crc.h"
 #include "scan/ea_value.h"
 #include "scan/inode_table.h"
+#include "scan/lost_directory.h"
 
 namespace extscrub {
 
@@ -128,7 +129,7 @@ void DirectoryChecker::check_dotdot(const DirEntry& e, Bytes area) {
 void DirectoryChecker::check_entry(const DirEntry& e, std::optional<uint32_t> hash) {
   if (!check_target(e)) return;
   check_name(e);
-  if (const uint8_t type = scan_.links.type(e.inode); type != EXT2_FT_UNKNOWN) check_type(e, type);
+  if (const uint8_t type = scan_.links.type(e.inode); type != EXT2_FT_UNKNOWN && !is_lost(e, type)) check_type(e, type);
   if (directory_->is(Directory::encrypted)) check_policy(e);
   if (hash) take_hash(*hash);
   check_duplicate(e, hash);
@@ -156,7 +157,18 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
     defect(EntryDefectKind::value_inode, e);
     return !scan_.holds_ea_value(e.inode);
   }
+  if (is_lost(e, EXT2_FT_UNKNOWN)) return false;
   return wrong(index >= scan_.tallies[group.value].scanned ? EntryDefectKind::inode_uninit : EntryDefectKind::inode_unused);
+}
+
+// Whether the entry is right, and the inode is not, in that it is a directory. `type`: the inode's; unknown when it is not
+// in use.
+bool DirectoryChecker::is_lost(const DirEntry& e, uint8_t type) {
+  const bool in_use = type != EXT2_FT_UNKNOWN;
+  const bool said = has_types_ ? e.type == EXT2_FT_DIR : !in_use;
+  if (!said || type == EXT2_FT_DIR || !is_lost_directory(fs_, scan_, e.inode, directory_->inode)) return false;
+  defect(EntryDefectKind::lost_directory, e, EXT2_FT_DIR, type);
+  return true;
 }
 
 void DirectoryChecker::check_name(const DirEntry& e) {

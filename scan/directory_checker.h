@@ -53,6 +53,7 @@ class DirectoryChecker {
   void check_dotdot(const DirEntry& e, Bytes area);
   void check_entry(const DirEntry& e, std::optional<uint32_t> hash);
   bool check_target(const DirEntry& e);
+  [[nodiscard]] bool is_lost(const DirEntry& e, uint8_t type);
   void check_name(const DirEntry& e);
   void check_type(const DirEntry& e, uint8_t expected);
   void check_policy(const DirEntry& e);

@@ -25,6 +25,7 @@ enum class EntryDefectKind : uint8_t {
   name_short,        // too short to be encrypted
   inode_range,       // reserved, or there is none
   inode_unused,
+  lost_directory,    // a directory, as its contents say too; found: EXT2_FT_* of its inode, unknown when that is deleted
   inode_uninit,      // in the part of the inode table that was never used
   value_inode,       // belongs to extended attributes
   type,              // file type is not the inode's; expected, found: EXT2_FT_*

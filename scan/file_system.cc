@@ -112,6 +112,15 @@ FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, 
   return fs;
 }
 
+// What there is against the primary, beside a superblock that was asked for; empty when it is as sound as that, and says the
+// same: then it is the one that knows the file system's state.
+std::string problem_beside(const Result<Candidate>& primary, const Candidate& named) {
+  if (!primary) return primary.error().message;
+  if (!primary->checksum_ok) return "its checksum does not match";
+  if (!inodes_fit_groups(*primary)) return "its groups do not fit its inodes";
+  return same_layout(primary->super, named.super) ? "" : "it is not like the superblock that was asked for";
+}
+
 // --superblock N: in blocks of --block-size, or of whatever size the superblock found there has.
 Result<FileSystem> load_named(const Image& image, const Overlay* overlay, const LoadOptions& options) {
   Error last{fmt::format("there is no superblock at block {}", *options.superblock)};
@@ -126,8 +135,11 @@ Result<FileSystem> load_named(const Image& image, const Overlay* overlay, const 
       continue;
     }
     if (c->geometry.block_bits != bits && at != kSuperblockOffset) continue;
-    FileSystem fs = file_system(image, overlay, std::move(*c), at);
-    if (at != kSuperblockOffset) fs.primary_problem = "another superblock was asked for";
+    if (at == kSuperblockOffset) return file_system(image, overlay, std::move(*c), at);
+    auto primary = read_candidate(image, overlay, kSuperblockOffset);
+    std::string problem = problem_beside(primary, *c);
+    FileSystem fs = file_system(image, overlay, std::move(problem.empty() ? *primary : *c), at);
+    fs.primary_problem = std::move(problem);
     return fs;
   }
   return std::unexpected(last);
@@ -194,10 +206,11 @@ void load_descriptors(FileSystem& fs) {
   const Geometry& g = fs.geometry;
   fs.groups = read_descriptors(fs, GroupNo());
   // Beside a backup superblock lie copies of the descriptors, which are gone by where the primary ones differ.
-  if (!fs.primary_problem.empty() && fs.super_block.value >= g.blocks_per_group) {
+  if (fs.super_block.value >= g.blocks_per_group) {
     const std::vector<GroupDesc> copies = read_descriptors(fs, g.group_of(fs.super_block));
     for (size_t i = 0; i < copies.size(); ++i) {
       if (fs.groups[i].readable && fs.groups[i].checksum_ok && same_locations(fs.groups[i], copies[i])) continue;
+      if (fs.primary_problem.empty()) fs.primary_problem = "the descriptors beside it are not like those that were asked for";
       fs.groups[i] = copies[i];
       forget_what_is_old(fs.groups[i]);
     }

@@ -17,7 +17,7 @@ struct FileSystem {
   const Image* image = nullptr;
   const Overlay* blocks = nullptr;  // how every block is read
   ext2_super_block super{};
-  BlockNo super_block;           // where `super` was read
+  BlockNo super_block;           // the superblock gone by; where a backup was asked for, `super` is the primary if that is sound
   bool super_checksum_ok = true;
   std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
   Geometry geometry;
@@ -26,6 +26,9 @@ struct FileSystem {
   std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode, but for the next ones; sorted, usually empty
   std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
   std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
+
+  // Where `super` lies.
+  [[nodiscard]] BlockNo super_at() const { return primary_problem.empty() ? geometry.super_block(GroupNo()) : super_block; }
 };
 
 struct LoadOptions {
