@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
 #include <thread>
 
 #include "audit/audit_run.h"
 #include "audit/paths.h"
 #include "scan/directory_scan.h"
+#include "scan/lost_inodes.h"
 
 namespace extscrub {
 
@@ -93,6 +95,17 @@ struct Totals {
   uint64_t free_clusters = 0, free_inodes = 0;
 };
 
+// Where not all inodes were seen, or others than the group's.
+std::set<GroupNo> groups_in_doubt(const InodeScan& scan, const Findings& findings) {
+  std::set<GroupNo> groups;
+  for (const ReadFailure& f : scan.failures) groups.insert(f.group);
+  for (const Finding& f : findings)
+    if (f.group && (f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
+                    f.problem == Problem::read_error))
+      groups.insert(*f.group);
+  return groups;
+}
+
 // Bitmaps and counts of all groups, each group by whichever thread comes to it.
 Totals check_groups(const AuditRun& run, Findings& findings) {
   const FileSystem& fs = run.fs;
@@ -102,6 +115,8 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
     Findings findings;
     Totals totals;
   };
+  const std::set<GroupNo> in_doubt = groups_in_doubt(scan, findings);
+  const bool counts_agree = inode_counts_agree(fs);
   tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), {}, {}}; });
   tbb::parallel_for(tbb::blocked_range<uint32_t>(0, fs.geometry.groups), [&](const auto& range) {
     Worker& w = workers.local();
@@ -110,6 +125,8 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
       const GroupFacts facts = compare_group(fs, group, scan.claims, scan.used, scan.inode_bitmaps[group.value], w.block);
       check_group_desc(fs, group, tally, w.findings);
       check_group(fs, facts, tally, w.findings);
+      if (!in_doubt.contains(group))
+        check_lost_inodes(group, count_lost_inodes(fs, facts, tally.inodes_used, counts_agree), w.findings);
       w.totals.free_clusters += facts.blocks.counted_free;
       w.totals.free_inodes += facts.inodes.counted_free;
     }

@@ -179,6 +179,11 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
   compare(findings, Problem::group_used_dirs, facts.group, "bg_used_dirs_count", tally.directories, d.used_dirs);
 }
 
+void check_lost_inodes(GroupNo group, uint32_t lost, Findings& findings) {
+  if (lost == 0) return;
+  add(findings, Problem::inodes_lost, group).found = fmt::format("at least {} in use are gone", lost);
+}
+
 // Files without number may share all their blocks: of each the first places are enough to see that.
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings) {
   constexpr uint32_t kMostPlaces = 100;  // of one inode

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <set>
@@ -111,8 +113,8 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
 
 bool all_was_seen(const RepairRound& round) {
   if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
-  return std::ranges::none_of(round.findings, [](const Finding& f) {
-    return f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
+  return std::ranges::none_of(round.findings, [&](const Finding& f) {
+    return (f.problem == Problem::inodes_lost && !round.lossy()) || f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
            f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
            f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
            f.problem == Problem::inode_dtime_zero ||
@@ -127,6 +129,8 @@ Result<size_t> repair_groups(RepairRound& round) {
     if (!f.group) continue;
     if (is_group_repair(f.problem)) to_repair.insert(*f.group);
     if (is_group_damage(f.problem) || f.problem == Problem::read_error) beyond.insert(*f.group);
+    // The bitmaps and counts are all that tells of them.
+    if (f.problem == Problem::inodes_lost && !round.may(f.problem)) beyond.insert(*f.group);
   }
   const bool exact = all_was_seen(round);
   size_t answered = 0;
@@ -134,11 +138,12 @@ Result<size_t> repair_groups(RepairRound& round) {
     if (beyond.contains(group)) continue;
     if (auto r = repair_group(round, group, exact); !r) return std::unexpected(r.error());
     for (Finding& f : round.findings) {
-      if (f.group != group || !is_group_repair(f.problem)) continue;
+      if (f.group != group || (!is_group_repair(f.problem) && f.problem != Problem::inodes_lost)) continue;
       // Bits that look stale stay set while something may be hidden.
       if (!exact && f.expected == "free") continue;
       f.repair = RepairState::staged;
       ++answered;
+      if (f.problem == Problem::inodes_lost) round.lose(f, fmt::format("inodes of group {}: {}, with what they held", group, f.found));
     }
   }
   return answered;

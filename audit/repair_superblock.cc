@@ -141,6 +141,7 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
 Result<size_t> repair_superblock(RepairRound& round) {
   size_t answered = 0;
   const bool other_damage = std::ranges::any_of(round.findings, is_superblock_damage);
+  const bool lost = !round.lossy() && std::ranges::count(round.findings, Problem::inodes_lost, &Finding::problem) > 0;
   const auto apply = [&](Finding& f) {
     return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
       if (f.problem == Problem::superblock_free_inodes) s.s_free_inodes_count = static_cast<uint32_t>(f.repair_value);
@@ -154,6 +155,7 @@ Result<size_t> repair_superblock(RepairRound& round) {
     const bool checksum = f.problem == Problem::superblock_checksum;
     if (!checksum && f.problem != Problem::superblock_free_blocks && f.problem != Problem::superblock_free_inodes) continue;
     if (checksum && other_damage) continue;
+    if (!checksum && lost) continue;  // they are counted there too
     if (auto r = apply(f); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     ++answered;

@@ -77,6 +77,8 @@ void check_links(const FileSystem& fs, const InodeScan& scan, const DirectorySca
 
 // Bitmaps and counts of one group.
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);
+// Inodes of the group that are gone, by what still counts them.
+void check_lost_inodes(GroupNo group, uint32_t lost, Findings& findings);
 // The superblock's totals, in clusters and inodes.
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings);
 // What lies on blocks that cannot be read. What is in `findings` as a read error already is left out.

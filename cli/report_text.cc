@@ -220,6 +220,12 @@ std::string changes_of(const ImageReport& image) {
                      utc(image.changes->since));
 }
 
+// Consistent is not whole.
+std::string gone_in(const ImageReport& image) {
+  const auto gone = [](const Finding& f) { return f.problem == Problem::inodes_lost && f.repair == RepairState::made; };
+  return std::ranges::any_of(image.findings, gone) ? "consistent, but files are gone: see inodes-lost" : "";
+}
+
 void write_verdict(Writer& w, const ImageReport& image) {  // without a line's end
   const std::string path = escape(name_of(image));
   if (image.undone) {
@@ -238,6 +244,7 @@ void write_verdict(Writer& w, const ImageReport& image) {  // without a line's e
   if (*image.verdict == Verdict::not_audited) remarks.push_back(escape(image.not_audited));
   if (*image.verdict != Verdict::clean) remarks.push_back(counts_of(image.findings));
   remarks.push_back(changes_of(image));
+  remarks.push_back(gone_in(image));
   std::erase(remarks, "");
   if (!remarks.empty()) w.print(" ({})", fmt::join(remarks, "; "));
 }

@@ -183,7 +183,7 @@ TEST_CASE("lost+found is made, and grows, for thousands of files", "[directory][
     CHECK(plan.proven_clean);
     CHECK(image.e2fsck() == 0);
     CHECK(names_in(image, "/lost+found").size() == 3002);
-    CHECK(plan.losses.size() == 3001);  // and the entry of the directory
+    CHECK(plan.losses.size() == 3002);  // and the entry of the directory, and its inode
   }
 }
 
@@ -304,6 +304,65 @@ TEST_CASE("without space for lost+found a file without a name stays as it is", "
   CHECK(plan.losses.empty());
   // The rest is mended all the same.
   CHECK(std::ranges::none_of(plan.after.findings, [](const Finding& f) { return f.problem == Problem::inode_links; }));
+}
+
+TEST_CASE("directory whose mode is all zero keeps its names in a safe repair", "[directory][repair]") {
+  const TestImage image("ext4-1k");
+  const std::set<std::string> names = names_in(image, "/dir"), found = names_in(image, "/lost+found");
+  image.debugfs("sif /dir mode 0");
+  const RepairPlan plan = mend(image, RepairPolicy::safe);
+  INFO(describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+  CHECK(plan.proven_clean);
+  CHECK(plan.losses.empty());
+  CHECK(image.e2fsck() == 0);
+  CHECK(names_in(image, "/dir") == names);
+  CHECK(names_in(image, "/lost+found") == found);
+}
+
+TEST_CASE("what was in a directory that waits for a lossy repair stays where it is in a safe one", "[directory][repair]") {
+  const TestImage image("ext4-1k");
+  const std::set<std::string> names = names_in(image, "/dir"), found = names_in(image, "/lost+found");
+  const uint64_t dot = image.offset(image.block_of("/dir"));
+  const auto self = image.peek<uint32_t>(dot);
+  image.debugfs("sif /dir mode 0");
+  image.poke<uint32_t>(dot, self + 1);  // so nothing proves it
+  const RepairPlan plan = mend(image, RepairPolicy::safe);
+  INFO(describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+  CHECK_FALSE(plan.proven_clean);
+  CHECK(plan.losses.empty());
+  CHECK(names_in(image, "/lost+found") == found);
+  image.poke<uint32_t>(dot, self);
+  CHECK(mend(image, RepairPolicy::safe).proven_clean);
+  CHECK(names_in(image, "/dir") == names);
+}
+
+TEST_CASE("safe repair keeps the bitmaps and counts that tell of inodes which are gone", "[bitmap][repair]") {
+  const TestImage image("ext4-1k");
+  image.debugfs("clri /three");
+  const uint32_t free_inodes = image.superblock().s_free_inodes_count;
+  const RepairPlan safe = mend(image, RepairPolicy::safe);
+  const auto gone = [](const Finding& f) { return f.problem == Problem::inodes_lost; };
+  CHECK_FALSE(safe.proven_clean);
+  CHECK(std::ranges::any_of(safe.after.findings, gone));
+  CHECK(image.superblock().s_free_inodes_count == free_inodes);
+  const RepairPlan all = mend(image, RepairPolicy::all);
+  INFO("after:\n" << describe(all.after.findings));
+  CHECK(all.proven_clean);
+  CHECK(std::ranges::any_of(all.losses, [](const Loss& l) { return l.problem == Problem::inodes_lost; }));
+  CHECK(image.e2fsck() == 0);
+}
+
+TEST_CASE("superblock that was asked for beside a sound primary is no finding", "[superblock]") {
+  const TestImage image("ext4-1k");
+  AuditOptions options;
+  options.superblock = 8193;
+  const auto look = [&] { return audit(*Image::open(image.path()), nullptr, options).value(); };
+  const Audit sound = look();
+  INFO(describe(sound.findings));
+  CHECK(sound.verdict == Verdict::clean);
+  CHECK(sound.info.superblock_block == 8193);
+  image.poke<uint16_t>(kSuperblockOffset + offsetof(ext2_super_block, s_magic), 0);
+  CHECK(look().verdict == Verdict::damaged);
 }
 
 }  // namespace extscrub::test

@@ -20,6 +20,16 @@ void spoil_bitmap_checksum(const TestImage& image, size_t field_offset) {
 }
 
 const Scenario kBitmapScenarios[] = {
+    {inodes_lost,
+     "inode in use is blank",
+     "ext4-1k",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/three");
+       image.debugfs(fmt::format("clri <{}>", inode));
+       return Place{.group = (inode - 1) / image.superblock().s_inodes_per_group};
+     },
+     {entry_inode_unused, inode_bitmap_mismatch, block_bitmap_mismatch, group_free_inodes, group_free_blocks,
+      superblock_free_inodes, superblock_free_blocks}},
     {block_bitmap_checksum, "stored checksum of a block bitmap changed", "ext4-noflex",
      [](const TestImage& image) {
        spoil_bitmap_checksum(image, offsetof(ext4_group_desc, bg_block_bitmap_csum_lo));

@@ -296,6 +296,26 @@ const Scenario kDirectoryScenarios[] = {
      },
      {inode_special_blocks, inode_blocks, inode_size, group_used_dirs, entry_type, inode_links, block_bitmap_mismatch,
       group_free_blocks, superblock_free_blocks}},
+    {inode_misplaced_directory,
+     "directory with the mode of a file",
+     "ext4-1k",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/dir/sub/deeper");
+       image.debugfs("sif /dir/sub/deeper mode 0100755");
+       return Place{.inode = inode, .field = "i_mode"};
+     },
+     {inode_links, group_used_dirs, inode_unattached, directory_unconnected}},
+    {inode_misplaced_directory,
+     "directory that is marked as deleted",
+     "ext4-1k",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/dir/sub/deeper");
+       image.debugfs("sif /dir/sub/deeper dtime 1700000000");
+       image.debugfs("sif /dir/sub/deeper links_count 0");
+       return Place{.inode = inode, .field = "i_links_count"};
+     },
+     {inode_links, group_used_dirs, inode_unattached, directory_unconnected, inode_bitmap_mismatch, block_bitmap_mismatch,
+      group_free_inodes, group_free_blocks, superblock_free_inodes, superblock_free_blocks}},
 };
 
 }  // namespace
