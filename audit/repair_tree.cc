@@ -120,6 +120,7 @@ bool names_may_be_hidden(const RepairRound& round) {
       case Problem::inode_mode:
       case Problem::inode_misplaced_directory:
       case Problem::root_not_directory:
+      case Problem::root_inode:
       // A name leads to an inode that looks unused, and may have been a directory.
       case Problem::entry_inode_unused:
       case Problem::entry_inode_uninit: return f.repair == RepairState::none;
