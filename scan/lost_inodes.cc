@@ -1,5 +1,7 @@
 #include "scan/lost_inodes.h"
 
+#include <algorithm>
+
 #include "scan/inode_table.h"
 
 namespace extscrub {
@@ -14,6 +16,11 @@ bool is_believed(const FileSystem& fs, const GroupDesc& d) {
 bool may_be_half_written(const FileSystem& fs) {
   const bool journal = fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
   return fs.geometry.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) || (!journal && !(fs.super.s_state & EXT2_VALID_FS));
+}
+
+// e2fsck counts the inodes in a part of the table that is listed as bad as in use.
+bool has_bad_table(const FileSystem& fs, const GroupDesc& d) {
+  return std::ranges::any_of(fs.bad_metadata, [&](BlockNo b) { return b >= d.inode_table && b - d.inode_table < fs.geometry.itable_blocks; });
 }
 
 bool is_sound(const BitmapFacts& bitmap) {
@@ -61,7 +68,7 @@ uint32_t count_lost_inodes(const FileSystem& fs, const GroupFacts& facts, uint32
   const Geometry& g = fs.geometry;
   const GroupDesc& d = fs.groups[facts.group.value];
   if (!is_believed(fs, d) || may_be_half_written(fs) || (g.group_csum() && d.inode_uninit())) return 0;
-  if (!valid_location(g, facts.group, d.inode_table, g.itable_blocks)) return 0;
+  if (!valid_location(g, facts.group, d.inode_table, g.itable_blocks) || has_bad_table(fs, d)) return 0;
   const uint32_t counted = g.inodes_per_group - d.free_inodes;
   if (counted <= seen) return 0;
   if (!is_sound(facts.inodes)) return counts_agree ? counted - seen : 0;
