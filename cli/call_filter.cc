@@ -35,7 +35,7 @@ constexpr int kRefused[] = {
     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kill, SYS_tkill, SYS_pidfd_send_signal,
     SYS_pidfd_getfd, SYS_kcmp,
     // other views of the machine
-    SYS_mount, SYS_umount2, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick,
+    SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick,
     SYS_mount_setattr, SYS_pivot_root, SYS_chroot, SYS_setns, SYS_unshare, SYS_open_by_handle_at,
     // the machine
     SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_swapoff,
@@ -86,6 +86,10 @@ std::vector<sock_filter> call_filter(const CallFilterRules& rules) {
   if (!rules.execute) {
     program.refuse_call(SYS_execve);
     program.refuse_call(SYS_execveat);
+  }
+  if (!rules.mount) {
+    program.refuse_call(SYS_mount);
+    program.refuse_call(SYS_umount2);
   }
   if (!rules.io_uring) program.refuse_call(SYS_io_uring_setup);
   if (!rules.network) {

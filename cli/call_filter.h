@@ -13,6 +13,7 @@ struct CallFilterRules {
   bool unix_sockets = false;  // sockets of this machine's
   bool io_uring = false;
   bool execute = false;
+  bool mount = false;  // by mount(2) and umount2(2)
 };
 
 // Empty where the numbers of this processor's system calls are not known here.

@@ -13,7 +13,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -23,7 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kMaxSaid = 4096;  // bytes
+constexpr size_t kMaxSaid = 4096;    // bytes
+constexpr size_t kMostFiles = 1200;  // of a helper program
 constexpr auto kGrace = 5s;        // between SIGTERM and SIGKILL, where nobody says otherwise
 
 // Both ends above standard error's: this process may have been started with its standard streams closed.
@@ -66,29 +69,77 @@ void reset_signals() {
   (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// In the child, where other threads' locks may be held for ever: system calls only. Returns when it fails.
-int become(const char* path, char* const* arguments, int errors, pid_t parent) {
+// Behind all numbers that take_files() gives; where the limit of descriptors is low, as far behind as it goes.
+int out_of_the_way(int fd, size_t files) {
+  const int high = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstHelperFile + static_cast<int>(kMostFiles));
+  return high >= 0 ? high : ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstHelperFile + static_cast<int>(files));
+}
+
+// The listener as descriptor 3, the files behind it; what has one of these numbers now is lost.
+bool take_files(const HelperRights& rights) {
+  std::array<int, kMostFiles + 1> high{};
+  const size_t count = rights.files.size() + 1;
+  for (size_t i = 0; i < count; ++i) {
+    const int fd = i == 0 ? rights.listener : rights.files[i - 1];
+    high[i] = fd < 0 ? -1 : out_of_the_way(fd, count);
+    if (fd >= 0 && high[i] < 0) return false;
+  }
+  for (size_t i = 0; i < count; ++i)
+    if (high[i] >= 0 && ::dup2(high[i], kFirstHelperFile - 1 + static_cast<int>(i)) < 0) return false;
+  return true;
+}
+
+// Behind "LISTEN_PID=", which only the child knows.
+void put_number(char* at, pid_t number) {
+  std::array<char, 12> digits{};
+  size_t count = 0;
+  for (; number > 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
+  while (count > 0) *at++ = digits[--count];
+  *at = '\0';
+}
+
+struct NewProgram {
+  const char* path;
+  char* const* arguments;
+  char* const* environment;
+  char* listen_pid;  // where its number goes; null: nowhere
+};
+
+// In the child, where other threads' locks may be held for ever: system calls only. `reports` is told what of the
+// sandbox failed, as a negative number; it gets another descriptor. Returns an errno when it fails.
+int become(const NewProgram& program, const HelperRights& rights, int errors, int& reports, pid_t parent) {
   (void)::setpgid(0, 0);
   reset_signals();
-  if (::prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return errno;
-  if (::getppid() != parent) return ESRCH;  // it ended before it could be told
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return errno;
   if (null == STDERR_FILENO || null == STDOUT_FILENO || null == STDIN_FILENO) (void)::fcntl(null, F_SETFD, 0);
   if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0) return errno;
   if (::dup2(errors, STDERR_FILENO) < 0) return errno;
   close_all_on_exec();
-  ::execv(path, arguments);
+  if (program.listen_pid != nullptr) put_number(program.listen_pid, ::getpid());
+  if ((reports = out_of_the_way(reports, rights.files.size() + 1)) < 0) return errno;
+  if (const unsigned failed = rights.sandbox != nullptr ? rights.sandbox->enter() : 0) {
+    const int report = -static_cast<int>(failed);
+    (void)!::write(reports, &report, sizeof report);
+  }
+  if (!take_files(rights)) return errno;
+  // A change of user ends what was asked for before.
+  if (::prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return errno;
+  if (::getppid() != parent) return ESRCH;  // it ended before it could be told
+  ::execve(program.path, program.arguments, program.environment);
   return errno;
 }
 
-// 0, or the errno of what came before the program itself.
-int read_start_error(int fd) {
-  int error = 0;
-  ssize_t n = 0;
-  while ((n = ::read(fd, &error, sizeof error)) < 0 && errno == EINTR) {
+// 0, or the errno of what came before the program itself. `unprotected`: the bits of Sandbox::enter().
+int read_start_error(int fd, unsigned& unprotected) {
+  for (;;) {
+    int report = 0;
+    const ssize_t n = ::read(fd, &report, sizeof report);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof report) return 0;
+    if (report > 0) return report;
+    unprotected |= static_cast<unsigned>(-report);
   }
-  return n == sizeof error ? error : 0;
 }
 
 void keep_exit_statuses() {
@@ -114,16 +165,28 @@ std::optional<std::string> find_program(const std::string& name) {
   return std::nullopt;
 }
 
-Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& arguments, const std::string& package) {
+Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& arguments, const std::string& package,
+                                           const HelperRights& rights) {
   const std::string& name = arguments.front();
   const auto path = find_program(name);
   if (!path)
     return std::unexpected(
         Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
   const auto failed = [&](int error) { return std::unexpected(system_error("cannot start " + *path, error)); };
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
+  if (rights.files.size() > kMostFiles) return failed(EMFILE);
+  const auto pointers_to = [](std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    for (std::string& text : texts) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    return pointers;
+  };
+  std::vector<std::string> words = arguments, variables;
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!std::string_view(*variable).starts_with("LISTEN_")) variables.emplace_back(*variable);
+  if (rights.listener >= 0) variables.insert(variables.end(), {"LISTEN_FDS=1", "LISTEN_PID=            "});
+  const auto argv = pointers_to(words), envp = pointers_to(variables);
+  char* const listen_pid = rights.listener >= 0 ? variables.back().data() + std::strlen("LISTEN_PID=") : nullptr;
+  const NewProgram next{path->c_str(), argv.data(), envp.data(), listen_pid};
 
   // Full, it takes no more, and its writer goes on.
   Pipe errors(O_NONBLOCK), started;
@@ -135,19 +198,24 @@ Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& argum
   program.pid_ = ::fork();
   if (program.pid_ < 0) return failed(errno);
   if (program.pid_ == 0) {
-    const int error = become(path->c_str(), argv.data(), errors.writer(), parent);
-    (void)!::write(started.writer(), &error, sizeof error);
+    int reports = started.writer();
+    const int error = become(next, rights, errors.writer(), reports, parent);
+    (void)!::write(reports, &error, sizeof error);
     ::_exit(127);
   }
   program.running_ = true;
   program.errors_ = errors.take_reader();
   started.close_writer();
-  if (const int error = read_start_error(started.reader())) return failed(error);
+  unsigned unprotected = 0;
+  if (const int error = read_start_error(started.reader(), unprotected)) return failed(error);
+  if (rights.sandbox != nullptr) program.unprotected_ = rights.sandbox->missing();
+  for (std::string& sentence : failures(unprotected)) program.unprotected_.push_back(std::move(sentence));
   return program;
 }
 
 HelperProgram::HelperProgram(HelperProgram&& other) noexcept
     : name_(std::move(other.name_)),
+      unprotected_(std::move(other.unprotected_)),
       pid_(std::exchange(other.pid_, -1)),
       errors_(std::exchange(other.errors_, -1)),
       running_(std::exchange(other.running_, false)),

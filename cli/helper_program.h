@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/sandbox.h"
 #include "scan/error.h"
 
 namespace extscrub {
@@ -19,20 +20,31 @@ namespace extscrub {
 // Nothing where there is none.
 [[nodiscard]] std::optional<std::string> find_program(const std::string& name);
 
+// What a helper program has beside its arguments.
+struct HelperRights {
+  const Sandbox* sandbox = nullptr;  // none: all that this process has
+  int listener = -1;                 // a socket, as systemd passes them: sd_listen_fds(3)
+  std::vector<int> files = {};       // to be its descriptors from kFirstHelperFile on
+};
+constexpr int kFirstHelperFile = 4;
+
 class HelperProgram {
  public:
   // `arguments`: the program's name first, and without a slash in it. `package`: the Debian package it is in, for the
-  // message. Standard input and output are /dev/null; no other descriptor of ours is open in it, its signals are as for
-  // a new process. Where SIGCHLD is ignored it is not any more: the kernel would keep no exit status.
+  // message. Standard input and output are /dev/null; no other descriptor of ours is open in it but those of `rights`, its
+  // signals are as for a new process. Where SIGCHLD is ignored it is not any more: the kernel would keep no exit status.
   // Errors: there is no such program (code ENOENT), it cannot be started.
   [[nodiscard]] static Result<HelperProgram> start(const std::vector<std::string>& arguments,
-                                                   const std::string& package);
+                                                   const std::string& package, const HelperRights& rights = {});
 
   HelperProgram(HelperProgram&& other) noexcept;
   HelperProgram& operator=(HelperProgram&& other) = delete;
   ~HelperProgram();  // a program that still runs is told to end, and killed when it does not
 
   [[nodiscard]] const std::string& name() const { return name_; }
+
+  // What of its sandbox could not be had, a sentence each.
+  [[nodiscard]] const std::vector<std::string>& unprotected() const { return unprotected_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
   // Whether it is still at work; does not wait.
@@ -56,6 +68,7 @@ class HelperProgram {
   void signal(int number) const;
 
   std::string name_;
+  std::vector<std::string> unprotected_;
   pid_t pid_ = -1;
   int errors_ = -1;  // the reading end of its standard error
   bool running_ = false;

@@ -1,11 +1,13 @@
 #include "cli/image_kind.h"
 
-#include <algorithm>
-#include <array>
-#include <optional>
-#include <span>
-#include <vector>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <optional>
+#include <utility>
+
+#include "cli/disk_header.h"
 #include "cli/identify.h"
 #include "cli/unpack.h"
 #include "scan/image.h"
@@ -14,47 +16,42 @@ namespace extscrub {
 
 namespace {
 
-using namespace std::string_view_literals;
+constexpr std::pair<std::string_view, std::string_view> kSuffixes[] = {
+    {".qcow2", "qcow2"}, {".vmdk", "vmdk"}, {".vhdx", "vhdx"}, {".vhd", "vpc"}, {".vpc", "vpc"}, {".vdi", "vdi"}};
 
-struct DiskFormat {
-  std::string_view name;
-  uint64_t at;  // of the magic number, bytes
-  std::string_view magic;
-  std::vector<std::string_view> suffixes;
-};
-
-// qcow2: docs/interop/qcow2.txt of qemu. vmdk: one file, or the text that names its parts. vpc: the copy of the footer
-// that all but fixed disks begin with. vdi: u32Signature.
-const DiskFormat kDiskFormats[] = {{"qcow2", 0, "QFI\xfb"sv, {".qcow2"}},
-                               {"vmdk", 0, "KDMV"sv, {".vmdk"}},
-                               {"vmdk", 0, "# Disk DescriptorFile"sv, {".vmdk"}},
-                               {"vhdx", 0, "vhdxfile"sv, {".vhdx"}},
-                               {"vpc", 0, "conectix"sv, {".vhd", ".vpc"}},
-                               {"vdi", 0x40, "\x7f\x10\xda\xbe"sv, {".vdi"}}};
-constexpr uint64_t kFooter = 512;  // of a fixed vpc disk, its last bytes
-
-bool has_magic(const Image& file, uint64_t at, std::string_view magic) {
-  std::array<char, 32> bytes{};
-  const auto found = std::span(bytes).first(magic.size());
-  return file.size() >= at + magic.size() && file.read(at, std::as_writable_bytes(found)) &&
-         std::ranges::equal(found, magic);
+std::string_view format_of_name(std::string name) {
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto suffix = std::ranges::find_if(kSuffixes, [&](const auto& s) { return name.ends_with(s.first); });
+  return suffix == std::end(kSuffixes) ? std::string_view() : suffix->second;
 }
 
-bool has_footer(const Image& file) {
-  return !file.is_block_device() && file.size() >= 2 * kFooter && has_magic(file, file.size() - kFooter, "conectix");
+std::string_view suffix_of(std::string_view format) {
+  return std::ranges::find(kSuffixes, format, &std::pair<std::string_view, std::string_view>::second)->first;
 }
 
-std::optional<std::string> disk_format_of(const std::string& path) {
-  const auto file = Image::open(path);
-  if (!file) return std::nullopt;
-  const bool is_ext = has_ext_magic(*file);
-  for (const DiskFormat& format : kDiskFormats) {
-    const bool named = std::ranges::any_of(format.suffixes, [&](auto suffix) { return path.ends_with(suffix); });
-    if (is_ext && !named) continue;
-    if (has_magic(*file, format.at, format.magic) || (format.name == "vpc" && has_footer(*file)))
-      return std::string(format.name);
+Result<ImageKind> virtual_or_plain(const std::string& name, const std::string& wanted) {
+  const std::string_view said = wanted.empty() ? format_of_name(name) : wanted;
+  const auto file = Image::open(name);
+  if (!file) return ImageKind{};
+  const auto found = disk_format_of(*file);
+  if (!said.empty()) {
+    if (found == said) return ImageKind{ImageForm::virtual_disk, *found};
+    // A fixed one may begin with anything.
+    if (said == "vpc" && has_vpc_footer(*file)) return ImageKind{ImageForm::virtual_disk, "vpc"};
+    if (!wanted.empty())
+      return std::unexpected(Error{fmt::format("is no {} virtual disk, as --virtual-disk says{}", said,
+                                               found ? fmt::format(", but holds one in the format {}", *found) : "")});
   }
-  return std::nullopt;
+  if (found && !has_ext_magic(*file))
+    return std::unexpected(
+        Error{fmt::format("holds a virtual disk in the format {0}, and its name does not say so: nothing was opened. If "
+                          "you trust who wrote its first bytes, give it with --virtual-disk={0}, or a name that ends in "
+                          "{1}; --virtual-disk=raw takes it as it is",
+                          *found, suffix_of(*found))});
+  if (said.empty()) return ImageKind{};
+  return ImageKind{.warning = fmt::format("its name says that it is a virtual disk in the format {}, but it is none: it "
+                                          "is looked at as it is",
+                                          said)};
 }
 
 }  // namespace
@@ -64,11 +61,12 @@ bool is_nbd_uri(std::string_view name) {
   return std::ranges::any_of(kSchemes, [&](auto scheme) { return name.starts_with(scheme); });
 }
 
-ImageKind kind_of(const std::string& name) {
-  if (is_nbd_uri(name)) return {ImageForm::nbd};
-  if (auto compression = compression_of(name)) return {ImageForm::compressed, std::move(*compression)};
-  if (auto format = disk_format_of(name)) return {ImageForm::virtual_disk, std::move(*format)};
-  return {};
+Result<ImageKind> kind_of(const std::string& name, const std::string& virtual_disk) {
+  if (is_nbd_uri(name)) return ImageKind{ImageForm::nbd};
+  if (virtual_disk == "raw") return ImageKind{};
+  if (virtual_disk.empty())
+    if (auto compression = compression_of(name)) return ImageKind{ImageForm::compressed, std::move(*compression)};
+  return virtual_or_plain(name, virtual_disk);
 }
 
 }  // namespace extscrub

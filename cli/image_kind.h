@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "scan/error.h"
+
 namespace extscrub {
 
 enum class ImageForm : uint8_t {
@@ -18,11 +20,15 @@ enum class ImageForm : uint8_t {
 struct ImageKind {
   ImageForm form = ImageForm::plain;
   std::string format = {};
+  std::string warning = {};  // its name says something else; empty: it does not
 };
 
-// By the magic number. What has the one of an ext file system as well is an image as it is, unless its name ends like
-// that of a compressed image or a virtual disk: an image may begin with any boot code.
-[[nodiscard]] ImageKind kind_of(const std::string& name);
+// `virtual_disk`: what the operator says it is: a format, or "raw" for the file as it is; empty: by its name.
+// A virtual disk is one only where the operator or its name says so, and its magic number too: the bytes of a raw disk
+// are its guest's, who may write any header there. A compressed image is known by its magic number. What has that of an
+// ext file system as well is an image as it is, unless its name says otherwise: an image may begin with any boot code.
+// Errors: the file looks like a virtual disk, but nobody said so; it is not what was said.
+[[nodiscard]] Result<ImageKind> kind_of(const std::string& name, const std::string& virtual_disk = {});
 
 // Begins with nbd:// or nbd+unix://, or with nbds:// or nbds+unix:// (TLS): see nbd_connect_uri(3).
 [[nodiscard]] bool is_nbd_uri(std::string_view name);

@@ -16,7 +16,8 @@ Result<Input> open_compressed(const std::string& name, const std::string& format
   if (options.command == Command::scrub)
     return std::unexpected(
         Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
-  auto copy = unpack(name, environment.stop);
+  const UnpackLimits limits{options.max_unpacked, options.offset != 0 || options.superblock};
+  auto copy = unpack(name, limits, environment.stop);
   if (!copy) return std::unexpected(copy.error());
   std::string path = copy->path();
   return Input{std::move(path), std::move(*copy)};
@@ -26,12 +27,13 @@ Result<Input> open_disk(const std::string& name, const ImageKind& kind, const Op
                         const Environment& environment) {
   // A disk that is only opened for writing may be changed by that.
   const bool writable = options.command == Command::undo || (options.command == Command::scrub && !options.dry_run);
-  auto disk = VirtualDisk::open(name, kind, writable, environment.stop);
+  auto disk = VirtualDisk::open(name, kind, writable, options.follow_backing, environment.stop);
   if (!disk) return std::unexpected(disk.error());
   std::string path = disk->path(), warning;
   if (!disk->is_direct())
     warning = "the file system it is on has no direct I/O: what is read back may come from memory, not from the disk";
-  return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning)};
+  std::vector<std::string> notes = disk->unprotected();
+  return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning), std::move(notes)};
 }
 
 }  // namespace
@@ -42,17 +44,18 @@ Result<void> Input::close() {
 }
 
 Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment) {
-  const ImageKind kind = kind_of(name);
-  switch (kind.form) {
+  const auto kind = kind_of(name, options.virtual_disk);
+  if (!kind) return std::unexpected(kind.error());
+  switch (kind->form) {
     case ImageForm::plain:
       break;
     case ImageForm::compressed:
-      return open_compressed(name, kind.format, options, environment);
+      return open_compressed(name, kind->format, options, environment);
     case ImageForm::virtual_disk:
     case ImageForm::nbd:
-      return open_disk(name, kind, options, environment);
+      return open_disk(name, *kind, options, environment);
   }
-  return Input{name};
+  return Input{.path = name, .warning = kind->warning};
 }
 
 }  // namespace extscrub

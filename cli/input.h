@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/environment.h"
 #include "cli/options.h"
@@ -17,13 +18,14 @@ struct Input {
   std::optional<UnpackedImage> copy = {};
   std::optional<VirtualDisk> disk = {};
   std::string warning = {};  // what else to know; empty: nothing
+  std::vector<std::string> notes = {};  // what else to know under --verbose
 
   // To be called once nothing has it open any more. Error: what was written may not be there.
   [[nodiscard]] Result<void> close();
 };
 
 // For reading, unless the command is going to write to it.
-// Errors: it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk; ECANCELED. A plain image
+// Errors: those of kind_of(); it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk; ECANCELED. A plain image
 // that is not there is none: who opens it says so.
 [[nodiscard]] Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment);
 

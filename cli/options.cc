@@ -99,6 +99,16 @@ bool is_rate(const std::string& text) {
   return rate && *rate >= 64 << 10;
 }
 
+void add_disk_options(CLI::App& app, Options& o) {
+  // qemu has an older name for VHD.
+  const auto take = [&o](const std::string& word) { o.virtual_disk = word == "vhd" ? "vpc" : word; };
+  app.add_option_function<std::string>("--virtual-disk", take,
+                                       "What IMAGE is: qcow2, vmdk, vhdx, vhd or vdi; raw for none of them [by its name]")
+      ->check(CLI::IsMember({"raw", "qcow2", "vmdk", "vhdx", "vhd", "vpc", "vdi"}).description(""))
+      ->type_name("FORMAT");
+  app.add_flag("--follow-backing", o.follow_backing, "Open what a virtual disk names, below its own folder");
+}
+
 // `more`: formats that only some commands have.
 void add_report_options(CLI::App& app, Options& o, const Words<Format>& more = {}) {
   Words<Format> formats = {{"text", Format::text}, {"json", Format::json}};
@@ -139,6 +149,13 @@ void add_image_options(CLI::App& app, Options& o) {
   app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
   app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
   add_report_options(app, o, {{"junit", Format::junit}});
+  add_disk_options(app, o);
+  app.add_option_function<std::string>(
+         "--max-unpacked", [&o](const std::string& text) { o.max_unpacked = size_in_bytes(text); },
+         "Unpack no more than SIZE of a compressed image (suffixes K, M, G, T)")
+      ->type_name("SIZE")
+      ->check(must_be("a size such as 512M or 20G",
+                      [](const std::string& text) { return size_in_bytes(text).has_value(); }));
   app.add_option("--metrics", o.metrics, "Write metrics to FILE, for the textfile collector of node_exporter")->type_name("FILE");
   app.add_flag("--syslog", o.syslog, "Send the verdict of each image to the system's log");
   app.add_option("-j,--jobs", o.jobs, "Threads to work with [as many as the machine has]")
@@ -220,6 +237,7 @@ void add_undo_options(CLI::App& app, Options& o) {
       ->expected(1)
       ->type_name("");
   add_report_options(app, o);
+  add_disk_options(app, o);
   app.add_flag("--force", o.force, "Go on although the image has changed since, or UNDO_FILE is not finished");
   add_progress_option(app, o);
   add_queue_option(app, o);

@@ -32,6 +32,10 @@ struct Options {
   bool quiet = false;
   bool verbose = false;
 
+  std::string virtual_disk;     // what the images are: a format of ImageKind, or "raw"; empty: by their names
+  bool follow_backing = false;  // open what the header of a virtual disk names, below its own folder
+  std::optional<uint64_t> max_unpacked;  // bytes; nothing: by what the compressed image holds
+
   unsigned jobs = 0;  // 0: as many as the machine has
   std::optional<uint64_t> superblock;
   std::optional<uint32_t> block_size;

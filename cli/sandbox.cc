@@ -118,18 +118,27 @@ unsigned keep_capabilities(uint64_t kept) noexcept {
 }  // namespace
 
 Sandbox::Sandbox(const SandboxRules& rules)
-    : own_identity_(rules.own_identity), own_network_(rules.own_identity && !rules.calls.network) {
+    : nobody_(rules.own_identity && ::geteuid() == 0),
+      own_namespaces_(rules.own_identity || rules.mounts),
+      own_network_(!rules.calls.network),
+      left_alone_(rules.mounts && ::geteuid() != 0) {
+  if (left_alone_) {
+    missing_.emplace_back("a program that mounts as another user than root keeps this user's rights");
+    return;
+  }
   if (!rules.read.empty() || !rules.execute.empty()) capabilities_ |= kReadAnyFile;
-  if (!rules.write.empty()) capabilities_ |= kOpenAnyFile;
+  if (!rules.write.empty() || rules.mounts) capabilities_ |= kOpenAnyFile;
+  if (rules.mounts) capabilities_ |= bit_of(CAP_SYS_ADMIN);
   CallFilterRules calls = rules.calls;
   calls.execute = !rules.execute.empty();
+  calls.mount = rules.mounts;
   filter_ = call_filter(calls);
   // A kernel that has them says EFAULT: there is no filter at this address.
   if (filter_.empty() || (::prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, nullptr) < 0 && errno == EINVAL)) {
     filter_.clear();
     missing_.emplace_back("there is no seccomp filter for this kernel: system calls are not restricted");
   }
-  prepare_landlock(rules);
+  if (!rules.mounts) prepare_landlock(rules);
 }
 
 void Sandbox::prepare_landlock(const SandboxRules& rules) {
@@ -159,18 +168,21 @@ Sandbox::Sandbox(Sandbox&& other) noexcept
       filter_(std::move(other.filter_)),
       ruleset_(std::exchange(other.ruleset_, -1)),
       capabilities_(other.capabilities_),
-      own_identity_(other.own_identity_),
-      own_network_(other.own_network_) {}
+      nobody_(other.nobody_),
+      own_namespaces_(other.own_namespaces_),
+      own_network_(other.own_network_),
+      left_alone_(other.left_alone_) {}
 
 Sandbox::~Sandbox() {
   if (ruleset_ >= 0) ::close(ruleset_);
 }
 
 unsigned Sandbox::enter() const noexcept {
+  if (left_alone_) return 0;
   unsigned failed = 0;
   const bool root = ::geteuid() == 0;
-  if (own_identity_) failed |= leave_namespaces(own_network_);
-  if (own_identity_ && root) failed |= become_nobody();
+  if (own_namespaces_) failed |= leave_namespaces(own_network_);
+  if (nobody_) failed |= become_nobody();
   // Landlock and seccomp ask for this where CAP_SYS_ADMIN is not there any more.
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) failed |= kNoNewPrivileges;
   failed |= keep_capabilities(root ? capabilities_ : 0);

@@ -22,6 +22,10 @@ struct SandboxRules {
   // For a helper program: an own user where this one is root (nobody), and name spaces of its own for users, the
   // network (not with calls.network) and IPC. Files of the two lists may still be opened whoever they belong to.
   bool own_identity = false;
+  // For a helper program that mounts, which landlock allows nobody: as root it keeps its user, CAP_SYS_ADMIN and what
+  // own_identity leaves, without landlock; mounts seen by others have to be made in their name space. As another user
+  // nothing is taken from it: a set-user-ID program mounts for it.
+  bool mounts = false;
 };
 
 class Sandbox {
@@ -47,7 +51,7 @@ class Sandbox {
   std::vector<sock_filter> filter_;
   int ruleset_ = -1;
   uint64_t capabilities_ = 0;  // that stay
-  bool own_identity_ = false, own_network_ = false;
+  bool nobody_ = false, own_namespaces_ = false, own_network_ = false, left_alone_ = false;
 };
 
 // What the bits of Sandbox::enter() mean, a sentence each.

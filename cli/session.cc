@@ -91,6 +91,9 @@ void open_targets(Opened& opened, const Options& options, const Environment& env
     return;
   }
   opened.input.emplace(std::move(*input));
+  if (options.verbose)
+    for (const std::string& note : opened.input->notes)
+      environment.err << fmt::format("extscrub: {}: {}\n", escape(opened.failure.path), escape(note));
   if (options.command == Command::undo) {  // the log says where in the image
     opened.targets.emplace_back();
     return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -29,8 +30,19 @@ class UnpackedImage {
 // and for what cannot be read.
 [[nodiscard]] std::optional<std::string> compression_of(const std::string& path);
 
-// Unpacks into $TMPDIR, or /var/tmp; stops when `stop` becomes true (null: never).
-// Errors: the data is damaged or ends early, no space, ECANCELED; a build without libarchive.
-[[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const std::atomic<bool>* stop);
+struct UnpackLimits {
+  // Bytes, zeros included. Nothing: twice what the superblock or the partition table says, and 64 MiB; never more than
+  // half of the free space.
+  std::optional<uint64_t> most = {};
+  // What it holds need not begin with a superblock or a partition table: the operator says where one is.
+  bool any_head = false;
+};
+
+// Unpacks into $TMPDIR, or /var/tmp; stops when `stop` becomes true (null: never), and as soon as what comes out is no
+// image: by its first MiB, or, where that says nothing, once the first backup superblock of any block size would be there.
+// Errors: the data is damaged or ends early, is no image, exceeds a limit, no space, ECANCELED; a build without
+// libarchive.
+[[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const UnpackLimits& limits,
+                                           const std::atomic<bool>* stop);
 
 }  // namespace extscrub

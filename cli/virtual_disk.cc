@@ -19,6 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "cli/disk_chain.h"
+#include "cli/sandbox.h"
+
 namespace extscrub {
 
 namespace fs = std::filesystem;
@@ -31,6 +34,15 @@ constexpr auto kDetach = 10s;  // for the mount to be taken out of the tree
 
 const char* const kServerPackage = "qemu-utils";
 const char* const kMounterPackage = "libnbd-bin";
+
+sockaddr_un address_of(const std::string& socket) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, socket.c_str(), socket.size());  // Meeting::make() has seen that it fits
+  return address;
+}
+
+}  // namespace
 
 // For the time until the disk is open: a socket and a mount point, in a directory for this user alone.
 class Meeting {
@@ -48,26 +60,42 @@ class Meeting {
     if (meeting.socket().size() >= sizeof(sockaddr_un::sun_path))
       return std::unexpected(Error{fmt::format("{} is too long for the name of a socket; set TMPDIR to a shorter one",
                                                meeting.socket())});
+    if (!meeting.listen()) return failed();
     return meeting;
   }
 
-  Meeting(Meeting&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
+  Meeting(Meeting&& other) noexcept
+      : directory_(std::exchange(other.directory_, {})), listener_(std::exchange(other.listener_, -1)) {}
   Meeting& operator=(Meeting&&) = delete;
   ~Meeting() {
+    if (listener_ >= 0) ::close(listener_);
     if (directory_.empty()) return;
     ::unlink(socket().c_str());
     ::rmdir(mount_point().c_str());
     ::rmdir(directory_.c_str());
   }
 
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] int listener() const { return listener_; }
   [[nodiscard]] std::string socket() const { return directory_ + "/nbd"; }
   [[nodiscard]] std::string mount_point() const { return directory_ + "/mnt"; }
   [[nodiscard]] std::string file() const { return mount_point() + "/disk"; }
 
  private:
   explicit Meeting(std::string directory) : directory_(std::move(directory)) {}
+
+  [[nodiscard]] bool listen() {
+    const sockaddr_un address = address_of(socket());
+    listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return listener_ >= 0 && ::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+           ::listen(listener_, 16) == 0;
+  }
+
   std::string directory_;
+  int listener_ = -1;
 };
+
+namespace {
 
 // Calls qemu-nbd until it greets: it listens before it has looked at the disk.
 class Caller {
@@ -88,9 +116,7 @@ class Caller {
 
  private:
   bool connect() {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, socket_.c_str(), socket_.size());  // Meeting::make() has seen that it fits
+    const sockaddr_un address = address_of(socket_);
     fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd_ >= 0 && ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) hang_up();
     return fd_ >= 0;
@@ -129,15 +155,40 @@ bool takes_direct_io(const std::string& path) {
   return fd >= 0;
 }
 
-// A name with a slash first is no option, nor a protocol of qemu ("fat:", "json:").
-std::vector<std::string> server_command(const std::string& disk, const std::string& format, const std::string& socket,
-                                        bool writable, bool direct) {
-  std::vector<std::string> command{"qemu-nbd",     "--format=" + format, "--socket=" + socket,
-                                   "--persistent", "--shared=0",         "--detect-zeroes=off"};
+std::vector<std::string> server_command(const std::string& disk, bool writable, bool direct) {
+  std::vector<std::string> command{"qemu-nbd", "--persistent", "--shared=0", "--detect-zeroes=off"};
   if (!writable) command.emplace_back("--read-only");
   if (writable) command.emplace_back(direct ? "--cache=none" : "--cache=writeback");
-  command.push_back(fs::absolute(disk));
+  command.push_back(disk);
   return command;
+}
+
+// What a program needs to start: libraries and what they look at. Wherever it is itself, scripts included.
+SandboxRules rules_for(const std::string& program) {
+  SandboxRules rules;
+  rules.execute = {"/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", find_program(program).value_or("")};
+  rules.read = {"/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/dev/urandom", "/sys/devices/system/cpu"};
+  rules.write = {"/dev/null"};
+  rules.calls.io_uring = false;
+  return rules;
+}
+
+Sandbox server_sandbox(const DiskChain& chain) {
+  SandboxRules rules = rules_for("qemu-nbd");
+  rules.own_identity = true;
+  rules.calls.unix_sockets = true;  // made, but it has none to connect to
+  for (const auto& [fd, writable] : chain.files())
+    (writable ? rules.write : rules.read).push_back(fmt::format("/proc/self/fd/{}", fd));
+  return Sandbox(rules);
+}
+
+// `uri`: of the operator's server; empty: for the socket of ours.
+Sandbox mounter_sandbox(const std::string& uri) {
+  SandboxRules rules = rules_for("nbdfuse");
+  rules.mounts = true;
+  rules.calls.unix_sockets = true;
+  rules.calls.network = uri.starts_with("nbd:") || uri.starts_with("nbds:");
+  return Sandbox(rules);
 }
 
 // Error: it has ended with a failure. `terminated`: a SIGTERM is none.
@@ -161,29 +212,49 @@ Result<void> detach(const std::string& mount_point) {
 
 }  // namespace
 
-Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& kind, bool writable,
+void VirtualDisk::note(const HelperProgram& program) {
+  for (const std::string& sentence : program.unprotected())
+    unprotected_.push_back(fmt::format("{}: {}", program.name(), sentence));
+}
+
+Result<void> VirtualDisk::serve(const std::string& name, const std::string& format, bool writable, bool follow,
+                                const Meeting& meeting, const std::atomic<bool>* stop) {
+  auto chain = DiskChain::open(name, format, writable, follow);
+  if (!chain) return std::unexpected(chain.error());
+  const auto disk = chain->qemu_name(kFirstHelperFile, meeting.directory());
+  if (!disk) return std::unexpected(disk.error());
+  direct_ = !writable || takes_direct_io(fmt::format("/proc/self/fd/{}", chain->files().front().fd));
+  const Sandbox sandbox = server_sandbox(*chain);
+  HelperRights rights{.sandbox = &sandbox, .listener = meeting.listener()};
+  for (const auto& file : chain->files()) rights.files.push_back(file.fd);
+  auto server = HelperProgram::start(server_command(*disk, writable, direct_), kServerPackage, rights);
+  if (!server) return std::unexpected(server.error());
+  note(*server);
+  server_.emplace(std::move(*server));
+  Caller caller(meeting.socket());
+  return wait_for(*server_, stop, [&] { return caller.is_greeted(); });
+}
+
+Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& kind, bool writable, bool follow,
                                       const std::atomic<bool>* stop) {
   const auto meeting = Meeting::make();
   if (!meeting) return std::unexpected(meeting.error());
   VirtualDisk disk;  // where this fails it goes first, and leaves the directory empty
   std::vector<std::string> mount{"nbdfuse", meeting->file()};
   if (!writable) mount.emplace(mount.begin() + 1, "-r");
-  if (kind.form == ImageForm::nbd) {
+  const bool is_uri = kind.form == ImageForm::nbd;
+  if (is_uri) {
     mount.push_back(name);
   } else {
-    disk.direct_ = !writable || takes_direct_io(name);
-    auto server = HelperProgram::start(server_command(name, kind.format, meeting->socket(), writable, disk.direct_),
-                                       kServerPackage);
-    if (!server) return std::unexpected(server.error());
-    disk.server_.emplace(std::move(*server));
-    Caller caller(meeting->socket());
-    if (auto ready = wait_for(*disk.server_, stop, [&] { return caller.is_greeted(); }); !ready)
-      return std::unexpected(ready.error());
+    if (auto served = disk.serve(name, kind.format, writable, follow, *meeting, stop); !served)
+      return std::unexpected(served.error());
     mount.insert(mount.end(), {"--unix", meeting->socket()});
   }
 
-  auto mounter = HelperProgram::start(mount, kMounterPackage);
+  const Sandbox sandbox = mounter_sandbox(is_uri ? name : "");
+  auto mounter = HelperProgram::start(mount, kMounterPackage, {.sandbox = &sandbox});
   if (!mounter) return std::unexpected(mounter.error());
+  disk.note(*mounter);
   disk.mounter_.emplace(std::move(*mounter));
   bool refused = false;
   const auto is_open = [&] {
@@ -204,6 +275,7 @@ Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& 
 VirtualDisk::VirtualDisk(VirtualDisk&& other) noexcept
     : server_(std::exchange(other.server_, std::nullopt)),
       mounter_(std::exchange(other.mounter_, std::nullopt)),
+      unprotected_(std::move(other.unprotected_)),
       fd_(std::exchange(other.fd_, -1)),
       direct_(other.direct_) {}
 

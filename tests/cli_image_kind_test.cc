@@ -23,6 +23,11 @@ const std::vector<Disk> kDisks = {{"qcow2", "QFI\xfb", ".qcow2"},
                                   {"vpc", "conectix", ".vpc", 4096 - 512},
                                   {"vdi", "\x7f\x10\xda\xbe", ".vdi", 0x40}};
 
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
 // 4096 bytes with the magic number in them, and that of ext2/3/4 as well when that is asked for.
 std::string bytes_with(const Disk& disk, bool ext = false) {
   std::string bytes(4096, '\0');
@@ -31,19 +36,46 @@ std::string bytes_with(const Disk& disk, bool ext = false) {
   return bytes;
 }
 
-ImageKind kind_of_file(const TempDir& dir, const std::string& name, std::string_view bytes) {
-  return kind_of(write_file(dir.path() / name, bytes));
+ImageKind must_be(const Result<ImageKind>& kind) {
+  REQUIRE(kind);
+  return *kind;
+}
+
+ImageKind kind_of_file(const TempDir& dir, const std::string& name, std::string_view bytes, const std::string& wanted = "") {
+  return must_be(kind_of(write_file(dir.path() / name, bytes), wanted));
+}
+
+std::string refusal(const TempDir& dir, const std::string& name, std::string_view bytes, const std::string& wanted = "") {
+  const auto kind = kind_of(write_file(dir.path() / name, bytes), wanted);
+  REQUIRE_FALSE(kind);
+  return kind.error().message;
 }
 
 }  // namespace
 
-TEST_CASE("a virtual disk is known by its magic number, whatever it is called", "[virtual]") {
+TEST_CASE("a virtual disk is one where its name or the operator says so", "[virtual]") {
   const TempDir dir;
   for (const Disk& disk : kDisks) {
     INFO(disk.format << " at " << disk.at);
-    const ImageKind kind = kind_of_file(dir, "disk.img", bytes_with(disk));
-    CHECK(kind.form == ImageForm::virtual_disk);
-    CHECK(kind.format == disk.format);
+    for (const ImageKind& kind : {kind_of_file(dir, "disk" + disk.suffix, bytes_with(disk)),
+                                  kind_of_file(dir, "DISK" + upper(disk.suffix), bytes_with(disk)),
+                                  kind_of_file(dir, "disk.img", bytes_with(disk), disk.format)}) {
+      CHECK(kind.form == ImageForm::virtual_disk);
+      CHECK(kind.format == disk.format);
+    }
+    CHECK(kind_of_file(dir, "disk" + disk.suffix, bytes_with(disk), "raw").form == ImageForm::plain);
+  }
+}
+
+TEST_CASE("what looks like a virtual disk under another name is refused, with what to do", "[virtual]") {
+  const TempDir dir;
+  for (const Disk& disk : kDisks) {
+    INFO(disk.format << " at " << disk.at);
+    CHECK_THAT(refusal(dir, "disk.img", bytes_with(disk)),
+               Catch::Contains("--virtual-disk=" + disk.format) && Catch::Contains("--virtual-disk=raw"));
+    const std::string other = disk.format == "qcow2" ? "vdi" : "qcow2";
+    CHECK_THAT(refusal(dir, "disk." + other, bytes_with(disk)), Catch::Contains(disk.format));
+    CHECK_THAT(refusal(dir, "disk.img", bytes_with(disk), other), Catch::Contains("is no " + other));
   }
 }
 
@@ -57,20 +89,25 @@ TEST_CASE("an ext file system that begins like a virtual disk is an image, but f
   }
 }
 
-TEST_CASE("a name alone makes no virtual disk", "[virtual]") {
+TEST_CASE("a name alone makes no virtual disk, and that is said", "[virtual]") {
   const TempDir dir;
-  for (const Disk& disk : kDisks)
-    CHECK(kind_of(write_ext_like(dir.path() / ("disk" + disk.suffix))).form == ImageForm::plain);
+  for (const Disk& disk : kDisks) {
+    const ImageKind kind = must_be(kind_of(write_ext_like(dir.path() / ("disk" + disk.suffix))));
+    CHECK(kind.form == ImageForm::plain);
+    CHECK_THAT(kind.warning, Catch::Contains(disk.format));
+  }
   CHECK(kind_of_file(dir, "disk.qcow2", std::string(4096, '\0')).form == ImageForm::plain);
+  CHECK(kind_of_file(dir, "disk.img", std::string(4096, '\0')).warning.empty());
+  CHECK_THAT(refusal(dir, "disk.img", std::string(4096, '\0'), "qcow2"), Catch::Contains("is no qcow2"));
 }
 
 TEST_CASE("what is too short for a magic number, or cannot be read, is an image: who opens it says why", "[virtual]") {
   const TempDir dir;
   for (const std::string& bytes : {""s, "QF"s, "conectix"s.substr(0, 7), std::string(0x41, '\x7f')})
     CHECK(kind_of_file(dir, "short", bytes).form == ImageForm::plain);
-  CHECK(kind_of(dir.path() / "nobody").form == ImageForm::plain);
-  CHECK(kind_of(dir.path()).form == ImageForm::plain);
-  CHECK(kind_of("").form == ImageForm::plain);
+  CHECK(must_be(kind_of(dir.path() / "nobody")).form == ImageForm::plain);
+  CHECK(must_be(kind_of(dir.path())).form == ImageForm::plain);
+  CHECK(must_be(kind_of("")).form == ImageForm::plain);
 }
 
 TEST_CASE("a magic number elsewhere than in its place is none", "[virtual]") {
@@ -94,11 +131,11 @@ TEST_CASE("the URI of an NBD server is no file's name", "[virtual]") {
                           "nbds+unix:///?socket=s"}) {
     INFO(uri);
     CHECK(is_nbd_uri(uri));
-    CHECK(kind_of(uri).form == ImageForm::nbd);
+    CHECK(must_be(kind_of(uri)).form == ImageForm::nbd);
   }
   for (const char* name : {"./nbd://host", "nbd:/host", "nbd", "NBD", "http://host/disk.img", "xnbd://host"}) {
     INFO(name);
     CHECK_FALSE(is_nbd_uri(name));
-    CHECK(kind_of(name).form == ImageForm::plain);
+    CHECK(must_be(kind_of(name)).form == ImageForm::plain);
   }
 }

@@ -23,13 +23,15 @@ server() { # SOCKET ARGUMENTS...: qemu-nbd at the socket
   for ((try = 0; try < 200; try++)); do [ ! -S "$1" ] || return 0; sleep 0.05; done
   fail "qemu-nbd: $(cat "$work/server")"
 }
-# Processes that have our directory in their command line, a line each. grep would find itself.
+# Helper programs of our runs, a line each: they have our directory in their surroundings, and a server of this script
+# has its socket in its command line too.
 helpers_running() {
-  local file words
-  for file in /proc/[0-9]*/cmdline; do
+  local folder words
+  for folder in /proc/[0-9]*; do
     words=()
-    mapfile -d '' -t words 2>/dev/null <"$file" || continue
-    [[ "${words[*]}" != *"$TMPDIR"* ]] || echo "process ${file//[!0-9]/}: ${words[*]}"
+    mapfile -d '' -t words 2>/dev/null <"$folder/cmdline" || continue
+    [[ "${words[*]}" =~ ^([^ ]*/)?(bash |sh )?([^ ]*/)?(qemu-nbd|nbdfuse)\  && "${words[*]}" != *--socket=* ]] || continue
+    ! tr '\0' '\n' <"$folder/environ" 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" || echo "process ${folder##*/}: ${words[*]}"
   done 2>/dev/null
 }
 # These, mounts below the directory, and files in it.
@@ -93,8 +95,10 @@ done
 # The text that names the parts of a disk, and a fixed disk, which has its footer only.
 qemu-img convert -f raw -O vmdk -o subformat=twoGbMaxExtentSparse base.img split.vmdk
 qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on base.img fixed.vhd
+expect 8 "$extscrub" audit split.vmdk
+grep -q 'split-s001.vmdk.*--follow-backing' output || fail "no word of the parts of split.vmdk: $(cat output)"
 for disk in split.vmdk fixed.vhd; do
-  expect 1 "$extscrub" scrub --no-undo --commit=direct --plan base.plan $disk
+  expect 1 "$extscrub" scrub --follow-backing --no-undo --commit=direct --plan base.plan $disk
 done
 holds split.vmdk base.mended
 holds fixed.vhd base.mended vpc
@@ -163,6 +167,77 @@ done
 [ "$sum" = "$(sha256sum <open.qcow2)" ] || fail "an open disk was changed"
 stop_helpers
 
+# What a header names is not opened: neither by us nor by a helper. The victims are scratch files of ours.
+mkdir folder
+cp base.img victim.raw
+qemu-img create -q -f qcow2 -o data_file=victim.raw,data_file_raw=on data.qcow2 30M
+cp base.img victim.raw # creating it has written to it
+qemu-img create -q -f qcow2 -F raw -b "$work/victim.raw" backing.qcow2
+qemu-img create -q -f qcow2 -F raw -b victim.raw relative.qcow2
+python3 - <<'CODE'
+import struct
+def qcow2(name, backing):
+    backing = backing.encode()
+    header = struct.pack('>4sIQIIQIIQQIIQ', b'QFI\xfb', 3, 512, len(backing), 16, 30 << 20, 0, 1, 3 << 16, 1 << 16, 1, 0, 0)
+    header += struct.pack('>QQQII', 0, 0, 0, 4, 104) + struct.pack('>II', 0xE2792ACA, 3) + b'raw' + bytes(5 + 8)
+    clusters = [header.ljust(512, b'\0') + backing, struct.pack('>Q', 2 << 16), struct.pack('>4H', 1, 1, 1, 1), b'']
+    open(name, 'wb').write(b''.join(c.ljust(1 << 16, b'\0') for c in clusters))
+qcow2('json.qcow2', 'json:{"driver":"raw","file":{"driver":"nbd","server":{"type":"unix","path":"victim.socket"}}}')
+qcow2('nbd.qcow2', 'nbd:unix:victim.socket')
+qcow2('outside.qcow2', '../' * 20 + 'etc/hostname')
+qcow2('link.qcow2', 'leads-outside')
+qcow2('name.qcow2', 'victim.raw,file.filename=victim.raw')
+open('flat.vmdk', 'w').write('# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
+                             'RW 61440 FLAT "victim.raw" 0\nddb.adapterType = "ide"\n')
+CODE
+ln -sf /etc/hostname leads-outside
+sum=$(sha256sum <victim.raw)
+# The files that a run opens; O_PATH only names one, for a sandbox.
+opened() {
+  grep -v O_PATH trace | sed -nE 's/.*open(at)?\([^"]*"([^"]*)".* = [0-9]+.*/\2/p; s/.*openat2\([^"]*"([^"]*)".* = [0-9]+.*/\1/p' | sort -u
+}
+for disk in data backing relative json nbd outside link name flat; do
+  file=$disk.qcow2; [ -e $file ] || file=$disk.vmdk
+  for command in audit "scrub --no-undo" "scrub --dry-run"; do
+    if strace -o trace true 2>/dev/null; then
+      expect 8 strace -f -o trace -e trace=open,openat,openat2,connect,execve "$extscrub" $command $file
+      opened | grep -qE 'victim|hostname|leads' && fail "$command of $file opens $(opened | tr '\n' ' ')"
+      grep -qE 'execve.*(qemu-nbd|nbdfuse)|connect\(' trace && fail "$command of $file starts a helper"
+    else
+      expect 8 "$extscrub" $command $file
+    fi
+    grep -qE 'names another file.*--follow-backing' output || fail "$command of $file does not say why not: $(cat output)"
+  done
+done
+for disk in json.qcow2 nbd.qcow2 outside.qcow2 link.qcow2 name.qcow2; do
+  expect 8 "$extscrub" audit --follow-backing $disk
+  grep -q 'which is not opened' output || fail "--follow-backing of $disk: $(cat output)"
+done
+[ "$sum" = "$(sha256sum <victim.raw)" ] || fail "a victim was written to"
+for disk in data.qcow2 backing.qcow2 relative.qcow2 flat.vmdk; do
+  expect 4 "$extscrub" audit --follow-backing $disk
+done
+expect 1 "$extscrub" scrub --follow-backing --undo-file relative.undo relative.qcow2
+expect 0 "$extscrub" audit --follow-backing relative.qcow2
+[ "$sum" = "$(sha256sum <victim.raw)" ] || fail "a scrub writes to a backing file"
+expect 0 "$extscrub" undo --follow-backing relative.undo relative.qcow2
+expect 4 "$extscrub" audit --follow-backing relative.qcow2
+expect 1 "$extscrub" scrub --follow-backing --no-undo data.qcow2
+expect 0 "$extscrub" audit victim.raw
+# The same bytes under a name that asks for no virtual disk.
+cp backing.qcow2 folder/guest.img
+expect 8 "$extscrub" scrub folder/guest.img
+grep -q -- '--virtual-disk=qcow2' output || fail "a qcow2 under another name: $(cat output)"
+cp whole.qcow2 "folder/wh,ole=1.img"
+expect 4 "$extscrub" audit --virtual-disk=qcow2 "folder/wh,ole=1.img"
+# What a sound disk's run opens: the image, libraries, and what programs look at when they start.
+if strace -o trace true 2>/dev/null; then
+  expect 4 strace -f -o trace -e trace=open,openat,openat2 "$extscrub" audit whole.qcow2
+  other=$(opened | grep -vE '^(/lib|/usr/|/etc/(ld\.so\.|localtime)|/proc/|/sys/|/dev/(null|fuse|urandom)|whole\.qcow2$|'"$TMPDIR/extscrub-disk-)" || :)
+  [ -z "$other" ] || fail "an audit opens $other"
+fi
+nothing_left "a disk that names other files"
+
 # It is no such disk; helpers that are not there, fail, or do not answer a Ctrl-C of ours.
 { printf 'QFI\xfb'; head -c 65536 /dev/zero; } >no.qcow2
 expect 8 "$extscrub" audit no.qcow2
@@ -177,17 +252,15 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
   done
 fi
 mkdir fake
-printf '#!/bin/bash\ntrap "wait; echo no room >&2; exit 1" TERM\n%q "$@" &\nwait\n' "$(command -v qemu-nbd)" \
+printf '#!/bin/bash\ntrap "wait; echo no room >&2; exit 1" TERM\n(export LISTEN_PID=$BASHPID; exec %q "$@") &\nwait\n' "$(command -v qemu-nbd)" \
   >fake/qemu-nbd
 chmod +x fake/qemu-nbd
 PATH=$work/fake:$PATH expect 8 "$extscrub" scrub --no-undo open.qcow2
 grep -q 'not known whether.*no room' output || fail "a failure at the end is not told: $(cat output)"
 # A flush fails below the disk: that reaches the scrub, and there is nowhere to say so but beside the disk.
 if strace -o trace true 2>/dev/null; then
-  printf '#!/bin/bash\nexec strace -f -o %q -e trace=fdatasync -e inject=fdatasync:error=EIO %q "$@"\n' "$work/trace" \
-    "$(command -v qemu-nbd)" >fake/qemu-nbd
   qemu-img convert -f raw -O qcow2 base.img flush.qcow2
-  PATH=$work/fake:$PATH expect 8 "$extscrub" scrub --no-undo flush.qcow2
+  expect 8 strace -f -o trace -P "$work/flush.qcow2" -e trace=fdatasync -e inject=fdatasync:error=EIO "$extscrub" scrub --no-undo flush.qcow2
   grep -q '^flush.qcow2: errored' output || fail "a flush that fails: $(cat output)"
   [ -e flush.qcow2.extscrub-errored ] || fail "nothing beside the disk says that it is errored"
   expect 8 "$extscrub" audit flush.qcow2
