@@ -122,7 +122,7 @@ class Gauge {
   [[nodiscard]] Result<void> check(uint64_t end) {
     if (!limits_.any_head && !said_ && end >= (looked_ ? kFirstBackups : kHead))
       if (auto looked = look(end); !looked) return looked;
-    if (limits_.most) return end <= *limits_.most ? Result<void>() : too_long(*limits_.most, "--max-unpacked");
+    if (limits_.most) return end <= *limits_.most ? Result<void>() : too_long(*limits_.most, "the limit it was given");
     if (end > half_free_) return too_long(half_free_, "half of the free space of " + temporary_directory());
     const uint64_t expected = said_ ? *said_ * 2 + kSlack : half_free_;
     return end <= expected ? Result<void>() : too_long(expected, "what its superblock or partition table allows for");

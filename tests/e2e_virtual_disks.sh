@@ -192,9 +192,9 @@ open('flat.vmdk', 'w').write('# Disk DescriptorFile\nversion=1\nCID=1\nparentCID
 CODE
 ln -sf /etc/hostname leads-outside
 sum=$(sha256sum <victim.raw)
-# The files that a run opens, without those of the programs themselves.
+# The files that a run opens; O_PATH only names one, for a sandbox.
 opened() {
-  sed -nE 's/.*open(at)?\([^"]*"([^"]*)".* = [0-9]+.*/\2/p; s/.*openat2\([^"]*"([^"]*)".* = [0-9]+.*/\1/p' trace | sort -u
+  grep -v O_PATH trace | sed -nE 's/.*open(at)?\([^"]*"([^"]*)".* = [0-9]+.*/\2/p; s/.*openat2\([^"]*"([^"]*)".* = [0-9]+.*/\1/p' | sort -u
 }
 for disk in data backing relative json nbd outside link name flat; do
   file=$disk.qcow2; [ -e $file ] || file=$disk.vmdk
