@@ -27,12 +27,11 @@ bool is_sound(const BitmapFacts& bitmap) {
   return bitmap.comparable() && bitmap.checksum_ok && bitmap.padding_ok && bitmap.missing.empty();
 }
 
-// Nothing but, perhaps, the checksum of nothing.
+// Nothing in the fields that every inode has but, perhaps, the checksum of nothing.
 bool is_blank_inode(const Geometry& g, Bytes raw) {
-  for (size_t i = 0; i < raw.size(); ++i) {
-    const bool low = i / 2 == offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo) / 2;
-    const bool high = i / 2 == offsetof(ext2_inode_large, i_checksum_hi) / 2;
-    if (raw[i] != std::byte{} && !(g.metadata_csum() && (low || high))) return false;
+  for (size_t i = 0; i < EXT2_GOOD_OLD_INODE_SIZE; ++i) {
+    const bool checksum = i / 2 == offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo) / 2;
+    if (raw[i] != std::byte{} && !(g.metadata_csum() && checksum)) return false;
   }
   return true;
 }
