@@ -21,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile sweep kill bench demo program \
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile sweep kill mutants bench demo program \
 	package package-check virtual-disks install clean
 
 help:  ## list the targets
@@ -111,6 +111,9 @@ hostile: program  ## audit and scrub HOSTILE_IMAGES (5000) damaged images and HO
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools
+
+mutants:  ## take each guard of tests/mutants.txt out in turn, and see that its tests notice (MUTANTS=--only=WORD; half an hour)
+	tests/mutants.py $(MUTANTS) .
 
 kill: build  ## kill a scrub at KILLS (200) random moments, and see what is left each time
 	KILLS=$(or $(KILLS),200) tests/kill_sweep.sh build/extscrub

@@ -46,7 +46,7 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   report.statistics = audit->statistics;
   report.timings.audit = audit->statistics.seconds;
   report.verdict = audit->verdict;
-  if (const auto sidecar = find_error_sidecar(report.path)) {
+  if (const auto sidecar = find_error_sidecar(report)) {
     // The image could not take the error mark, so it cannot be asked: the sidecar speaks for it.
     report.verdict = Verdict::errored;
     report.error =

@@ -17,6 +17,7 @@
 #include "cli/mmp_watch.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
+#include "writeback/sidecar.h"
 
 namespace extscrub {
 
@@ -28,8 +29,7 @@ void refuse(ImageReport& report, std::string reason) {
   report.error = std::move(reason);
 }
 
-bool refused_by_sidecar(ImageReport& report, const Options& options) {
-  const auto sidecar = find_error_sidecar(report.path);
+bool refused_by_sidecar(ImageReport& report, const std::optional<std::string>& sidecar, const Options& options) {
   if (!sidecar) return false;
   if (options.force) {
     report.warnings.push_back(fmt::format("going on although {} tells that an earlier write failed", *sidecar));
@@ -41,6 +41,24 @@ bool refused_by_sidecar(ImageReport& report, const Options& options) {
                      *sidecar));
   report.verdict = Verdict::errored;
   return true;
+}
+
+// What it tells is over: the image has been read whole, what had to be written was, and it is proven to be clean.
+void remove_sidecar_of(ImageReport& report, const std::string& sidecar) {
+  if (const int error = remove_sidecar(sidecar))
+    report.warnings.push_back(system_error("cannot remove " + sidecar, error).message);
+  else
+    report.warnings.push_back(sidecar + " has been removed: the image is proven to be clean now");
+}
+
+// Who goes on may lose the way back to what the image was.
+void warn_of_unfinished(ImageReport& report) {
+  const auto logs = find_unfinished_undo_logs(report.path, report.opened, report.offset);
+  if (logs.empty()) return;
+  std::string text = fmt::format("an earlier scrub of this image did not come to its end; `{}` brings back what it was before that",
+                                 undo_command(logs.front().native(), report.path));
+  for (size_t i = 1; i < logs.size(); ++i) text += fmt::format(", then `{}`", undo_command(logs[i].native(), report.path));
+  report.warnings.push_back(std::move(text));
 }
 
 // What was staged is not going to be written, or could not be.
@@ -156,8 +174,10 @@ CommitRequest commit_request(const ImageReport& report, const Image& image, cons
   return request;
 }
 
-void write_repairs(ImageReport& report, const RepairPlan& plan, const CommitRequest& request, const ImageLock& lock,
+void write_repairs(ImageReport& report, const RepairPlan& plan, CommitRequest& request, const ImageLock& lock,
                    const Environment& environment) {
+  StallWatch watch = watch_for(report, environment);
+  request.waits = &watch;
   report.writeback = environment.engine.commit(request, lock);
   report.timings.writeback = report.writeback->seconds;
   if (report.writeback->outcome == CommitOutcome::committed)
@@ -176,11 +196,14 @@ void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const 
 
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, given, environment);
-  if (!image || refused_by_sidecar(report, given)) return;
+  if (!image) return;
+  const auto sidecar = find_error_sidecar(report);
+  if (refused_by_sidecar(report, sidecar, given)) return;
   const auto lock = lock_image(report, environment);
   if (!lock) return refuse(report, lock.error().message);
   if (lockable(report) == report.opened && lock->identity() != image->identity())
     return refuse(report, report.path + " was replaced by another file while it was opened; nothing was written");
+  warn_of_unfinished(report);
 
   std::optional<MmpClaim> mmp;
   if (!is_free_of_others(report, *image, given, environment, mmp)) return;
@@ -216,7 +239,10 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
       settle(report.findings, RepairState::left);
       return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
     }
-  if (staged.empty()) return settle(report.findings, RepairState::left);
+  if (staged.empty()) {
+    if (sidecar && plan->proven_clean && !options.dry_run) remove_sidecar_of(report, *sidecar);
+    return settle(report.findings, RepairState::left);
+  }
   CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
   // A repair of the block itself comes with the others.
   const auto of_mmp = [&](const StagedBlock& block) { return mmp && block.block == mmp->block; };
@@ -229,6 +255,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
     return take_unfinished(report, cancelled);
   }
   write_repairs(report, *plan, request, *lock, environment);
+  if (sidecar && report.verdict == Verdict::repaired) remove_sidecar_of(report, *sidecar);
 }
 
 }  // namespace

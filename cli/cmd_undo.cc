@@ -12,7 +12,7 @@ namespace {
 
 // Who has to undo a scrub whose write failed is not asked to remove its record first.
 void warn_of_sidecar(ImageReport& report) {
-  if (const auto sidecar = find_error_sidecar(report.path))
+  if (const auto sidecar = find_error_sidecar(report))
     report.warnings.push_back(
         fmt::format("{} tells that an earlier write failed; it stays, and is to be removed once its cause is mended",
                     *sidecar));
@@ -66,6 +66,8 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   request.progress = &progress;
   if (!heed_others(report, options, environment, request.mmp)) return;
   if (lockable(report) == report.opened) request.file = lock->identity();
+  StallWatch watch = watch_for(report, environment);
+  request.waits = &watch;
   report.writeback = environment.engine.undo(request, *lock);
   report.timings.writeback = report.writeback->seconds;
   take_outcome(report, *report.writeback);

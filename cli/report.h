@@ -91,6 +91,7 @@ struct TextStyle {
 
 // The command that puts the old bytes back, to be given to a shell; for a write-back that has kept them.
 [[nodiscard]] std::string undo_command(const ImageReport& image);
+[[nodiscard]] std::string undo_command(std::string_view log, std::string_view image);
 
 // The whole run as one JSON document, schema extscrub/1.
 [[nodiscard]] std::string json_report(const RunReport& run);

@@ -184,8 +184,8 @@ Json json_of(const RepairReport& r) {
 Json json_of(const Receipt& r) {
   return {{"block", r.block.value},
           {"kind", word_of(r.kind)},
-          {"crc32c_before", fmt::format("{:08x}", r.before_crc)},
-          {"crc32c_after", fmt::format("{:08x}", r.after_crc)},
+          {"xxh3_before", fmt::format("{:016x}", r.before_hash)},
+          {"xxh3_after", fmt::format("{:016x}", r.after_hash)},
           {"submitted", r.submitted},
           {"completed", r.completed},
           {"read_back", r.read_back},

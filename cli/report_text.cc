@@ -304,7 +304,7 @@ void write_loss(Writer& w, const Loss& loss) {
 void write_receipt(Writer& w, const Receipt& r) {
   constexpr std::array<std::string_view, 5> kKinds{"block", "block of the log", "journal superblock in block",
                                                    "superblock in block", "error mark in block"};
-  w.print("  receipt {} {}: {:08x} -> {:08x}", kKinds[static_cast<size_t>(r.kind)], r.block, r.before_crc, r.after_crc);
+  w.print("  receipt {} {}: {:016x} -> {:016x}", kKinds[static_cast<size_t>(r.kind)], r.block, r.before_hash, r.after_hash);
   if (!r.submitted) {
     w.print(", not submitted\n");
     return;

@@ -277,7 +277,7 @@ FIELDS_OF(BlockChange, block, what, before, after)
 FIELDS_OF(Loss, problem, inode, path, what, bytes)
 FIELDS_OF(WayChoice, journal, why_direct, log)
 FIELDS_OF(RepairReport, policy, dry_run, proven_clean, rounds, time, blocks, losses, way)
-FIELDS_OF(Receipt, block, before_crc, after_crc, submitted, completed, read_back, error, flush, kind)
+FIELDS_OF(Receipt, block, before_hash, after_hash, submitted, completed, read_back, error, flush, kind)
 FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, marked, sidecar, undo, undo_file,
           undo_bytes, through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)

@@ -310,11 +310,19 @@ Result<ImageLock> lock_image(const ImageReport& report, const Environment& envir
 
 const std::string& lockable(const ImageReport& report) { return is_nbd_uri(report.path) ? report.opened : report.path; }
 
-std::optional<std::string> find_error_sidecar(const std::string& image) {
-  const fs::path path = sidecar_path(image);
-  std::error_code ignored;
-  if (!fs::exists(fs::symlink_status(path, ignored))) return std::nullopt;
-  return path.native();
+std::optional<std::string> find_error_sidecar(const ImageReport& report) {
+  FileSystemId id{};
+  if (const auto image = Image::open(report.opened, report.offset, report.length))
+    (void)image->read(kSuperblockOffset + offsetof(ext2_super_block, s_uuid), id);
+  const auto path = find_sidecar(report.path, id);
+  return path ? std::optional(path->native()) : std::nullopt;
+}
+
+StallWatch watch_for(const ImageReport& report, const Environment& environment) {
+  const auto say = [&environment](const std::string& line) {
+    environment.err << (environment.err_is_terminal ? "\r\033[K" : "") << line << std::flush;
+  };
+  return {escape(name_of(report)), say, [&environment] { return environment.stopped(); }};
 }
 
 AuditOptions audit_options(const Options& options, Progress& progress) {

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/stall_watch.h"
 
 namespace extscrub {
 
@@ -40,8 +41,12 @@ void report_failure(ImageReport& report, const Image& image, const Error& error)
 // The file to lock, and to ask who else uses it: the image, but for the disk of an NBD server what it is opened as.
 [[nodiscard]] const std::string& lockable(const ImageReport& report);
 
-// The file that a write-back leaves beside an image which could not take the error mark; nothing when there is none.
-[[nodiscard]] std::optional<std::string> find_error_sidecar(const std::string& image);
+// The file that a write-back leaves beside an image which could not take the error mark; nothing when there is none, or it
+// is of another file system.
+[[nodiscard]] std::optional<std::string> find_error_sidecar(const ImageReport& report);
+
+// Prints what the writing of this image waits for too long.
+[[nodiscard]] StallWatch watch_for(const ImageReport& report, const Environment& environment);
 
 [[nodiscard]] AuditOptions audit_options(const Options& options, Progress& progress);
 

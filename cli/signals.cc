@@ -1,5 +1,11 @@
 #include "cli/signals.h"
 
+#include <unistd.h>
+
+#include <csignal>
+
+#include "cli/exit_status.h"
+
 namespace extscrub {
 
 namespace {
@@ -8,8 +14,9 @@ namespace {
 std::atomic<bool> stop{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may not wait for a lock");
 
+// The second one ends the process at once, whatever it is stuck in. An image that is being written says "not clean".
 extern "C" void set_stop(int) {
-  stop.store(true, std::memory_order_relaxed);
+  if (stop.exchange(true, std::memory_order_relaxed)) ::_exit(kExitCancelled | kExitOperational);
 }
 
 // Unlike "ignored", this ends with execve(2): helper programs are stopped with these signals.

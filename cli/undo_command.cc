@@ -24,7 +24,11 @@ std::string shell_word(std::string_view text) {
 }  // namespace
 
 std::string undo_command(const ImageReport& image) {
-  return "extscrub undo " + shell_word(image.writeback->undo_file.native()) + " " + shell_word(image.path);
+  return undo_command(image.writeback->undo_file.native(), image.path);
+}
+
+std::string undo_command(std::string_view log, std::string_view image) {
+  return "extscrub undo " + shell_word(log) + " " + shell_word(image);
 }
 
 }  // namespace extscrub

@@ -118,10 +118,10 @@ TEST_CASE("every buffer of the write-back has a receipt") {
   ImageReport image = scrubbed();
   image.writeback->superblock_receipts.push_back({BlockNo(1), 3, 4, true, true, false, 5, 0, BufferKind::mark});
   const json receipts = images_of(image)["images"][0]["writeback"]["receipts"];
-  CHECK(receipts == json({{{"block", 7}, {"kind", "block"}, {"crc32c_before", "00000001"}, {"crc32c_after", "00000002"},
+  CHECK(receipts == json({{{"block", 7}, {"kind", "block"}, {"xxh3_before", "0000000000000001"}, {"xxh3_after", "0000000000000002"},
                            {"submitted", true}, {"completed", true}, {"read_back", true}, {"error", 0}, {"flush", 2}},
-                          {{"block", 1}, {"kind", "error-mark"}, {"crc32c_before", "00000003"},
-                           {"crc32c_after", "00000004"}, {"submitted", true}, {"completed", true}, {"read_back", false},
+                          {{"block", 1}, {"kind", "error-mark"}, {"xxh3_before", "0000000000000003"},
+                           {"xxh3_after", "0000000000000004"}, {"submitted", true}, {"completed", true}, {"read_back", false},
                            {"error", 5}, {"flush", nullptr}}}));
 }
 

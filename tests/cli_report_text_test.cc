@@ -183,10 +183,10 @@ TEST_CASE("a commit that failed: a receipt of every buffer, the failed ones firs
                      {BlockNo(8), 0x11, 0x21, true, false, false, EIO, 0},
                      {BlockNo(9), 0x12, 0x22, false, false, false, 0, 0}};
   const std::string text = text_report(image, {});
-  CHECK(text.find("  receipt block 8: 00000011 -> 00000021, submitted, failed: Input/output error\n"
-                  "  receipt superblock in block 1: 00000001 -> 00000002, written, durable by flush 1, read back\n"
-                  "  receipt block 7: 00000010 -> 00000020, written\n"
-                  "  receipt block 9: 00000012 -> 00000022, not submitted\n") != std::string::npos);
+  CHECK(text.find("  receipt block 8: 0000000000000011 -> 0000000000000021, submitted, failed: Input/output error\n"
+                  "  receipt superblock in block 1: 0000000000000001 -> 0000000000000002, written, durable by flush 1, read back\n"
+                  "  receipt block 7: 0000000000000010 -> 0000000000000020, written\n"
+                  "  receipt block 9: 0000000000000012 -> 0000000000000022, not submitted\n") != std::string::npos);
 
   commit.receipts.assign(100, commit.receipts[0]);
   CHECK(text_report(image, {}).find("61 receipts more: --verbose") != std::string::npos);

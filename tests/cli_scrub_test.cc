@@ -236,9 +236,17 @@ TEST_CASE("an image with the record of a failed write is refused unless forced",
   CHECK(s.tool.said(sidecar.string()));
   CHECK(s.tool.said("remove that file"));
 
-  CHECK(s({"--force"}) == 1);
+  s.after = audit_with(Verdict::damaged, {hopeless_error(RepairState::left)});
+  (void)s({"--force"});
   CHECK(s.request);
   CHECK(fs::exists(sidecar));
+
+  s.after = audit_with(Verdict::clean);
+  (void)s({"--force", "--dry-run"});
+  CHECK(fs::exists(sidecar));
+  CHECK(s({"--force"}) == 1);
+  CHECK_FALSE(fs::exists(sidecar));
+  CHECK(s.tool.said("has been removed"));
 }
 
 TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {

@@ -1,5 +1,7 @@
 // What a commit does when something fails: the latch, the mark, the sidecar.
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
@@ -521,6 +523,28 @@ TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is
     if (const auto status = run_tool("e2fsck -n " + path.string())) CHECK(*status == 0);
     if (const auto status = run_tool("e2fsck -fn " + path.string())) CHECK(*status == 0);
   }
+}
+
+TEST_CASE("sidecar of a block device lies in the current directory, and is only of the file system whose UUID it has") {
+  const TempDir directory;
+  const auto device = directory.path() / "disk";
+  if (::mknod(device.c_str(), S_IFBLK | 0600, makedev(7, 250)) != 0) {
+    WARN("no device node can be made here: skipped");
+    return;
+  }
+  const auto before = std::filesystem::current_path();
+  const AtEnd back([&] { std::filesystem::current_path(before); });
+  std::filesystem::current_path(directory.path());
+  const FileSystemId id{std::byte{1}, std::byte{2}}, other{std::byte{3}};
+  CHECK(sidecar_path("/dev/../" + device.string()) == "disk.extscrub-errored");
+  CHECK_FALSE(find_sidecar(device, id));
+  const auto written = write_sidecar(device, id, "a write failed\n");
+  REQUIRE(written);
+  CHECK(*written == "disk.extscrub-errored");
+  CHECK(find_sidecar(device, id) == *written);
+  CHECK_FALSE(find_sidecar(device, other));
+  CHECK(remove_sidecar(*written) == 0);
+  CHECK_FALSE(find_sidecar(device, id));
 }
 
 }  // namespace extscrub::test::wb

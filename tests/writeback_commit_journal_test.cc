@@ -1,8 +1,8 @@
 // Commits through the journal of a real image: the order of what reaches the disk, and what is left when something fails
 // before and after the moment from which on the repair is complete.
-#include "scan/crc.h"
 #include "scan/jbd2_format.h"
 #include "tests/scrub_sample.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub::test::wb {
 
@@ -85,8 +85,8 @@ TEST_CASE("receipts: every buffer has the flush that made it durable, and was re
     CHECK((r.submitted && r.completed && r.read_back && r.error == 0));
     CHECK(r.flush == (r.kind == BufferKind::log ? log_flush : r.block == BlockNo(1) ? report.flushes : blocks_flush));
     const Extent extent{r.block.value * 1024, 1024};
-    CHECK(r.before_crc == crc32c(~0u, part_of(sample.original(), extent)));
-    CHECK(r.after_crc == crc32c(~0u, part_of(read_file(sample.path()), extent)));
+    CHECK(r.before_hash == receipt_hash(part_of(sample.original(), extent)));
+    CHECK(r.after_hash == receipt_hash(part_of(read_file(sample.path()), extent)));
   }
   CHECK(report.superblock_receipts.size() == (journal ? 6u : 3u));
   for (const Receipt& r : report.superblock_receipts) CHECK((r.completed && r.read_back && r.flush != 0));
@@ -230,6 +230,37 @@ TEST_CASE("log with a block twice, or with one that is something else as well, i
   INFO(report.message);
   CHECK(report.outcome == CommitOutcome::refused);
   CHECK(log.count(Operation::write) == 0);
+}
+
+TEST_CASE("journal's superblock that cannot be written: the superblock is marked all the same, nothing waits in the journal") {
+  const Sample sample(CommitWay::journal);
+  Log log;
+  log.rule = fail_writes_to(journal_superblock(sample));
+  const CommitReport report = sample.commit(log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK(report.marked);
+  CHECK_FALSE(report.logged);
+  CHECK_THAT(report.message, !Catch::Contains("waits in the image's journal") && Catch::Contains("but the journal cannot be"));
+  CHECK(report.sidecar == sidecar_path(sample.path()));
+  CHECK((superblock_in(read_file(sample.path())).s_state & 3) == EXT2_ERROR_FS);
+  sample.judge(false);
+  sample.undo();
+}
+
+TEST_CASE("last superblock that cannot be written: all is in its place, and nothing waits in the journal any more") {
+  const Sample sample(CommitWay::journal);
+  Log log;
+  log.rule = [&, emptied = false](const Event& e) mutable -> std::optional<Fault> {
+    if (e.operation != Operation::write) return std::nullopt;
+    const std::string word = word_of(sample, e);
+    if (word == "log empty") emptied = true;
+    if (emptied && word.starts_with("superblock")) return Fault{-EIO, 0};
+    return std::nullopt;
+  };
+  const CommitReport report = sample.commit(log);
+  CHECK(report.outcome == CommitOutcome::errored);
+  CHECK_FALSE(report.logged);
+  CHECK_THAT(report.message, !Catch::Contains("waits in the image's journal") && Catch::Contains("the whole repair is on the image"));
 }
 
 }  // namespace extscrub::test::wb

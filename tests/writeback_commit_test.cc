@@ -1,6 +1,7 @@
 #include "scan/crc.h"
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub::test::wb {
 
@@ -20,8 +21,8 @@ TEST_CASE("commit writes every staged block and the final superblock, and nothin
   for (const Receipt& r : report.receipts) {
     CHECK((r.submitted && r.completed && r.read_back && r.error == 0));
     const auto extent = image.extent_of(r.block.value);
-    CHECK(r.before_crc == crc32c(~0u, Bytes(image.original()).subspan(extent.at, extent.length)));
-    CHECK(r.after_crc == crc32c(~0u, Bytes(image.repaired()).subspan(extent.at, extent.length)));
+    CHECK(r.before_hash == receipt_hash(Bytes(image.original()).subspan(extent.at, extent.length)));
+    CHECK(r.after_hash == receipt_hash(Bytes(image.repaired()).subspan(extent.at, extent.length)));
   }
 }
 

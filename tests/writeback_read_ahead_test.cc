@@ -21,6 +21,7 @@ class SlowDevice final : public WriteDevice {
   ssize_t write(uint64_t, Bytes) override { return -EBADF; }
   ssize_t read(uint64_t at, MutableBytes out) override {
     if (++reads % 5 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    if (at == 0 && failing-- > 0) return -EIO;
     const auto first_bad = bad.lower_bound(at);
     if (first_bad != bad.end() && *first_bad < at + out.size()) return -EIO;
     for (size_t i = 0; i < out.size(); ++i) out[i] = std::byte((at + i) / 512);
@@ -29,6 +30,7 @@ class SlowDevice final : public WriteDevice {
   int flush() override { return 0; }
 
   std::set<uint64_t> bad;
+  std::atomic<int> failing = 0;  // how many reads of the first bytes
   std::atomic<int> reads = 0;
 };
 
@@ -86,6 +88,22 @@ TEST_CASE("a list that is given up in the middle leaves nothing to the next one"
     reads.begin(list);
     for (size_t i = 0; i < round * 3; ++i) REQUIRE(is_of(reads.next(), list[i]));
   }
+}
+
+TEST_CASE("what cannot be read once is an error although it can be read again, unless the fault lies between the ranges") {
+  const size_t count = GENERATE(size_t{1}, size_t{3}, size_t{40});
+  SlowDevice device;
+  const auto list = extents(count, 0, 2048);
+  device.failing = 1;  // the first read, of several ranges at once
+  ReadAhead reads(device, kLongest, count);
+  reads.begin(list);
+  CHECK(reads.next().error == EIO);
+
+  SlowDevice with_gap;
+  with_gap.bad.insert(1536);
+  ReadAhead others(with_gap, kLongest, count);
+  others.begin(list);
+  for (const Extent& extent : list) CHECK(is_of(others.next(), extent));
 }
 
 }  // namespace extscrub::test::wb

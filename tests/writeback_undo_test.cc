@@ -289,4 +289,24 @@ TEST_CASE("undo stopped in the middle: the image is armed, and the next undo end
   CHECK(image.now() == image.original());
 }
 
+TEST_CASE("undo log of a commit that was cut off is found beside the image, and not any more when it is over") {
+  TestImage image;
+  image.stage({3, 9, 20});
+  const auto found = [&] { return find_unfinished_undo_logs(image.path(), image.path(), 0); };
+  CommitRequest request = image.request();
+  request.undo = default_undo_place(image.path(), {});
+  Log log;
+  log.rule = [&](const Event& e) -> std::optional<Fault> {  // no write gets there any more but the arming
+    if (e.operation != Operation::write || e.index == 0) return std::nullopt;
+    return Fault{static_cast<int64_t>(e.length), 0};
+  };
+  const auto cut_off = commit_with_faults(request, log);
+  CHECK(cut_off.outcome == CommitOutcome::errored);
+  CHECK(found() == std::vector{cut_off.undo_file});
+  write_file(image.path(), image.original());
+  CHECK(found().empty());
+  REQUIRE(commit_with_faults(request, *std::make_unique<Log>()).outcome == CommitOutcome::committed);
+  CHECK(found().empty());
+}
+
 }  // namespace extscrub::test::wb

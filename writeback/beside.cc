@@ -1,6 +1,7 @@
 #include "writeback/beside.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +9,17 @@
 
 namespace extscrub {
 
+namespace {
+
+bool is_block_device(const std::filesystem::path& path) {
+  struct stat st;
+  return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+}  // namespace
+
 std::filesystem::path path_beside(const std::filesystem::path& image, std::string_view suffix) {
+  if (is_block_device(image)) return image.filename() += suffix;
   std::error_code none;
   std::filesystem::path path = image;
   if (std::filesystem::is_symlink(image, none)) {

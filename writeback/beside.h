@@ -9,7 +9,8 @@
 
 namespace extscrub {
 
-// IMAGE and `suffix`, beside the file a symbolic link leads to.
+// IMAGE and `suffix`, beside the file a symbolic link leads to; for a block device in the current directory, because /dev
+// does not outlive the machine's run.
 [[nodiscard]] std::filesystem::path path_beside(const std::filesystem::path& image, std::string_view suffix);
 
 // Writes all of `bytes` at byte `at` of the file. 0, or the errno.

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scan/overlay.h"
@@ -28,6 +29,15 @@
 #include "writeback/write_queue.h"
 
 namespace extscrub {
+
+// Told what a commit waits for, which may take for ever: in its thread, or in the error worker's while that waits for it.
+class WaitObserver {
+ public:
+  virtual ~WaitObserver() = default;
+  // Begins anew where something is waited for already.
+  virtual void begin_wait(std::string_view what) = 0;
+  virtual void end_wait() = 0;
+};
 
 enum class CommitWay : uint8_t {
   automatic,  // through the journal where that can be
@@ -53,6 +63,7 @@ struct CommitRequest {
   bool is_undo = false;  // the blocks are the old bytes of an earlier commit: only messages are worded otherwise
   QueueKind queue = QueueKind::automatic;
   Progress* progress = nullptr;  // may be null; cancelled() is asked before each submission
+  WaitObserver* waits = nullptr;  // may be null
   // Where the bytes of the image are, when that is not `path`, as for a virtual disk; messages and the sidecar keep to
   // `path`. Empty: there.
   std::filesystem::path opened = {};
@@ -87,7 +98,7 @@ enum class BufferKind : uint8_t { block, log, journal_superblock, superblock, ma
 // What became of one buffer.
 struct Receipt {
   BlockNo block;
-  uint32_t before_crc = 0, after_crc = 0;  // crc32c of the whole block
+  uint64_t before_hash = 0, after_hash = 0;  // XXH3 of the whole block
   bool submitted = false, completed = false, read_back = false;
   int error = 0;      // errno of its completion, 0 when it was good
   uint64_t flush = 0; // which flush of the commit made it durable, counted from 1; 0: none has
@@ -115,7 +126,7 @@ struct CommitReport {
   uint64_t undo_bytes = 0;                 // of that file
   bool through_journal = false;            // one transaction had all blocks before the first went to its place
   std::string why_direct;                  // why not; empty when it did, or the commit did not get as far
-  bool logged = false;                     // the journal has the whole repair: a mount would complete it
+  bool logged = false;                     // the journal has the whole repair now: a mount would complete it
   uint64_t log_blocks = 0;                 // of that transaction
   QueueKind queue = QueueKind::automatic;  // the one that was used
   bool direct_io = false;                  // O_DIRECT; otherwise O_DSYNC

@@ -122,8 +122,9 @@ bool CommitRun::write_log() {
     if (!write_durably(superblock_, CommitStep::log)) return false;
   }
   std::ranges::copy(Bytes(transaction_->superblock), journal_->bytes.begin());
-  report_.logged = true;
-  return write_durably(*journal_, CommitStep::log);
+  offered_ = true;
+  report_.logged = write_durably(*journal_, CommitStep::log);
+  return report_.logged;
 }
 
 }  // namespace extscrub

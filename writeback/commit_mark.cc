@@ -55,28 +55,38 @@ void CommitRun::write_mark(const FailureSummary& failures) noexcept {
     arm_superblock(superblock_.superblock());
     apply_error_mark(superblock_.superblock(), {record(failures.first), record(failures.last), failures.count,
                                                 static_cast<uint64_t>(std::time(nullptr))});
-    for (int attempt = 0; attempt < 2 && !report_.marked; ++attempt) report_.marked = put_mark();
-    if (!report_.marked) write_mark_beside(failures);
+    if (!put_mark()) write_mark_beside(failures);
   } catch (const std::exception& e) {
     sidecar_error_ = e.what();
   }
 }
 
+// Each part by itself, twice at most: what can be made to say it, says it. True when all of them do.
 bool CommitRun::put_mark() {
   // A replay of the journal can put an older superblock over the mark; s_errno survives it.
-  const bool journal_too = replay_due();
-  if (journal_too) {
-    set_journal_error(journal_->superblock());
-    if (put_held(*journal_) != 0) return false;
+  bool journal_due = replay_due();
+  if (journal_due) set_journal_error(journal_->superblock());
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!report_.marked) report_.marked = mark_part(superblock_);
+    if (!journal_due || !mark_part(*journal_)) continue;
+    journal_due = false;
+    report_.logged = offered_;
   }
-  return put_held(superblock_) == 0 && flush_device() == 0 && held_reads_back(superblock_) == 0 &&
-         (!journal_too || held_reads_back(*journal_) == 0);
+  return report_.marked && !journal_due;
+}
+
+bool CommitRun::mark_part(HeldRange& range) {
+  return put_held(range) == 0 && flush_device() == 0 && held_reads_back(range) == 0;
 }
 
 void CommitRun::write_mark_beside(const FailureSummary& failures) {
+  const auto id = load<FileSystemId>(superblock_.truth(), offsetof(ext2_super_block, s_uuid));
   const auto sidecar = write_sidecar(
-      request_.path, fmt::format("{}\nThe image could not be marked as errored, so this file says it. Time: {}\n",
-                                 failure_message(failures), std::time(nullptr)));
+      request_.path, id, fmt::format("{}\n{}, so this file says it. Time: {}\n",
+                                 failure_message(failures),
+                                 report_.marked ? "The journal of the image could not be marked as errored"
+                                                : "The image could not be marked as errored",
+                                 std::time(nullptr)));
   if (sidecar) {
     report_.sidecar = *sidecar;
   } else {

@@ -5,9 +5,9 @@
 #include <bit>
 #include <cerrno>
 
-#include "scan/crc.h"
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub {
 
@@ -187,7 +187,7 @@ bool CommitRun::take_before(size_t first, Extent read_extent, Bytes read_bytes) 
     if (block.at < read_extent.at || block.end() > read_extent.end()) continue;
     // Nobody has read what lies in the free part of the log.
     if (roles_[i] == Role::log)
-      report_.receipts[i].before_crc = crc32c(~0u, read_bytes.subspan(block.at - read_extent.at, block.length));
+      report_.receipts[i].before_hash = receipt_hash(read_bytes.subspan(block.at - read_extent.at, block.length));
     else if (!compare_before(i, read_extent, read_bytes))
       return false;
   }
@@ -241,7 +241,7 @@ bool CommitRun::read_held(HeldRange& range) {
   if (!range.piece.whole) range.piece.base.assign(bytes.begin(), bytes.end());
   const Bytes own = bytes.subspan(range.extent.at - range.piece.extent.at, range.extent.length);
   range.bytes.assign(own.begin(), own.end());
-  range.written_crc = crc32c(~0u, own);
+  range.written_hash = receipt_hash(own);
   return true;
 }
 
@@ -293,13 +293,13 @@ void CommitRun::make_receipts() {
     Receipt receipt;
     receipt.block = staged.block;
     if (roles_[i] == Role::log) receipt.kind = BufferKind::log;
-    receipt.before_crc = crc32c(~0u, staged.before);
-    receipt.after_crc = crc32c(~0u, staged.after);
+    receipt.before_hash = receipt_hash(staged.before);
+    receipt.after_hash = receipt_hash(staged.after);
     if (roles_[i] != Role::log && staged.block == superblock_.block) {
+      std::vector<std::byte> block(staged.after.begin(), staged.after.end());
       const size_t inside = kSuperblockOffset % request_.block_size;
-      receipt.after_crc = crc32c(~0u, staged.after.first(inside));
-      receipt.after_crc = crc32c(receipt.after_crc, request_.final_superblock);
-      receipt.after_crc = crc32c(receipt.after_crc, staged.after.subspan(inside + kSuperblockSize));
+      std::ranges::copy(request_.final_superblock, block.begin() + static_cast<std::ptrdiff_t>(inside));
+      receipt.after_hash = receipt_hash(block);
     }
     report_.receipts.push_back(receipt);
   }

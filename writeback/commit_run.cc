@@ -4,10 +4,16 @@
 #include <cerrno>
 #include <ranges>
 
-#include "scan/crc.h"
 #include "writeback/error_mark.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub {
+
+namespace {
+
+constexpr std::string_view kWrite = "a write", kRead = "a read";  // that are waited for
+
+}  // namespace
 
 // From here on the image says "not clean", whatever happens.
 bool CommitRun::arm() {
@@ -39,6 +45,7 @@ bool CommitRun::write_blocks() {
     const bool written = write_pieces(wave, "writing");
     if (latch_.set() || !flush(CommitStep::flush) || !written || !pieces_read_back(wave, "reading back")) return false;
   }
+  in_place_ = true;
   return true;
 }
 
@@ -47,8 +54,7 @@ bool CommitRun::write_pieces(const Wave& wave, std::string_view phase) {
   begin_phase(phase, wave.pieces);
   if (stop_if_cancelled()) return false;
   role_ = wave.role;
-  return write_some(wave.pieces, false) && write_some(wave.pieces, true) && write_unaligned_pieces(wave.pieces) &&
-         !latch_.set();
+  return write_some(wave.pieces, false) && write_some(wave.pieces, true) && write_unaligned_pieces(wave.pieces);
 }
 
 bool CommitRun::write_some(const std::vector<Piece>& pieces, bool second) {
@@ -60,6 +66,7 @@ bool CommitRun::write_some(const std::vector<Piece>& pieces, bool second) {
     jobs.push_back({piece.extent.at, static_cast<uint32_t>(piece.extent.length)});
   }
   const uint64_t before = writer_->submissions();
+  const Waiting waiting(request_.waits, kWrite);
   const bool written = writer_->write(jobs, *this);
   report_.writes += writer_->submissions() - before;
   if (!written) (void)stop_if_cancelled();
@@ -71,11 +78,12 @@ bool CommitRun::write_some(const std::vector<Piece>& pieces, bool second) {
 bool CommitRun::write_unaligned_pieces(const std::vector<Piece>& pieces) {
   for (const Piece& piece : pieces) {
     if (shape_.aligned(piece.extent)) continue;
-    if (latch_.set() || stop_if_cancelled()) return false;
+    if (stop_if_cancelled()) return false;
     if (!kept_size()) return false;  // a write behind the end would give the image its size back
     const MutableBytes out = expected_.first(piece.extent.length);
     release(piece, out);
     ++report_.writes;
+    const Waiting waiting(request_.waits, kWrite);
     const int error = write_fully(device_, piece.extent.at, out);
     if (error != 0) fail(error, CommitStep::write, block_in(piece, 0));
     piece_finished(piece, error);
@@ -89,13 +97,18 @@ bool CommitRun::pieces_read_back(const Wave& wave, std::string_view phase) {
   role_ = wave.role;
   reads_->begin(extents_of(wave.pieces));
   for (const Piece& piece : wave.pieces) {
-    if (stop_if_cancelled() || !piece_reads_back(piece, reads_->next())) {
+    if (stop_if_cancelled() || !piece_reads_back(piece, next_read())) {
       reads_->begin({});  // nothing more is read of an image that has failed
       return false;
     }
     if (request_.progress != nullptr) request_.progress->advance(piece.extent.length);
   }
   return !stop_if_cancelled();
+}
+
+ReadAhead::Part CommitRun::next_read() {
+  const Waiting waiting(request_.waits, kRead);
+  return reads_->next();
 }
 
 bool CommitRun::piece_reads_back(const Piece& piece, const ReadAhead::Part& part) {
@@ -120,6 +133,7 @@ bool CommitRun::finish() {
   if (journal_) {
     const Bytes done = journal_when_done();
     std::ranges::copy(done, journal_->bytes.begin());
+    offered_ = report_.logged = false;  // whether it still is cannot be told until the write is over
     // Before the superblock says that there is nothing to recover: a log that is not empty would be in the way then.
     if (!write_durably(*journal_, CommitStep::finish)) return false;
     finish_receipt(*journal_);
@@ -197,6 +211,7 @@ int CommitRun::put_held(HeldRange& range) {
   const MutableBytes out = range.out.bytes();
   truth_->compose(range.piece, out);
   ++report_.writes;
+  const Waiting waiting(request_.waits, kWrite);
   const int error = write_fully(device_, range.piece.extent.at, out);
   if (error == 0) report_.bytes_written += out.size();
   add_superblock_receipt(range, error);
@@ -210,8 +225,8 @@ void CommitRun::add_superblock_receipt(HeldRange& range, int error) {
   receipt.kind = marking_                ? BufferKind::mark
                  : &range == &superblock_ ? BufferKind::superblock
                                           : BufferKind::journal_superblock;
-  receipt.before_crc = range.written_crc;
-  receipt.after_crc = range.written_crc = crc32c(~0u, range.truth());
+  receipt.before_hash = range.written_hash;
+  receipt.after_hash = range.written_hash = receipt_hash(range.truth());
   receipt.submitted = true;
   receipt.completed = error == 0;
   receipt.error = error;
@@ -220,6 +235,7 @@ void CommitRun::add_superblock_receipt(HeldRange& range, int error) {
 
 int CommitRun::held_reads_back(HeldRange& range) {
   const MutableBytes is = scratch_.first(range.extent.length);
+  const Waiting waiting(request_.waits, kRead);
   if (const int error = read_fully(device_, range.extent.at, is)) return error;
   if (!std::ranges::equal(is, range.truth())) return EIO;
   for (Receipt& receipt : std::views::reverse(report_.superblock_receipts)) {
@@ -232,6 +248,7 @@ int CommitRun::held_reads_back(HeldRange& range) {
 
 int CommitRun::flush_device() {
   ++report_.flushes;
+  const Waiting waiting(request_.waits, "a flush");
   const int error = device_.flush();
   // What was complete by now is durable, or it is not known whether it is, and no later flush tells.
   for (auto* receipts : {&report_.receipts, &report_.superblock_receipts})
@@ -253,8 +270,13 @@ void CommitRun::settle() {
     report_.error_block = failures.first.block;
     report_.failures = failures.count;
     report_.message = failure_message(failures) + "; " + what_is_left() + ". ";
-    if (report_.marked)
+    if (report_.marked && report_.sidecar.empty() && sidecar_error_.empty())
       report_.message += "The image is marked as having errors";
+    else if (report_.marked)
+      report_.message += "The superblock is marked as having errors, but the journal cannot be, and its replay may put an "
+                         "older superblock over the mark; " +
+                         (report_.sidecar.empty() ? "no file can be put beside the image to say so (" + sidecar_error_ + ")"
+                                                  : report_.sidecar.string() + " says so as well");
     else if (!report_.sidecar.empty())
       report_.message += "The image cannot be marked; " + report_.sidecar.string() + " says so in its place";
     else
@@ -289,6 +311,7 @@ void CommitRun::release(const Piece& piece, MutableBytes out) {
 
 std::string CommitRun::what_is_left() const {
   if (request_.is_undo) return "not all old bytes are back on the image";
+  if (in_place_) return "the whole repair is on the image, but for the superblock that says so";
   if (report_.logged) return "the whole repair waits in the image's journal, and the next mount or scrub completes it";
   if (transaction_) return "the repair is not on the image, which is as it was but for that";
   return "the repair is not on the image, or only in part";
@@ -301,6 +324,7 @@ void CommitRun::compose(size_t job, MutableBytes out) {
 
 void CommitRun::finished(size_t job, int error) {
   piece_finished(*on_the_way_[job], error);
+  if (request_.waits != nullptr) request_.waits->begin_wait(kWrite);
 }
 
 void CommitRun::piece_finished(const Piece& piece, int error) {

@@ -104,10 +104,27 @@ class CommitRun final : WriteClient {
   bool write_some(const std::vector<Piece>& pieces, bool second);
   bool write_unaligned_pieces(const std::vector<Piece>& pieces);
   bool pieces_read_back(const Wave& wave, std::string_view phase);
+  // Something is waited for as long as it lives.
+  class Waiting {
+   public:
+    Waiting(WaitObserver* observer, std::string_view what) : observer_(observer) {
+      if (observer_ != nullptr) observer_->begin_wait(what);
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() {
+      if (observer_ != nullptr) observer_->end_wait();
+    }
+
+   private:
+    WaitObserver* observer_;
+  };
+
   void begin_phase(std::string_view phase, const std::vector<Piece>& pieces);
   bool write_held(HeldRange& range, CommitStep step);
   bool check_held(HeldRange& range, CommitStep step);
   bool flush(CommitStep step);
+  ReadAhead::Part next_read();
   bool piece_reads_back(const Piece& piece, const ReadAhead::Part& part);
   bool write_durably(HeldRange& range, CommitStep step);
   Bytes journal_when_done() const;
@@ -125,6 +142,7 @@ class CommitRun final : WriteClient {
   // The error worker's.
   void write_mark(const FailureSummary& failures) noexcept;
   bool put_mark();
+  bool mark_part(HeldRange& range);
   int put_held(HeldRange& range);
   int held_reads_back(HeldRange& range);
   int flush_device();
@@ -164,6 +182,8 @@ class CommitRun final : WriteClient {
   Role role_ = Role::last;            // of the blocks they carry
   AlignedBuffer scratch_, expected_;  // of the longest piece
   std::optional<UndoFile> undo_file_;
+  bool offered_ = false;  // what the journal's superblock is to say: the log begins with the transaction
+  bool in_place_ = false;  // every block is durable and has been read back
   bool stopped_ = false;  // cancelled
   bool marking_ = false;  // the error worker writes
   std::string sidecar_error_;

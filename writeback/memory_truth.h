@@ -22,7 +22,7 @@ struct HeldRange {
   // The first 1024 bytes: the range is a superblock, or a block that begins with a journal's.
   std::span<std::byte, kSuperblockSize> superblock() { return truth().first<kSuperblockSize>(); }
   std::vector<std::byte> bytes;
-  uint32_t written_crc = 0;  // crc32c of the range as it was last written, or read before the first write
+  uint64_t written_hash = 0;  // receipt_hash() of the range as it was last written, or read before the first write
   AlignedBuffer out;  // of the piece's length
 };
 

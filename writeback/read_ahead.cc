@@ -74,9 +74,14 @@ ReadAhead::Part ReadAhead::next() {
     slot.error = read(group.extent, slot);
     slot.done = true;
   }
+  const bool first = is_first(next_), alone = first && next_ + 1 == group.end;
   const Extent extent = extents_[next_++];
-  // Each has an error of its own, and those that can be read are read.
-  if (slot.error != 0) return {extent, read(extent, slot), slot.buffer.first(extent.length)};
+  if (slot.error != 0) {
+    // What fails only once has failed. What fails again may be what lies between the ranges, which is nobody's business: then
+    // each has an error of its own, and those that can be read are read.
+    if (first) slot.comes_back = !alone && read(group.extent, slot) != 0;
+    return {extent, slot.comes_back ? read(extent, slot) : slot.error, slot.buffer.first(extent.length)};
+  }
   return {extent, 0, slot.buffer.bytes().subspan(extent.at - group.extent.at, extent.length)};
 }
 

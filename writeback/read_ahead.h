@@ -47,11 +47,13 @@ class ReadAhead {
     AlignedBuffer buffer;
     int error = 0;
     bool done = false;
+    bool comes_back = false;  // the error, when the same is read again
   };
 
   void work();
   void group_extents();
   [[nodiscard]] bool is_few() const { return groups_.size() < 4; }  // read as fast by the caller itself
+  [[nodiscard]] bool is_first(size_t range) const { return range == (given_ == 0 ? 0 : groups_[given_ - 1].end); }
   [[nodiscard]] Slot& slot_of(size_t index) { return slots_[index % slots_.size()]; }
   [[nodiscard]] int read(Extent extent, Slot& slot);
 

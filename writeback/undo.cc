@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <functional>
 
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
@@ -155,8 +156,51 @@ CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice
   commit.is_undo = true;
   commit.mmp = request.mmp;
   commit.progress = request.progress;
+  commit.waits = request.waits;
   CommitReport report = commit_on(commit, device, queue);
   return report.outcome == CommitOutcome::nothing_to_do ? flushed(std::move(report), request, device) : report;
+}
+
+namespace {
+
+// What the log's commit found; where it saved nothing of it, `now`.
+std::optional<SuperblockCopy> old_superblock(const UndoLog& log, const SuperblockCopy& now) {
+  SuperblockCopy superblock = now;
+  for (const UndoKey& key : log.keys()) {
+    const uint64_t at = key.block * log.block_size();
+    if (at >= kSuperblockOffset + kSuperblockSize || at + key.size <= kSuperblockOffset) continue;
+    std::vector<std::byte> old(key.size);
+    if (!log.read(key, old)) return std::nullopt;
+    take_superblock(superblock, at, old);
+  }
+  return superblock;
+}
+
+// The commit has begun to write, and its last superblock is not there.
+bool is_unfinished(const UndoLog& log, uint64_t offset, const SuperblockCopy& now) {
+  if (!log.finished() || log.offset() != offset || now == log.expected_superblock()) return false;
+  const auto before = old_superblock(log, now);
+  return before && now != *before && is_superblock_of(now, *before, log.expected_superblock());
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> find_unfinished_undo_logs(const std::filesystem::path& path,
+                                                             const std::filesystem::path& opened, uint64_t offset) {
+  std::vector<std::filesystem::path> found;
+  const std::filesystem::path prefix = undo_prefix(path);
+  const std::filesystem::path folder = prefix.has_parent_path() ? prefix.parent_path() : ".";
+  SuperblockCopy now{};
+  const auto image = Image::open(opened, offset);
+  if (!image || !image->read(kSuperblockOffset, now) || says_clean(now)) return found;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    if (!entry.path().filename().native().starts_with(prefix.filename().native()) || !entry.is_regular_file(none)) continue;
+    if (const auto log = UndoLog::open(entry.path()); log && is_unfinished(*log, offset, now))
+      found.push_back(prefix.has_parent_path() ? entry.path() : entry.path().filename());
+  }
+  std::ranges::sort(found, std::greater());
+  return found;
 }
 
 CommitReport undo(const UndoRequest& request, const ImageLock& /*lock*/) {

@@ -16,6 +16,7 @@ struct UndoRequest {
   bool force = false;
   QueueKind queue = QueueKind::automatic;
   Progress* progress = nullptr;  // may be null
+  WaitObserver* waits = nullptr;          // may be null
   std::filesystem::path opened = {};      // as in a CommitRequest
   std::optional<FileIdentity> file = {};  // what is locked; another file is refused
   std::optional<MmpClaim> mmp = {};       // as in a CommitRequest
@@ -29,6 +30,12 @@ struct UndoRequest {
 // one, or the sectors of both, but for what the commit itself writes there (state, errors, checksum).
 [[nodiscard]] bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before,
                                     const SuperblockCopy& expected);
+
+// The undo logs where those of the image `path` go by default, of commits to the file system at byte `offset` of the file
+// `opened` that did not come to their end: the newest first, as they have to be undone.
+[[nodiscard]] std::vector<std::filesystem::path> find_unfinished_undo_logs(const std::filesystem::path& path,
+                                                                           const std::filesystem::path& opened,
+                                                                           uint64_t offset);
 
 // undo() of a log that is open already, on a device and a queue that are there already; tests put in ones that fail.
 [[nodiscard]] CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice& device,

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,11 +16,6 @@ namespace {
 
 constexpr int kMaxNumber = 1000;
 
-bool is_block_device(const std::filesystem::path& path) {
-  struct stat st;
-  return ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
-}
-
 std::string time_text(std::chrono::system_clock::time_point now) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm utc{};
@@ -32,10 +26,12 @@ std::string time_text(std::chrono::system_clock::time_point now) {
 
 }  // namespace
 
+std::filesystem::path undo_prefix(const std::filesystem::path& image) {
+  return path_beside(image, ".extscrub-undo-");
+}
+
 UndoPlace default_undo_place(const std::filesystem::path& image, std::chrono::system_clock::time_point now) {
-  const std::string suffix = ".extscrub-undo-" + time_text(now);
-  if (is_block_device(image)) return {image.filename().string() + suffix, true};
-  return {path_beside(image, suffix), true};
+  return {undo_prefix(image) += time_text(now), true};
 }
 
 Result<UndoFile> UndoFile::create(const UndoPlace& place) {

@@ -17,6 +17,8 @@ struct UndoPlace {
 
 // IMAGE.extscrub-undo-TIME, beside the file a symbolic link leads to; for a block device in the current directory,
 // because /dev does not outlive the machine's run. TIME as 20261124T081200Z.
+// What all of them begin with, IMAGE.extscrub-undo-, is undo_prefix().
+[[nodiscard]] std::filesystem::path undo_prefix(const std::filesystem::path& image);
 [[nodiscard]] UndoPlace default_undo_place(const std::filesystem::path& image,
                                            std::chrono::system_clock::time_point now);
 

@@ -143,7 +143,7 @@ Result<std::unique_ptr<WriteDevice>> open_write_device(const std::filesystem::pa
   Descriptor direct;
   if (auto opened = open_audited(path, O_DIRECT, *identity))
     direct = std::move(*opened);
-  else if (opened.error().code == ESTALE)
+  else if (opened.error().code != EINVAL)  // that the file system under the image has no O_DIRECT
     return std::unexpected(opened.error());
   uint32_t alignment = 1;
   if (direct.get() >= 0 && (alignment = direct_alignment(direct.get())) == 0) direct = Descriptor();
