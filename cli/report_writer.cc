@@ -20,9 +20,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// "cannot open a.img: Permission denied" and "a.img is empty" without the name, which the line begins with already.
+// "cannot open a.img: Permission denied", "a.img is empty" and "a.img: writing failed" without the name, which the line begins with already.
 std::string without_name(std::string text, const std::string& name) {
   if (text.starts_with(name + " ")) return text.substr(name.size() + 1);
+  if (text.starts_with(name + ": ")) return text.substr(name.size() + 2);
   const size_t object = text.starts_with("cannot ") ? text.find(' ', 7) : std::string::npos;
   if (object == std::string::npos || text.compare(object + 1, name.size(), name) != 0) return text;
   const size_t behind = object + 1 + name.size();

@@ -249,6 +249,14 @@ TEST_CASE("an image with the record of a failed write is refused unless forced",
   CHECK(s.tool.said("has been removed"));
 }
 
+TEST_CASE("the message of a failed write names the image once") {
+  Scrubbed s;
+  s.commit.outcome = CommitOutcome::errored;
+  s.commit.message = s.image.string() + ": writing block 7 failed";
+  CHECK(s() == 8);
+  CHECK(s.tool.said("extscrub: " + s.image.string() + ": writing block 7 failed\n"));
+}
+
 TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {
   Scrubbed s;
   s.tool.environment.engine.lock = [](const fs::path& path) -> Result<ImageLock> {
