@@ -16,7 +16,7 @@ Result<Input> open_compressed(const std::string& name, const std::string& format
   if (options.command == Command::scrub)
     return std::unexpected(
         Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
-  const UnpackLimits limits{options.max_unpacked, options.offset != 0 || options.superblock};
+  const UnpackLimits limits{options.max_unpacked, options.offset.value_or(0) != 0 || options.superblock};
   auto copy = unpack(name, limits, environment.stop);
   if (!copy) return std::unexpected(copy.error());
   std::string path = copy->path();

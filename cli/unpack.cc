@@ -160,7 +160,7 @@ class Gauge {
       for (const Partition& one : table->partitions) end = std::max(end, std::min(one.offset, kMost) + std::min(one.length, kMost));
       if (end != 0) return end;
     }
-    if (!holds_ext(image)) return std::nullopt;
+    if (!has_ext_magic(image) && foreign_file_system(image)) return std::nullopt;
     const auto fs = load_superblock(image, nullptr, {});
     // Damaged; the audit will say how. There is no size to go by.
     if (!fs) return has_ext_magic(image) ? std::optional(kMost / 4) : std::nullopt;
