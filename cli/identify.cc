@@ -3,12 +3,13 @@
 #include <blkid/blkid.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 
 #include <ranges>
 #include <string_view>
 
 #include "cli/escape.h"
-#include "scan/file_system.h"
 
 namespace extscrub {
 
@@ -54,13 +55,57 @@ std::string_view article(std::string_view name) {
   return spelled_out || std::string_view("aeioAEIO").contains(name.substr(0, 1)) ? "an" : "a";
 }
 
-std::string what_it_is(const std::string& type, const std::string& usage) {
-  const std::string name = escape(type);
-  if (type == "swap") return "swap space";
-  if (usage == "filesystem") return fmt::format("{} {} file system", article(name), name);
-  if (usage == "crypto") return fmt::format("encrypted data ({})", name);
-  if (usage == "raid") return fmt::format("a part of a volume ({})", name);
+// What libblkid's names stand for in a sentence behind "holds".
+std::string what_it_is(const Contents& contents) {
+  if (contents.ambiguous) return "the signatures of several file systems or volumes at once";
+  const std::string name = escape(contents.type);
+  if (contents.type == "swap") return "swap space";
+  if (contents.usage == "filesystem") return fmt::format("{} {} file system", article(name), name);
+  if (contents.usage == "crypto") return fmt::format("encrypted data ({})", name);
+  if (contents.usage == "raid") return fmt::format("a part of a volume ({})", name);
   return fmt::format("{} data", name);
+}
+
+// The units in which the device counts, and so an MBR on it; who wrote the image of a disk has most likely had 512.
+uint64_t sector_size(const Image& image) {
+  int size = 512;
+  if (image.is_block_device() && ::ioctl(image.descriptor(), BLKSSZGET, &size) != 0) size = 512;
+  return static_cast<uint64_t>(size);
+}
+
+// A FAT, exFAT or NTFS begins with a boot sector that ends as an MBR does.
+bool begins_with_boot_sector(const Image& image) {
+  const Contents contents = contents_of(image);
+  return contents.type == "vfat" || contents.type == "exfat" || contents.type == "ntfs";
+}
+
+// Tables of other systems. Those of ours are not asked for: libblkid follows a chain of logical partitions to its end.
+std::optional<PartitionTable> find_other_table(const Image& image) {
+  const Probe probe(image);
+  if (!probe.ready()) return std::nullopt;
+  blkid_probe_enable_superblocks(probe.get(), 0);
+  blkid_probe_enable_partitions(probe.get(), 1);
+  std::string gpt = "gpt", dos = "dos", protective = "PMBR";
+  char* ours[] = {gpt.data(), dos.data(), protective.data(), nullptr};
+  blkid_probe_filter_partitions_type(probe.get(), BLKID_FLTR_NOTIN, ours);
+  const blkid_partlist list = blkid_probe_get_partitions(probe.get());
+  if (list == nullptr) return std::nullopt;
+  const blkid_parttable table = blkid_partlist_get_table(list);
+  if (table == nullptr) return std::nullopt;
+
+  PartitionTable found{blkid_parttable_get_type(table), {}, false, {}, {}};
+  for (int i = 0; i < blkid_partlist_numof_partitions(list); ++i) {
+    const blkid_partition partition = blkid_partlist_get_partition(list, i);
+    if (blkid_partition_is_extended(partition) != 0) continue;  // the logical ones in it are listed as well
+    // Sectors of 512 bytes, whatever the device has.
+    const char* type = blkid_partition_get_type_string(partition);
+    found.partitions.push_back({blkid_partition_get_partno(partition),
+                                static_cast<uint64_t>(blkid_partition_get_start(partition)) * 512,
+                                static_cast<uint64_t>(blkid_partition_get_size(partition)) * 512,
+                                {type != nullptr ? type : "", PartitionUse::other}});
+  }
+  refuse_overlapping(found.partitions, {});
+  return found;
 }
 
 }  // namespace
@@ -72,39 +117,36 @@ bool has_ext_magic(const Image& image) {
          magic == EXT2_SUPER_MAGIC;
 }
 
-std::optional<std::string> foreign_file_system(const Image& image) {
-  if (has_ext_magic(image)) return std::nullopt;
+Contents contents_of(const Image& image) {
   const Probe probe(image);
-  if (!probe.ready()) return std::nullopt;
+  if (!probe.ready()) return {};
   blkid_probe_enable_superblocks(probe.get(), 1);
   blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
-  if (blkid_do_safeprobe(probe.get()) != 0) return std::nullopt;  // nothing known, or several at once
+  constexpr int kSeveral = -2;
+  const int found = blkid_do_safeprobe(probe.get());
+  if (found == kSeveral) return {{}, {}, true};
+  if (found != 0) return {};
   const std::string type = probe.value("TYPE");
-  if (type.empty() || type.starts_with("ext") || type == "jbd") return std::nullopt;
-  return fmt::format("holds {}, not ext2/3/4", what_it_is(type, probe.value("USAGE")));
+  if (type.starts_with("ext") || type == "jbd") return {};
+  return {type, probe.value("USAGE")};
 }
 
-std::optional<PartitionTable> find_partitions(const Image& image) {
+std::optional<std::string> foreign_file_system(const Image& image) {
   if (has_ext_magic(image)) return std::nullopt;
-  const Probe probe(image);
-  if (!probe.ready()) return std::nullopt;
-  blkid_probe_enable_superblocks(probe.get(), 0);
-  blkid_probe_enable_partitions(probe.get(), 1);
-  const blkid_partlist list = blkid_probe_get_partitions(probe.get());
-  if (list == nullptr) return std::nullopt;
-  const blkid_parttable table = blkid_partlist_get_table(list);
-  if (table == nullptr) return std::nullopt;
+  const Contents contents = contents_of(image);
+  if (contents.is_nothing()) return std::nullopt;
+  return fmt::format("holds {}, not ext2/3/4", what_it_is(contents));
+}
 
-  PartitionTable found{blkid_parttable_get_type(table), {}};
-  for (int i = 0; i < blkid_partlist_numof_partitions(list); ++i) {
-    const blkid_partition partition = blkid_partlist_get_partition(list, i);
-    if (blkid_partition_is_extended(partition) != 0) continue;  // the logical ones in it are listed as well
-    // Sectors of 512 bytes, whatever the device has.
-    found.partitions.push_back({blkid_partition_get_partno(partition),
-                                static_cast<uint64_t>(blkid_partition_get_start(partition)) * 512,
-                                static_cast<uint64_t>(blkid_partition_get_size(partition)) * 512});
-  }
-  return found;
+std::string describe(const Contents& contents) {
+  return contents.is_nothing() ? "holds nothing that is known" : "holds " + what_it_is(contents);
+}
+
+std::optional<PartitionTable> find_partitions(const Image& image, size_t most) {
+  auto table = read_partition_table(image, most, sector_size(image));
+  if (table && table->type == "dos" && begins_with_boot_sector(image)) table.reset();
+  if (table || has_ext_magic(image)) return table;
+  return find_other_table(image);
 }
 
 std::string describe(const PartitionTable& table) {
@@ -114,10 +156,6 @@ std::string describe(const PartitionTable& table) {
   const std::string what = fmt::format("holds a {} partition table", escape(table.type));
   if (places.empty()) return what + " without partitions";
   return fmt::format("{}, not ext2/3/4; its partitions begin at --offset {}", what, fmt::join(places, ", "));
-}
-
-bool holds_ext(const Image& image) {
-  return has_ext_magic(image) || (!foreign_file_system(image) && load_superblock(image, nullptr, {}));
 }
 
 }  // namespace extscrub

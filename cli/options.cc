@@ -90,7 +90,7 @@ bool is_thread_count(const std::string& text) {
 
 bool is_partition(const std::string& text) {
   const auto number = whole_number(text);
-  return number && *number >= 1 && *number <= 1024;
+  return number && *number >= 1 && *number <= 131072;
 }
 
 // One read takes up to 256K: below this rate it would take longer than anybody who stops the run wants to wait.
@@ -195,18 +195,21 @@ void add_image_options(CLI::App& app, Options& o) {
           ->type_name("N")
           ->check(must_be("the number of a partition", is_partition));
   app.add_option_function<std::string>(
-         "--offset", [&o](const std::string& text) { o.offset = size_in_bytes(text).value_or(0); },
+         "--offset", [&o](const std::string& text) { o.offset = size_in_bytes(text); },
          "Where in IMAGE the file system begins (suffixes K, M, G, T)")
       ->type_name("BYTES")
       ->check(must_be("a size such as 512, 64K or 1M",
                       [](const std::string& text) { return size_in_bytes(text).has_value(); }))
       ->excludes(partition);
+  app.add_option("--max-partitions", o.max_partitions, "Look at no more than N partitions of a disk [256]")
+      ->type_name("N")
+      ->check(must_be("a number from 1 to 131072", is_partition));
   add_schedule_options(app, o);
   add_isolation_options(app, o);
 }
 
 void add_audit_options(CLI::App& app, Options& o) {
-  app.add_flag("--strict", o.strict, "Exit 4 for an image that only needs its journal replayed");
+  app.add_flag("--strict", o.strict, "Exit 4 for a journal to replay and for partitions that were not audited, too");
   app.add_flag("--no-replay", o.no_replay, "Look at the image as it is stored, before any recovery");
   app.add_option("--journal", o.journal, "Device or image that holds the external journal")->type_name("FILE");
   const auto data = app.add_flag("--data", o.data, "Read the contents of files too");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "audit/auditor.h"
+#include "cli/partition_table.h"
 #include "writeback/commit.h"
 
 namespace extscrub {
@@ -36,8 +37,9 @@ struct Options {
   unsigned jobs = 0;  // 0: as many as the machine has
   std::optional<uint64_t> superblock;
   std::optional<uint32_t> block_size;
-  uint64_t offset = 0;  // bytes
-  int partition = 0;    // 0: all of a disk that hold ext file systems
+  std::optional<uint64_t> offset;  // bytes; nothing: the beginning, or the partitions of a disk
+  int partition = 0;               // 0: all of a disk that hold ext file systems
+  size_t max_partitions = kMostPartitions;
   uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
   bool nice = false;
   std::optional<bool> isolate;           // an image in a process of its own; nothing: as the environment has it

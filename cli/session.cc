@@ -299,7 +299,7 @@ std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Op
 void report_failure(ImageReport& report, const Image& image, const Error& error) {
   if (error.code == ECANCELED) return cancel(report);
   // There is a superblock to go by whenever an errno is the reason; then the table is none.
-  const auto table = error.code == 0 ? find_partitions(image) : std::nullopt;
+  const auto table = error.code == 0 && !has_ext_magic(image) ? find_partitions(image) : std::nullopt;
   fail(report, table ? describe(*table) : error.message);
 }
 

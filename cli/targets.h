@@ -22,10 +22,10 @@ struct Target {
   int exit_status = 0;                  // what it adds to the exit status, whatever the audit says
 };
 
-// The ext file systems of a partitioned disk in the table's order, or the one partition that --partition asks for,
-// whatever it holds. An image without a partition table, or without an ext file system in any partition, is one target;
-// so is one that cannot be opened: who opens it says why. --offset and --superblock say where to look already.
-// Errors: there is no such partition.
+// All partitions of a disk in the table's order, or the one that --partition asks for, whatever it holds: each is to be
+// audited, or says why not. Behind them there may be the whole disk, with what else is to be said of it. An image without a
+// partition table is one target; so is one that cannot be opened: who opens it says why. --offset says where to look.
+// Errors: there is no such partition; a table that cannot be read; --superblock counts in a disk that has partitions.
 [[nodiscard]] Result<std::vector<Target>> find_targets(const std::string& path, const Options& options);
 
 }  // namespace extscrub

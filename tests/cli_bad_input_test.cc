@@ -156,8 +156,14 @@ TEST_CASE("swap space is named") {
 }
 
 TEST_CASE("the image of a partitioned disk is told where its partitions begin") {
-  Refused().check(partitioned_image(),
-                  "holds a dos partition table, not ext2/3/4; its partitions begin at --offset 1048576");
+  const TempDir directory;
+  const fs::path image = write_file(directory.path() / "disk.img", partitioned_image());
+  Tool tool;
+  for (const std::string command : {"audit", "scrub"}) {
+    CHECK(tool({command, image}) == 12);
+    CHECK(tool.said("holds a dos partition table, not ext2/3/4; its partitions begin at --offset 1048576"));
+    CHECK(read_file(image) == partitioned_image());
+  }
 }
 
 TEST_CASE("another file system at an offset is named") {
