@@ -11,7 +11,7 @@ using namespace extscrub::test;
 namespace {
 
 constexpr size_t kFrameBlock = 128 << 10;  // the largest that a zstd frame has
-constexpr size_t kMiB = 1 << 20;
+constexpr size_t kUnpackedMiB = 1 << 20;
 
 // A zstd frame: `head` as it is, then `size` bytes of `filler` in 4 bytes for each 128 KiB.
 std::string bomb(std::string_view head, size_t size, char filler = '\0') {
@@ -39,7 +39,7 @@ std::string unpack_outcome(const std::string& packed, const UnpackLimits& limits
   return copy ? "" : copy.error().message;
 }
 
-bool without_libarchive() { return unpack_outcome(bomb("", kMiB)).find("without libarchive") != std::string::npos; }
+bool without_libarchive() { return unpack_outcome(bomb("", kUnpackedMiB)).find("without libarchive") != std::string::npos; }
 
 std::string ext_head() {
   const TempDir dir;
@@ -61,34 +61,34 @@ std::string ext_without_primary() {
 
 TEST_CASE("unpacking ends early where neither a file system nor a disk comes out", "[unpack]") {
   if (without_libarchive()) return;
-  for (const char filler : {'\0', 'A'}) CHECK_THAT(unpack_outcome(bomb("", 400 * kMiB, filler)), Catch::Contains("no ext2/3/4 superblock") && Catch::Contains("136.0 MiB"));
+  for (const char filler : {'\0', 'A'}) CHECK_THAT(unpack_outcome(bomb("", 400 * kUnpackedMiB, filler)), Catch::Contains("no ext2/3/4 superblock") && Catch::Contains("136.0 MiB"));
   std::string tar(512, '\0');
   tar.replace(257, 5, "ustar");
-  CHECK_THAT(unpack_outcome(bomb(tar, 4 * kMiB)), Catch::Contains("tar archive"));
+  CHECK_THAT(unpack_outcome(bomb(tar, 4 * kUnpackedMiB)), Catch::Contains("tar archive"));
   std::string swap(4096, '\0');
   swap.replace(4086, 10, "SWAPSPACE2");
   swap.replace(1024, 1, "\x01");
   swap.replace(1029, 1, "\x10");
-  CHECK_THAT(unpack_outcome(bomb(swap, 4 * kMiB)), Catch::Contains("swap"));
+  CHECK_THAT(unpack_outcome(bomb(swap, 4 * kUnpackedMiB)), Catch::Contains("swap"));
 }
 
 TEST_CASE("what is unpacked is no longer than its superblock allows for", "[unpack]") {
   if (without_libarchive()) return;
   const std::string head = ext_head();
   CHECK(unpack_outcome(bomb(head, 0)).empty());
-  CHECK(unpack_outcome(bomb(head, 60 * kMiB)).empty());
-  CHECK_THAT(unpack_outcome(bomb(head, 80 * kMiB)), Catch::Contains("more than 72.0 MiB") && Catch::Contains("--max-unpacked"));
-  CHECK(unpack_outcome(bomb(head, 80 * kMiB), {.most = 84 * kMiB}).empty());
-  CHECK_THAT(unpack_outcome(bomb(head, 2 * kMiB), {.most = 5 * kMiB}), Catch::Contains("more than 5.0 MiB"));
+  CHECK(unpack_outcome(bomb(head, 60 * kUnpackedMiB)).empty());
+  CHECK_THAT(unpack_outcome(bomb(head, 80 * kUnpackedMiB)), Catch::Contains("more than 72.0 MiB") && Catch::Contains("--max-unpacked"));
+  CHECK(unpack_outcome(bomb(head, 80 * kUnpackedMiB), {.most = 84 * kUnpackedMiB}).empty());
+  CHECK_THAT(unpack_outcome(bomb(head, 2 * kUnpackedMiB), {.most = 5 * kUnpackedMiB}), Catch::Contains("more than 5.0 MiB"));
 }
 
 TEST_CASE("a damaged primary superblock ends no unpacking while a backup may come", "[unpack]") {
   if (without_libarchive()) return;
   CHECK(unpack_outcome(bomb(ext_without_primary(), 0)).empty());
-  CHECK(unpack_outcome(bomb(ext_without_primary(), 30 * kMiB)).empty());
+  CHECK(unpack_outcome(bomb(ext_without_primary(), 30 * kUnpackedMiB)).empty());
 }
 
 TEST_CASE("where the operator says where the file system is, its head is not judged", "[unpack]") {
   if (without_libarchive()) return;
-  CHECK(unpack_outcome(bomb("", 140 * kMiB), {.any_head = true}).empty());
+  CHECK(unpack_outcome(bomb("", 140 * kUnpackedMiB), {.any_head = true}).empty());
 }
