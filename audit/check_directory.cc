@@ -20,6 +20,7 @@ Problem problem_of(EntryDefectKind kind) {
     case EntryDefectKind::name_invalid: return Problem::entry_name_invalid;
     case EntryDefectKind::name_short: return Problem::entry_name_short;
     case EntryDefectKind::inode_range: return Problem::entry_inode_invalid;
+    case EntryDefectKind::inode_on_bad_block: return Problem::entry_inode_bad_block;
     case EntryDefectKind::inode_unused: return Problem::entry_inode_unused;
     case EntryDefectKind::lost_directory: return Problem::inode_misplaced_directory;
     case EntryDefectKind::inode_uninit: return Problem::entry_inode_uninit;

@@ -18,7 +18,8 @@ Result<void> clear_pointers(const InodeAtWork& work, MutableBytes pointers, unsi
     const BlockNo block(load<uint32_t>(pointers, at));
     if (!block) continue;
     // An indirect block in metadata is none: all that it would list goes with it.
-    if (!round.geometry().contains(block) || must_be_good(round.fs(), block)) {
+    const bool wrong = level > 0 ? must_be_good(round.fs(), block) : std::ranges::binary_search(round.fs().bad_metadata, block);
+    if (!round.geometry().contains(block) || wrong) {
       store(pointers, at, uint32_t{0});
     } else if (level > 0) {
       auto below = round.overlay.edit(block);

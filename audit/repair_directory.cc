@@ -32,6 +32,7 @@ Cure cure_for(Problem p) {
     case Problem::entry_name_empty:
     case Problem::entry_name_short:
     case Problem::entry_inode_invalid:
+    case Problem::entry_inode_bad_block:
     case Problem::entry_inode_unused:
     case Problem::entry_value_inode:
     case Problem::entry_unencrypted:

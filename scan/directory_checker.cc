@@ -147,6 +147,8 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
   if (!g_.valid_inode(e.inode) || (ino != EXT2_ROOT_INO && ino < g_.first_inode)) return wrong(EntryDefectKind::inode_range);
   const GroupNo group = g_.group_of(e.inode);
   const uint32_t index = e.inode - g_.group_first_inode(group);
+  if (!fs_.bad_blocks.empty() && std::ranges::binary_search(fs_.bad_blocks, place_of(fs_, e.inode).block))
+    return wrong(EntryDefectKind::inode_on_bad_block);
   if (e.name == "." || e.name == "..") return wrong(EntryDefectKind::dot_again);
   if (ino == EXT2_ROOT_INO) return wrong(EntryDefectKind::root);
   if (e.name.empty()) return wrong(EntryDefectKind::name_empty);

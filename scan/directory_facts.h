@@ -24,6 +24,7 @@ enum class EntryDefectKind : uint8_t {
   name_invalid,      // holds '/' or NUL, or is not well-formed in the encoding
   name_short,        // too short to be encrypted
   inode_range,       // reserved, or there is none
+  inode_on_bad_block,
   inode_unused,
   lost_directory,    // a directory, as its contents say too; found: EXT2_FT_* of its inode, unknown when that is deleted
   inode_uninit,      // in the part of the inode table that was never used

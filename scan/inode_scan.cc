@@ -48,14 +48,20 @@ std::vector<TablePiece> plan_pieces(const FileSystem& fs, const std::vector<uint
   return pieces;
 }
 
-// Reads a piece; where that fails, block by block, so that only what cannot be read is lost. Returns, for each block,
-// whether it holds what the image has.
+bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_search(fs.bad_blocks, block); }
+
+// Reads a piece without the blocks that are given up as bad; where that fails, block by block, so that only what cannot be
+// read is lost. Returns, for each block, whether it holds what the image has.
 std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
   std::vector<bool> good(piece.blocks, true);
-  if (fs.blocks->read(piece.block, out)) return good;
+  bool any_bad = false;
+  for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)
+    if (is_bad(fs, piece.block + i)) good[i] = false, any_bad = true;
+  if (!any_bad && fs.blocks->read(piece.block, out)) return good;
   const uint32_t size = fs.geometry.block_size;
   for (uint32_t i = 0; i < piece.blocks; ++i) {
     const BlockNo at = piece.block + i;
+    if (!good[i]) continue;
     if (auto r = fs.blocks->read(at, out.subspan(size_t{i} * size, size)); !r) {
       good[i] = false;
       failures.push_back({at, piece.group, MetadataKind::inode_table, r.error()});
@@ -347,6 +353,17 @@ uint32_t fetch_nodes(const FileSystem& fs, const TablePiece& piece, Bytes bytes,
   return i;
 }
 
+// Inodes on a block that is given up as bad cannot be used: they count as in use, and nothing is known of them.
+void take_bad_inodes(const FileSystem& fs, const TablePiece& piece, InodeScan& scan, GroupTally& tally) {
+  const uint32_t per_block = fs.geometry.block_size / fs.geometry.inode_size;
+  for (uint32_t i = 0; i < piece.count; ++i) {
+    if (!is_bad(fs, piece.block + i / per_block)) continue;
+    scan.used.set(piece.group, piece.first + i);
+    ++tally.inodes_used;
+    tally.last_used = std::max(tally.last_used, piece.first + i + 1);
+  }
+}
+
 // Every attribute block once, however many inodes share it.
 void claim_ea_blocks(const FileSystem& fs, InodeScan& scan) {
   std::ranges::sort(scan.ea_references);
@@ -426,6 +443,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   tbb::enumerable_thread_specific<InodeWorker> workers([&] { return InodeWorker(fs, scan); });
   const auto work = [&](InodeWorker& worker, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
+    if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
     for (uint32_t begin = 0; begin < piece.count;) {
       const uint32_t end = fetch_nodes(fs, piece, data, begin, worker);
       decode_piece(fs, piece, data, good, begin, end,

@@ -354,7 +354,7 @@ TEST_CASE("a file that takes the image's name in the meantime is not written to"
     };
     engine.commit = extscrub::commit;
   }
-  CHECK(s() == 8);
+  CHECK((s() & 8) != 0);
   CHECK(s.tool.said("was replaced by another file"));
   CHECK_FALSE(s.request);
   CHECK(read_file(other) == bytes);

@@ -208,9 +208,11 @@ TEST_CASE("what keeps a repair out of the journal is named", "[transaction]") {
           auto raw = edit_inode(r.fs, *r.overlay, InodeNo(EXT2_JOURNAL_INO));
           (*raw)[offsetof(ext2_inode, i_mtime)] ^= std::byte{1};
         }) == "the journal itself is repaired");
-  CHECK(unfit(image, [&](Recovered& r) {
-          auto block = r.overlay->edit(BlockNo(image.descriptor_offset(1) / 1024));
-          (*block)[image.descriptor_offset(1) % 1024 + offsetof(ext2_group_desc, bg_inode_bitmap)] ^= std::byte{1};
+  // Of one group there is no copy that would be believed instead.
+  const TestImage alone({"-t", "ext4", "-b", "4096", "-J", "size=4"}, "32M");
+  CHECK(unfit(alone, [&](Recovered& r) {
+          auto block = r.overlay->edit(BlockNo(alone.descriptor_offset(0) / alone.block_size()));
+          (*block)[alone.descriptor_offset(0) % alone.block_size() + offsetof(ext2_group_desc, bg_inode_bitmap)] ^= std::byte{1};
         }) == "bitmaps or inode tables get other places");
 
   const TestImage damaged("ext4-plain");

@@ -183,7 +183,8 @@ TEST_CASE("lost+found is made, and grows, for thousands of files", "[directory][
     CHECK(plan.proven_clean);
     CHECK(image.e2fsck() == 0);
     CHECK(names_in(image, "/lost+found").size() == 3002);
-    CHECK(plan.losses.size() == 3002);  // and the entry of the directory, and its inode
+    // And the entry of the directory, and its inode, where the counts that tell of it agree.
+    CHECK(plan.losses.size() == (missing ? 3001 : 3002));
   }
 }
 

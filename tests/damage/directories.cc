@@ -120,6 +120,21 @@ const Scenario kDirectoryScenarios[] = {
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
     {entry_inode_uninit, "entry for an inode that was never used", "ext4-gdtcsum",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
+    {entry_inode_bad_block, "entry for an inode on a bad block that is given up", "ext4-plain",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/dir/file20");
+       const uint64_t block = image.inode_offset(inode) / image.block_size();
+       const uint32_t per_block = image.block_size() / image.superblock().s_inode_size;
+       const uint32_t first = (inode - 1) / per_block * per_block + 1;
+       for (uint32_t i = first; i < first + per_block; ++i) {
+         image.debugfs(fmt::format("seti <{}>", i));
+         if (i != inode) image.debugfs(fmt::format("clri <{}>", i));
+       }
+       image.poke(image.map_offset(EXT2_BAD_INO), static_cast<uint32_t>(block));
+       return Place{.inode = image.inode_of("/dir")};
+     },
+     {inode_unattached, inode_blocks, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, directory_unconnected,
+      entry_inode_unused, group_free_inodes, superblock_free_inodes, inode_bitmap_mismatch, inodes_lost}},
     {entry_value_inode, "entry for an attribute's value", "ext4-eainode",
      [](const TestImage& image) {
        image.debugfs(fmt::format("sif <{}> flags 0x280000", image.inode_of("/three")));
