@@ -19,7 +19,7 @@ disk() {
   put "$work/sound.img" "$2" 1
   put "$work/spoilt.img" "$2" $((1 + first + 2))
 }
-verdicts() { grep -oE '#p[0-9]+: [a-z-]+' "$work/output" | tr '\n' ' '; }
+verdicts() { grep -oE '#p[0-9]+: (clean|damaged|not-audited|recoverable|repaired|unreadable)' "$work/output" | tr '\n' ' '; }
 
 for kind in gpt dos; do
   case $kind in gpt) tool=sgdisk ;; dos) tool=sfdisk ;; esac
