@@ -14,6 +14,20 @@ namespace extscrub {
 
 namespace {
 
+// A sanitizer's shadow of all addresses would count as memory too.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // GCC
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kSanitized = true;  // clang
+#else
+constexpr bool kSanitized = false;
+#endif
+#else
+constexpr bool kSanitized = false;
+#endif
+
+
 namespace fs = std::filesystem;
 
 // The least memory.max of the control group (version 2) and all above it.
@@ -50,9 +64,7 @@ uint64_t memory_there_is() {
 
 void set_limits(const ChildLimits& limits) {
   set_limit(RLIMIT_CORE, 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow of all addresses counts too
-  if (limits.memory > 0) set_limit(RLIMIT_DATA, limits.memory);
-#endif
+  if (limits.memory > 0 && !kSanitized) set_limit(RLIMIT_DATA, limits.memory);
   if (limits.time.count() == 0) return;
   // The clock is watched by the run; this is for a run that is stopped itself.
   const uint64_t threads = limits.jobs > 0 ? limits.jobs : std::max(1U, std::thread::hardware_concurrency());

@@ -13,7 +13,7 @@ namespace {
 
 std::string as_big(uint64_t value, size_t size) {
   std::string bytes;
-  for (size_t i = size; i-- > 0;) bytes += static_cast<char>(value >> (8 * i));
+  for (size_t i = size; i-- > 0;) bytes += i < sizeof value ? static_cast<char>(value >> (8 * i)) : '\0';
   return bytes;
 }
 std::string as_little(uint64_t value, size_t size) {
