@@ -59,6 +59,12 @@ std::optional<BlockNo> BlockAllocator::find(BlockNo goal, uint32_t clusters, std
   return {};
 }
 
+bool BlockAllocator::was_used(BlockNo block) const {
+  const Geometry& g = fs_.geometry;
+  const GroupNo group = g.group_of(block);
+  return !used_before_ || used_before_->test(group, static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits));
+}
+
 void BlockAllocator::reserve(BlockNo first, uint64_t count) { mark(first, count, true); }
 
 void BlockAllocator::release(BlockNo first, uint64_t count) { mark(first, count, false); }

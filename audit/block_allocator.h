@@ -25,6 +25,9 @@ class BlockAllocator {
   // `count` blocks in a row, from the begin of a cluster on; all of them inside `within` when it is given.
   [[nodiscard]] std::optional<BlockNo> allocate_run(BlockNo goal, uint32_t count, std::optional<GroupNo> within = {});
 
+  // Something used the block's cluster before the first repair.
+  [[nodiscard]] bool was_used(BlockNo block) const;
+
   // Gives back what was handed out and is not needed after all.
   void release(BlockNo first, uint64_t count);
 

@@ -56,9 +56,18 @@ std::vector<BlockNo> DirectorySpace::clusters() const {
   return result;
 }
 
-Result<bool> DirectorySpace::resize(uint64_t count) {
+Result<bool> DirectorySpace::resize(uint64_t count) { return take(clusters(), count); }
+
+Result<bool> DirectorySpace::replace(uint64_t count) {
+  const auto used = [&](BlockNo first) { return blocks_.was_used(first); };
+  if (std::ranges::none_of(clusters(), used)) return resize(count);  // it was replaced already
+  auto moved = take({}, count);
+  return moved && !*moved ? resize(count) : moved;
+}
+
+// `have`: the clusters that it keeps, as far as they are wanted.
+Result<bool> DirectorySpace::take(std::vector<BlockNo> have, uint64_t count) {
   const Geometry& g = fs_.geometry;
-  std::vector<BlockNo> have = clusters();
   const uint64_t per_cluster = uint64_t{1} << g.cluster_bits;
   have.resize(std::min<uint64_t>(have.size(), (count + per_cluster - 1) / per_cluster));
   const size_t kept = have.size();

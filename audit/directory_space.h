@@ -25,11 +25,15 @@ class DirectorySpace {
   // The directory gets exactly `count` blocks, none of them a hole; its map, i_size and i_blocks are written and the
   // inode is sealed. False: there is no space, and nothing has changed.
   [[nodiscard]] Result<bool> resize(uint64_t count);
+  // As resize(), with none of the blocks that it has where there is space for that: until the inode is written, the old
+  // directory is whole, and from then on the new one. For when names move from block to block.
+  [[nodiscard]] Result<bool> replace(uint64_t count);
   // The block, which runs() must map.
   [[nodiscard]] BlockNo block(uint64_t logical) const;
 
  private:
   [[nodiscard]] std::vector<BlockNo> clusters() const;
+  [[nodiscard]] Result<bool> take(std::vector<BlockNo> have, uint64_t count);
   void read_map();
 
   const FileSystem& fs_;

@@ -98,7 +98,7 @@ Result<bool> DirectoryEditor::store_index(const Names& names) {
   for (const unsigned percent : {kUsualFill, kFullFill}) {
     const auto blocks = builder.plan(names, percent);
     if (!blocks) return false;
-    auto resized = space_.resize(*blocks);
+    auto resized = space_.replace(*blocks);
     if (!resized) return resized;
     if (!*resized) continue;
     for (uint64_t i = 0; i < *blocks; ++i) {
@@ -120,7 +120,7 @@ Result<bool> DirectoryEditor::store_linear(const Names& names) {
     leaves.push_back(rest.first(n));
     rest = rest.subspan(n);
   } while (!rest.empty());
-  auto resized = space_.resize(leaves.size());
+  auto resized = space_.replace(leaves.size());
   if (!resized || !*resized) return resized;
   for (size_t i = 0; i < leaves.size(); ++i) {
     auto block = edit(i);
