@@ -79,6 +79,17 @@ expect 8 "$extscrub" undo "$work/kept.undo" "$work/other.img"
 [ "$other" = "$(sha256sum <"$work/other.img")" ] || fail "another image was written to"
 expect 16 "$extscrub" undo --output "$work/kept.undo" "$work/kept.undo" "$image"
 
+# Changed since, without a trace in the superblock: an inode that the scrub wrote.
+cp --sparse=always "$work/mended.img" "$image"
+debugfs -w -R 'sif /dir/file4 mtime 20010101000000' "$image" >/dev/null 2>&1
+cmp -s -n 1024 -i 1024 "$image" "$work/mended.img" || fail "debugfs has changed the superblock, too"
+cp --sparse=always "$image" "$work/changed.img"
+expect 8 "$extscrub" undo "$work/kept.undo" "$image"
+grep -q "changed the image since" "$work/output" || fail "not told that the image was changed"
+cmp -s "$image" "$work/changed.img" || fail "an image that was changed since was written to"
+expect 0 "$extscrub" undo --force "$work/kept.undo" "$image"
+cp --sparse=always "$work/mended.img" "$image"
+
 # No place for it: nothing is written, and the message knows the way out.
 cp --sparse=always "$work/before.img" "$image"
 expect 12 "$extscrub" scrub --undo-file "$work/no/such/directory" "$image"

@@ -161,7 +161,9 @@ TEST_CASE("journal superblock gets s_errno -5, and its checksum where it has one
   SECTION("with csum_v3") {
     put(0x28, 0x10);
     put(0xFC, 0x12345678);
+    CHECK_FALSE(is_sound_journal_superblock(bytes));
     set_journal_error(bytes);
+    CHECK(is_sound_journal_superblock(bytes));
     const uint32_t sum = be32toh(load<uint32_t>(bytes, 0xFC));
     put(0xFC, 0);
     CHECK(sum == crc32c(~0u, bytes));

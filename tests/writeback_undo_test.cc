@@ -252,6 +252,36 @@ TEST_CASE("image that was mounted since, or another one: refused, nothing writte
   CHECK(image.now() == armed);
 }
 
+TEST_CASE("image in which somebody changed a block since, the superblock as it was: refused, nothing written; forced, not clean") {
+  const uint32_t block_size = GENERATE(1024u, 4096u);
+  TestImage image({.block_size = block_size});
+  image.stage({2, 3, 9});
+  commit_with_undo(image);
+  auto changed = image.now();
+  const size_t at = 9 * size_t{block_size} + 100;
+  changed[at] ^= std::byte{1};
+  write_file(image.path(), changed);
+  Log log;
+  const auto report = undo_with_faults(image, log);
+  CHECK(report.outcome == CommitOutcome::refused);
+  CHECK_THAT(report.message, Catch::Contains("block 9 ") && Catch::Contains("--force"));
+  CHECK(log.count(Operation::write) == 0);
+  CHECK(image.now() == changed);
+
+  CHECK(undo_image(image, true).outcome == CommitOutcome::committed);
+  auto armed = image.original();
+  arm_superblock(std::span(armed).subspan<kSuperblockOffset, kSuperblockSize>());
+  CHECK(image.now() == armed);
+
+  // One of the blocks has its old bytes already, as after an undo that was cut off: that is no change by others.
+  auto half = image.repaired();
+  std::ranges::copy(std::span(image.original()).subspan(9 * size_t{block_size}, block_size),
+                    half.begin() + 9 * static_cast<std::ptrdiff_t>(block_size));
+  write_file(image.path(), half);
+  CHECK(undo_image(image).outcome == CommitOutcome::committed);
+  CHECK(image.now() == image.original());
+}
+
 TEST_CASE("image that is shorter than the undo log knows: refused, nothing written") {
   TestImage image;
   image.stage({2, 63});

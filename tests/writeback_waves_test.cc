@@ -2,6 +2,7 @@
 // the contents that it has when the repair is not cut off.
 #include "tests/contents.h"
 #include "tests/scrub_sample.h"
+#include "tests/support/journal_log.h"
 
 namespace extscrub::test::wb {
 
@@ -90,6 +91,29 @@ TEST_CASE("waves: no file loses its contents where a repair in place is cut off,
   CHECK(result.states > 20);
   CHECK(result.lost.empty());
   CHECK_FALSE(cut_off(image.path(), false).lost.empty());
+}
+
+TEST_CASE("waves: names that move between the blocks of a directory are in one of them at any time") {
+  const test::TestImage image("ext4-plain");
+  REQUIRE(image.debugfs("htree /many").find("Root node") != std::string::npos);
+  image.patch<uint8_t>(image.offset(image.block_of("/many")) + 0x1E, [](uint8_t& levels) { levels = 7; });
+  const CutOff result = cut_off(image.path(), true);
+  CHECK(result.states > 5);
+  CHECK(result.lost.empty());
+}
+
+TEST_CASE("waves: a journal that nobody replays, as its superblock's checksum is wrong, does not come to life by being armed") {
+  const test::TestImage image("ext4-plain");
+  {
+    test::JournalLog log(image, {.incompat = jbd2::kIncompatRevoke | jbd2::kIncompatCsumV3 | jbd2::kIncompat64Bit});
+    log.descriptor({{image.block_of("/big", 1), std::vector<std::byte>(image.block_size(), std::byte{0x55})}});
+    log.commit();
+  }
+  const uint64_t at = image.offset(image.block_of("<8>")) + 0xFC;
+  image.poke(at, image.peek<uint32_t>(at) ^ 1);
+  const CutOff result = cut_off(image.path(), true);
+  CHECK(result.states > 5);
+  CHECK(result.lost.empty());
 }
 
 TEST_CASE("waves: an image that is named in the environment, cut off", "[.][cut-off]") {

@@ -169,7 +169,7 @@ void CommitRun::finish_receipt(const HeldRange& range) {
 }
 
 bool CommitRun::replay_due() {
-  return journal_ && needs_recovery(superblock_.superblock()) && is_journal_superblock(journal_->superblock());
+  return journal_ && needs_recovery(superblock_.superblock()) && is_sound_journal_superblock(journal_->superblock());
 }
 
 void CommitRun::fail(int error, CommitStep step, std::optional<BlockNo> block) {

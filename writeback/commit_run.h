@@ -93,6 +93,7 @@ class CommitRun final : WriteClient {
   // Of save_old_bytes().
   [[nodiscard]] std::vector<Extent> extents_to_save() const;
   bool save_extent(UndoLogWriter& log, const ReadAhead::Part& part);
+  [[nodiscard]] std::vector<uint64_t> hashes_after(Extent extent, Bytes old_bytes) const;
   bool seal_undo_log(UndoLogWriter& log);
   bool refuse_undo_log(const std::string& why, int error);
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "writeback/commit_run.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub {
 
@@ -73,10 +74,28 @@ bool CommitRun::save_extent(UndoLogWriter& log, const ReadAhead::Part& part) {
     report_.undo = UndoLogState::removed;
     return false;
   }
-  if (const int failed = log.add((extent.at - shape_.image.at) / request_.block_size, bytes))
+  if (const int failed = log.add((extent.at - shape_.image.at) / request_.block_size, bytes, hashes_after(extent, bytes)))
     return refuse_undo_log(system_error("cannot write " + undo_file_->path().string(), failed).message, failed);
   if (request_.progress != nullptr) request_.progress->advance(extent.length);
   return true;
+}
+
+// A receipt_hash() for each block of the extent, whose old bytes are these: of what it is to have when the commit is done.
+// 0 for those that the commit writes more than once, and for what nothing refers to.
+std::vector<uint64_t> CommitRun::hashes_after(Extent extent, Bytes old_bytes) const {
+  std::vector<uint64_t> hashes;
+  size_t i = truth_->first_at(extent.at);
+  for (uint64_t done = 0; done < extent.length; done += request_.block_size) {
+    const uint64_t at = extent.at + done, length = std::min<uint64_t>(request_.block_size, extent.length - done);
+    while (i < blocks_.size() && shape_.extent_of(blocks_[i].block).at < at) ++i;
+    const bool staged = i < blocks_.size() && shape_.extent_of(blocks_[i].block).at == at;
+    const auto holds = [&](const HeldRange& range) { return range.extent.at < at + length && range.extent.end() > at; };
+    if (holds(superblock_) || (journal_ && holds(*journal_)) || (mmp_ && holds(*mmp_)) || (staged && !is_in_place(roles_[i])))
+      hashes.push_back(0);
+    else
+      hashes.push_back(receipt_hash(staged ? blocks_[i].after.first(length) : old_bytes.subspan(done, length)));
+  }
+  return hashes;
 }
 
 // It is read again in whole: a log that cannot be read is none.

@@ -139,15 +139,26 @@ bool is_journal_superblock(ConstSuperblockBytes journal) {
 
 namespace {
 
+bool has_journal_checksum(ConstSuperblockBytes journal) {
+  return load_be32(journal, kJournalType) == kJournalV2 && (load_be32(journal, kJournalIncompat) & kJournalChecksums) != 0;
+}
+
 void seal_journal(SuperblockBytes journal) {
-  if (load_be32(journal, kJournalType) != kJournalV2) return;
-  if ((load_be32(journal, kJournalIncompat) & kJournalChecksums) == 0) return;
+  if (!has_journal_checksum(journal)) return;
   // s_checksum: over the whole superblock with itself taken as zero.
   store_be32(journal, kJournalChecksum, 0);
   store_be32(journal, kJournalChecksum, crc32c(~0u, journal));
 }
 
 }  // namespace
+
+bool is_sound_journal_superblock(ConstSuperblockBytes journal) {
+  if (!is_journal_superblock(journal)) return false;
+  std::array<std::byte, kSuperblockSize> sealed;
+  std::ranges::copy(journal, sealed.begin());
+  seal_journal(sealed);
+  return std::ranges::equal(sealed, journal);
+}
 
 void empty_log(SuperblockBytes journal) {
   store_be32(journal, kJournalStart, 0);

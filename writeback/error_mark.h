@@ -55,6 +55,9 @@ void seal_superblock(SuperblockBytes superblock);
 // The bytes are a jbd2 superblock.
 [[nodiscard]] bool is_journal_superblock(ConstSuperblockBytes journal);
 
+// They are, and the checksum is right where there is one: then, and only then, does anybody replay the log.
+[[nodiscard]] bool is_sound_journal_superblock(ConstSuperblockBytes journal);
+
 // Sets s_start of a journal's superblock to 0 and seals it: the log is empty.
 void empty_log(SuperblockBytes journal);
 

@@ -9,6 +9,7 @@
 
 #include "writeback/commit_run.h"
 #include "writeback/error_mark.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub {
 
@@ -26,6 +27,7 @@ struct OldBytes {
   std::deque<std::vector<std::byte>> buffers;  // what `blocks` has its bytes in
   std::vector<StagedBlock> blocks;             // those that differ
   std::optional<BlockNo> journal_superblock;
+  std::optional<BlockNo> foreign;  // the first that has neither what the log has nor what its commit wrote
   SuperblockCopy superblock_now{}, superblock{};
 };
 
@@ -81,7 +83,11 @@ Result<OldBytes> read_both(const UndoLog& log, WriteDevice& device) {
       const Bytes before = Bytes(now).subspan(i * block_size, block_size);
       const Bytes after = Bytes(old).subspan(i * block_size, block_size);
       look_for_journal(all, block, before, after, sure_of_journal);
-      if (!std::ranges::equal(before, after)) all.blocks.push_back({block, before, after});
+      if (std::ranges::equal(before, after)) continue;
+      all.blocks.push_back({block, before, after});
+      const uint64_t wrote = log.after(key, i);
+      const uint64_t inside = std::min(block_size, there.size() - i * block_size);
+      if (wrote != 0 && receipt_hash(before.first(inside)) != wrote && !all.foreign) all.foreign = block;
     }
   }
   return all;
@@ -132,17 +138,31 @@ bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, c
   return true;
 }
 
+namespace {
+
+// Why it is not certain that the log belongs to the image as it is now; empty when it does.
+std::string doubt_of(const UndoLog& log, const OldBytes& all) {
+  if (!log.finished()) return "the undo log was not finished by its writer. --force undoes what it has";
+  if (!is_superblock_of(all.superblock_now, all.superblock, log.expected_superblock()))
+    return "its superblock is not the one that the undo log expects, so it is another image, or somebody has changed it "
+           "since. --force undoes it all the same";
+  // A commit that came to its end left nothing half written.
+  if (all.foreign && all.superblock_now == log.expected_superblock())
+    return fmt::format("block {} has neither what the commit of the undo log wrote nor what was there before, so somebody "
+                       "has changed the image since. --force undoes it all the same",
+                       *all.foreign);
+  return {};
+}
+
+}  // namespace
+
 CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice& device, WriteQueue& queue) {
   auto all = read_both(log, device);
   if (!all) return refusal(request, all.error().message, all.error().code);
 
-  const bool certain =
-      log.finished() && is_superblock_of(all->superblock_now, all->superblock, log.expected_superblock());
-  if (!certain && !request.force)
-    return refusal(request, log.finished()
-                                ? "its superblock is not the one that the undo log expects, so it is another image, or "
-                                  "somebody has changed it since. --force undoes it all the same"
-                                : "the undo log was not finished by its writer. --force undoes what it has");
+  const std::string doubt = doubt_of(log, *all);
+  const bool certain = doubt.empty();
+  if (!certain && !request.force) return refusal(request, doubt);
 
   CommitRequest commit;
   commit.path = request.image;

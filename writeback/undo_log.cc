@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "scan/crc.h"
+#include "writeback/receipt_hash.h"
 
 namespace extscrub {
 
@@ -23,6 +24,15 @@ constexpr uint32_t kMaxExtentBlocks = 512;  // what e2undo has a buffer for
 constexpr uint32_t kMinLogBlock = 1024, kMaxLogBlock = 1 << 20;
 constexpr uint32_t kMinFsBlock = 1024, kMaxFsBlock = 65536;
 
+// In the padding of the header, which e2undo does not look at.
+struct AfterHashes {
+  std::array<char, 8> magic;
+  uint64_t at;     // byte of the log
+  uint64_t count;  // of hashes, 8 bytes each
+  uint64_t hash;   // receipt_hash() of them all
+};
+constexpr std::string_view kAfterMagic = "EXTSAFT1";
+
 struct UndoHeader {
   std::array<char, 8> magic;
   uint64_t keys;
@@ -35,7 +45,8 @@ struct UndoHeader {
   uint32_t compat, incompat, ro_compat;
   uint32_t unused;
   uint64_t offset;
-  std::array<std::byte, 436> padding;
+  AfterHashes after;
+  std::array<std::byte, 436 - sizeof(AfterHashes)> padding;
   uint32_t crc;  // of all before it
 };
 static_assert(sizeof(UndoHeader) == 512 && offsetof(UndoHeader, offset) == 64 && offsetof(UndoHeader, crc) == 508);
@@ -87,10 +98,11 @@ int UndoLogWriter::write_piece() {
   return error;
 }
 
-int UndoLogWriter::add(uint64_t block, Bytes old_bytes) {
+int UndoLogWriter::add(uint64_t block, Bytes old_bytes, std::span<const uint64_t> after) {
   if (keys_.empty())
     if (const int error = append(std::vector<std::byte>(block_size_))) return error;  // the key block's place
-  keys_.push_back({block, static_cast<uint32_t>(old_bytes.size()), crc32c(~0u, old_bytes), position_});
+  keys_.push_back({block, static_cast<uint32_t>(old_bytes.size()), crc32c(~0u, old_bytes), position_, after_.size()});
+  after_.insert(after_.end(), after.begin(), after.end());
   ++key_count_;
   if (const int error = append(old_bytes)) return error;
   return keys_.size() < keys_per_block(block_size_) ? 0 : write_key_block();
@@ -114,8 +126,16 @@ int UndoLogWriter::write_key_block() {
   return 0;
 }
 
+// Whole blocks, so that a log that was cut is noticed wherever that was.
+int UndoLogWriter::write_after() {
+  after_at_ = position_;
+  after_.resize(round_up(after_.size() * sizeof(uint64_t)) / sizeof(uint64_t));
+  return append(std::as_bytes(std::span(after_)));
+}
+
 int UndoLogWriter::finish(const SuperblockCopy& expected) {
   if (const int error = write_key_block()) return error;
+  if (const int error = write_after()) return error;
   if (const int error = write_piece()) return error;
   UndoHeader header{};
   std::ranges::copy(kUndoMagic, header.magic.begin());
@@ -129,6 +149,10 @@ int UndoLogWriter::finish(const SuperblockCopy& expected) {
     header.compat = kHasOffset;
     header.offset = offset_;
   }
+  std::ranges::copy(kAfterMagic, header.after.magic.begin());
+  header.after.at = after_at_;
+  header.after.count = after_.size();
+  header.after.hash = receipt_hash(std::as_bytes(std::span(after_)));
   header.crc = header_crc(header);
   SuperblockCopy disguised = expected;
   invert_magic(disguised);
@@ -142,6 +166,7 @@ Result<UndoLog> UndoLog::open(const std::filesystem::path& path) {
   UndoLog log(std::move(*file));
   if (auto done = log.read_header(); !done) return std::unexpected(done.error());
   if (auto done = log.read_keys(); !done) return std::unexpected(done.error());
+  if (auto done = log.read_after(); !done) return std::unexpected(done.error());
   if (auto done = log.check_places(); !done) return std::unexpected(done.error());
   return log;
 }
@@ -170,6 +195,11 @@ Result<void> UndoLog::read_header() {
       offset_ > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
     return wrong("it is shorter than its header says");
   key_blocks_at_ = header.key_block * log_block_size_;
+  if (std::ranges::equal(header.after.magic, kAfterMagic)) {
+    after_at_ = header.after.at;
+    after_count_ = header.after.count;
+    after_hash_ = header.after.hash;
+  }
   if (auto read = file_.read(header.super_block * log_block_size_, expected_); !read) return read;
   invert_magic(expected_);
   if (crc32c(~0u, expected_) != header.superblock_crc) return wrong("the checksum of its superblock is wrong");
@@ -225,7 +255,7 @@ Result<void> UndoLog::read_key_block(uint64_t& at, ReadWindow& window) {
   const uint64_t count = std::min(keys_per_block(log_block_size_), key_count_ - keys_.size());
   for (uint64_t i = 0; i < count; ++i) {
     const auto disk = load<DiskKey>(bytes, (i + 1) * sizeof(DiskKey));
-    const UndoKey key{disk.block, disk.size, disk.crc, at};
+    const UndoKey key{disk.block, disk.size, disk.crc, at, blocks_};
     if (key.size == 0 || key.size > uint64_t{kMaxExtentBlocks} * log_block_size_ || at > file_.size() ||
         key.size > file_.size() - at)
       return wrong(fmt::format("the old bytes of block {} are not all there", key.block));
@@ -233,8 +263,21 @@ Result<void> UndoLog::read_key_block(uint64_t& at, ReadWindow& window) {
     if (!old_bytes) return std::unexpected(old_bytes.error());
     if (auto checked = check(key, *old_bytes); !checked) return checked;
     keys_.push_back(key);
+    blocks_ += (uint64_t{key.size} + fs_block_size_ - 1) / fs_block_size_;
     at += (uint64_t{key.size} + log_block_size_ - 1) / log_block_size_ * log_block_size_;
   }
+  return {};
+}
+
+// Of a log that has them, they are at least as many as its keys have blocks.
+Result<void> UndoLog::read_after() {
+  if (after_count_ == 0) return {};
+  if (after_count_ < blocks_ || after_at_ > file_.size() || after_count_ > (file_.size() - after_at_) / sizeof(uint64_t))
+    return wrong("the hashes of what the commit wrote are not all there");
+  after_.resize(after_count_);
+  const MutableBytes bytes = std::as_writable_bytes(std::span(after_));
+  if (auto read = file_.read(after_at_, bytes); !read) return read;
+  if (receipt_hash(bytes) != after_hash_) return wrong("the hashes of what the commit wrote are damaged");
   return {};
 }
 
