@@ -65,6 +65,19 @@ void check_flags(const Geometry& g, const Inode& inode, InodeReport& report) {
     report.flag("an extent tree without EXTENTS_FL");
 }
 
+// A reserved inode that is not set up is no file, so few flags mean anything in it; the journal's has rules of its own.
+void check_reserved_flags(const FileSystem& fs, const Inode& inode, InodeReport& report) {
+  if (is_named_journal(fs, inode.number())) return;
+  if (is_named_quota_file(fs, inode.number())) return check_flags(fs.geometry, inode, report);
+  const uint32_t ino = inode.number().value;
+  const FileType type = inode.type();
+  if (inode.is(EXT4_CASEFOLD_FL) && type != FileType::directory) report.flag("CASEFOLD_FL on what is no directory");
+  if (inode.is(EXT2_INDEX_FL) && type == FileType::none && ino != EXT2_BAD_INO && !is_left_unnamed(fs, inode) && !is_resize_inode(fs, inode.number()))
+    report.flag("INDEX_FL on what is no directory");
+  if (inode.is(EXT4_EXTENTS_FL) && !fs.geometry.extents() && (ino == EXT2_BAD_INO || ino == EXT2_JOURNAL_INO))
+    report.flag("EXTENTS_FL without its feature");
+}
+
 // Nothing but opening a regular file looks at the flag. It stays: without it the blocks of the Merkle tree would lie
 // behind the end of the file.
 void check_verity(const Geometry& g, const Inode& inode, InodeReport& report) {
@@ -312,6 +325,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
   if (reserved) {
     check_reserved(fs, facts, report);
+    check_reserved_flags(fs, inode, report);
     if (inode.number().value == EXT2_BAD_INO) {
       check_bad_blocks_list(fs, facts, findings);
       check_block_map(fs, facts, findings);
@@ -322,7 +336,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     check_attributes(fs, facts, findings);
     check_symlink(fs, facts, findings);
   }
-  check_ea_location(g, inode, report);
+  if (!reserved || is_named_journal(fs, inode.number()) || is_named_quota_file(fs, inode.number())) check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
   if (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular) check_size_limit(g, inode, report);

@@ -218,6 +218,10 @@ bool is_named_quota_file(const FileSystem& fs, InodeNo ino) {
   return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
 }
 
+bool is_resize_inode(const FileSystem& fs, InodeNo ino) {
+  return fs.geometry.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE) && ino.value == EXT2_RESIZE_INO;
+}
+
 bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
   const InodeNo ino = inode.number();
   const bool quota = ino.value == EXT4_USR_QUOTA_INO || ino.value == EXT4_GRP_QUOTA_INO;
@@ -229,10 +233,18 @@ bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
 
 namespace {
 
+// Something leads to the inode, or would if it were what it should be.
+bool is_named(const FileSystem& fs, InodeNo ino) {
+  return !is_reserved(fs.geometry, ino) || ino.value == EXT2_ROOT_INO || ino.value == EXT2_BAD_INO || is_resize_inode(fs, ino) ||
+         is_named_journal(fs, ino) || is_named_quota_file(fs, ino);
+}
+
 // A reserved inode that was never set up has nothing to walk, whatever lies in it.
 bool has_map_to_walk(const FileSystem& fs, const Inode& inode) {
   if (!inode.has_block_map()) return false;
-  if (inode.number().value == EXT2_ROOT_INO || !is_reserved(fs.geometry, inode.number())) return true;
+  const InodeNo ino = inode.number();
+  if (ino.value == EXT2_ROOT_INO || !is_reserved(fs.geometry, ino)) return true;
+  if (!is_named(fs, ino) && inode.type() == FileType::none) return false;
   return !inode.block_area_is_blank() && !is_left_unnamed(fs, inode);
 }
 
@@ -255,7 +267,7 @@ EaCharge charge_attributes(const FileSystem& fs, const Inode& inode, InodeWorker
   if (!values_outside) charge = {};
   worker.block_attributes.entries.clear();
   const BlockNo block = inode.ea_block();
-  if (!block || !g.contains(block) || !g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) return charge;
+  if (!block || !g.contains(block) || is_left_unnamed(fs, inode) || !g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR)) return charge;
   ++charge.clusters;
   worker.ea_references.push_back({block, inode.number(), is_inline_symlink(inode)});
   const bool in_search = inode.is(EXT4_ENCRYPT_FL) && worker.encryption.empty();

@@ -39,6 +39,9 @@ struct InodeFacts {
 [[nodiscard]] bool is_named_journal(const FileSystem& fs, InodeNo ino);
 [[nodiscard]] bool is_named_quota_file(const FileSystem& fs, InodeNo ino);
 
+// It is the inode of the blocks that resizing keeps back, and the superblock has the feature.
+[[nodiscard]] bool is_resize_inode(const FileSystem& fs, InodeNo ino);
+
 // The inode is kept for a journal or a quota file, but the superblock names none there, and neither links, blocks nor the
 // first of i_block say that there is one: what else lies in it is nobody's, and e2fsck and the kernel do not look at it.
 [[nodiscard]] bool is_left_unnamed(const FileSystem& fs, const Inode& inode);

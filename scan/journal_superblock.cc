@@ -115,8 +115,9 @@ class JournalFinder {
     MapWalker walker(fs_);
     const BlockMap& map = walker.walk(inode, runs);
     const uint64_t blocks = inode.size() / fs_.geometry.block_size;
-    if (blocks < kMinBlocks || !map.whole || !runs.whole || runs.next < blocks || blocks > UINT32_MAX) {
-      defect(facts, JournalDefectKind::inode_map, std::max<uint64_t>(blocks, kMinBlocks), runs.next);
+    const uint64_t wanted = std::max<uint64_t>(blocks + (inode.size() % fs_.geometry.block_size != 0), kMinBlocks);
+    if (blocks < kMinBlocks || !map.whole || !runs.whole || runs.next < wanted || blocks > UINT32_MAX) {
+      defect(facts, JournalDefectKind::inode_map, wanted, runs.next);
       return false;
     }
     journal_.log.runs_ = std::move(runs.runs);
