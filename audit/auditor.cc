@@ -141,6 +141,14 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   return totals;
 }
 
+// What is left of the names of those that are gone.
+void look_for_lost_names(const AuditRun& run, Findings& findings) {
+  std::set<GroupNo> groups;
+  for (const Finding& f : findings)
+    if (f.problem == Problem::inodes_lost) groups.insert(*f.group);
+  if (!groups.empty()) check_lost_names(run.fs, find_lost_names(run.fs, *run.scan, groups), findings);
+}
+
 // What a mount looks at before it replays the log, and refuses: the log cannot mend it.
 Findings check_stored(const FileSystem& fs) {
   Findings all, out;
@@ -245,6 +253,7 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   if (auto r = check_directories(run, progress); !r) return r;
   if (auto r = check_data(run, options); !r) return r;
   const Totals totals = check_groups(run, findings);
+  look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
 
   AuditStatistics& stats = run.audit.statistics;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include <unordered_map>
 
@@ -235,6 +236,22 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
 void check_lost_inodes(GroupNo group, uint32_t lost, Findings& findings) {
   if (lost == 0) return;
   add(findings, Problem::inodes_lost, group).found = fmt::format("at least {} in use are gone", lost);
+}
+
+void check_lost_names(const FileSystem& fs, const LostNameSearch& search, Findings& findings) {
+  for (const LostNames& block : search.found) {
+    std::map<GroupNo, std::string> names;
+    for (const LostName& n : block.names) {
+      std::string& list = names[fs.geometry.group_of(n.inode)];
+      fmt::format_to(std::back_inserter(list), "{}'{}' (inode {})", list.empty() ? "" : ", ", n.name, n.inode);
+    }
+    for (auto& [group, list] : names) {
+      Finding& f = add(findings, Problem::names_lost, group);
+      f.block = block.block;
+      f.found = block.directory ? fmt::format("in directory {}: {}", block.directory, list) : std::move(list);
+    }
+  }
+  if (!search.whole && !search.found.empty()) findings.back().found += "; the search ended here, there may be more";
 }
 
 // Files without number may share all their blocks: of each the first places are enough to see that.

@@ -189,6 +189,7 @@ Result<size_t> repair_groups(RepairRound& round) {
     if (beyond.contains(group)) continue;
     if (auto r = repair_group(round, group, exact); !r) return std::unexpected(r.error());
     for (Finding& f : round.findings) {
+      if (f.group == group && f.problem == Problem::names_lost && round.may(Problem::inodes_lost)) round.lose(f, f.found);
       if (f.group != group || (!is_group_repair(f.problem) && f.problem != Problem::inodes_lost)) continue;
       // Bits that look stale stay set while something may be hidden.
       if (!exact && f.expected == "free") continue;

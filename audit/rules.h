@@ -12,6 +12,7 @@
 #include "scan/directory_facts.h"
 #include "scan/file_system.h"
 #include "scan/inode_scan.h"
+#include "scan/lost_names.h"
 #include "scan/mmp.h"
 #include "scan/owners.h"
 #include "scan/quota_file.h"
@@ -86,6 +87,8 @@ void check_links(const FileSystem& fs, const InodeScan& scan, const DirectorySca
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings);
 // Inodes of the group that are gone, by what still counts them.
 void check_lost_inodes(GroupNo group, uint32_t lost, Findings& findings);
+// A finding for each block and each group whose inodes its names lead to.
+void check_lost_names(const FileSystem& fs, const LostNameSearch& search, Findings& findings);
 // The superblock's totals, in clusters and inodes.
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings);
 // What lies on blocks that cannot be read. What is in `findings` as a read error already is left out.

@@ -353,6 +353,33 @@ TEST_CASE("safe repair keeps the bitmaps and counts that tell of inodes which ar
   CHECK(image.e2fsck() == 0);
 }
 
+TEST_CASE("names of inodes that are gone are listed, and become losses: from the blocks that no directory has", "[bitmap][repair]") {
+  const std::string set = GENERATE("ext4-1k", "ext2-1k");
+  const TestImage image(set);
+  const std::string inode = fmt::format("'file1' (inode {})", image.inode_of("/dir/file1"));
+  const uint64_t directory = image.inode_of("/dir");
+  const bool zeroed = GENERATE(false, true);
+  if (zeroed) {  // the bitmaps of the group and the begin of its inode table: what the names lie in is free by all that is left
+    const uint64_t first = image.block_bitmap(0), table = image.descriptor(0).bg_inode_table;
+    for (const uint64_t block : {first, image.inode_bitmap(0)}) image.fill(image.offset(block), image.block_size(), std::byte{0});
+    image.fill(image.offset(table), 8ull * image.block_size(), std::byte{0});
+  } else {
+    for (const char* path : {"/dir/file1", "/dir"}) image.debugfs(fmt::format("clri {}", path));
+  }
+  const RepairPlan all = mend(image, RepairPolicy::all);
+  INFO(set << zeroed << "\n" << describe(all.before.findings) << "after:\n" << describe(all.after.findings));
+  CHECK(std::ranges::any_of(all.before.findings, [&](const Finding& f) {
+    return f.problem == Problem::names_lost && f.found.find(inode) != std::string::npos &&
+           f.found.starts_with(fmt::format("in directory {}: ", directory));
+  }));
+  CHECK(std::ranges::any_of(all.losses, [&](const Loss& l) {
+    return l.problem == Problem::names_lost && l.what.find(inode) != std::string::npos;
+  }));
+  CHECK(all.proven_clean);
+  CHECK(std::ranges::none_of(all.after.findings, [](const Finding& f) { return f.problem == Problem::names_lost; }));
+  CHECK(image.e2fsck() == 0);
+}
+
 TEST_CASE("superblock that was asked for beside a sound primary is no finding", "[superblock]") {
   const TestImage image("ext4-1k");
   AuditOptions options;

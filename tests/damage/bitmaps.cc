@@ -30,6 +30,16 @@ const Scenario kBitmapScenarios[] = {
      },
      {entry_inode_unused, inode_bitmap_mismatch, block_bitmap_mismatch, group_free_inodes, group_free_blocks,
       superblock_free_inodes, superblock_free_blocks}},
+    {names_lost,
+     "directory with files is blank, and so are they",
+     "ext4-1k",
+     [](const TestImage& image) {
+       const uint64_t block = image.block_of("/dir");
+       for (const char* path : {"/dir/file1", "/dir/file2", "/dir"}) image.debugfs(fmt::format("clri {}", path));
+       return Place{.block = block};
+     },
+     {inodes_lost, entry_inode_unused, inode_unattached, directory_unconnected, inode_links, inode_bitmap_mismatch,
+      block_bitmap_mismatch, group_free_inodes, group_free_blocks, group_used_dirs, superblock_free_inodes, superblock_free_blocks}},
     {block_bitmap_checksum, "stored checksum of a block bitmap changed", "ext4-noflex",
      [](const TestImage& image) {
        spoil_bitmap_checksum(image, offsetof(ext4_group_desc, bg_block_bitmap_csum_lo));
