@@ -83,10 +83,7 @@ TEST_CASE("long symbolic link whose block number is text is cleared, and that is
 }
 
 TEST_CASE("an audit promises what the scrub then does", "[audit][repair]") {
-  std::vector<const Scenario*> scenarios;
-  for (const auto table : {superblock_damage(), group_damage(), bitmap_damage(), journal_damage()})
-    for (const Scenario& s : table) scenarios.push_back(&s);
-  for (const Scenario* scenario : scenarios) {
+  for (const Scenario* scenario : all_damage()) {
     INFO(scenario->feature_set << ": " << scenario->name);
     const TestImage image(scenario->feature_set);
     scenario->spoil(image);
