@@ -40,6 +40,9 @@ struct RepairRound {
 // names than links, may have them.
 [[nodiscard]] bool names_may_be_hidden(const RepairRound& round);
 
+// A defect of a block map that hides which blocks the inode has, or names some that it cannot have.
+[[nodiscard]] bool is_map_damage(Problem problem);
+
 // The policy leaves damage whose repair costs something: what a pointer of it names may not be what it is to name.
 [[nodiscard]] bool loss_is_pending(const RepairRound& round);
 

@@ -109,23 +109,11 @@ Result<void> repair_group(RepairRound& round, GroupNo group, bool exact) {
   return {};
 }
 
-}  // namespace
-
-namespace {
-
 // What the inode names as its blocks may not be its own.
 bool is_about_blocks(Problem p) {
+  if (is_map_damage(p)) return true;
   switch (p) {
     case Problem::block_multiply_claimed:
-    case Problem::extent_header:
-    case Problem::extent_out_of_range:
-    case Problem::extent_order:
-    case Problem::extent_overlap:
-    case Problem::extent_length_zero:
-    case Problem::extent_too_far:
-    case Problem::extent_node_empty:
-    case Problem::indirect_out_of_range:
-    case Problem::map_loop:
     case Problem::inode_mode:
     case Problem::inode_flags:
     case Problem::inode_symlink:
@@ -136,6 +124,14 @@ bool is_about_blocks(Problem p) {
     case Problem::inode_misplaced_directory: return true;
     default: return false;
   }
+}
+
+// Groups with a bitmap on a block that something else claims, or that another structure lies on.
+std::set<GroupNo> groups_without_place(const RepairRound& round) {
+  std::set<GroupNo> groups;
+  for (const auto& [group, kind] : claimed_bitmaps(round.fs(), *round.run.scan)) groups.insert(group);
+  for (const MetadataOverlap& o : round.fs().metadata.overlaps()) groups.insert({o.a.group, o.b.group});
+  return groups;
 }
 
 }  // namespace
@@ -149,8 +145,8 @@ bool loss_is_pending(const RepairRound& round) {
 bool all_was_seen(const RepairRound& round) {
   if (!round.run.scan->broken_maps.empty() || !round.run.scan->failures.empty()) return false;
   return std::ranges::none_of(round.findings, [&](const Finding& f) {
-    return (f.problem == Problem::inodes_lost && !round.lossy()) || f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
-           f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
+    return (f.problem == Problem::inodes_lost && !round.lossy()) || f.problem == Problem::group_inode_table_location ||
+           f.problem == Problem::group_metadata_overlap || f.problem == Problem::read_error || f.problem == Problem::inode_extra_isize ||
            f.problem == Problem::ea_block_location || f.problem == Problem::inode_flags || f.problem == Problem::inode_mode ||
            f.problem == Problem::inode_dtime_zero ||
            // A name leads to an inode that looks free: its link count may be what is damaged.
@@ -158,27 +154,13 @@ bool all_was_seen(const RepairRound& round) {
   });
 }
 
-namespace {
-
-// Groups with a bitmap on a block that something else claims, or that another structure lies on.
-std::set<GroupNo> groups_without_place(const RepairRound& round) {
-  std::set<GroupNo> groups;
-  for (const auto& [group, kind] : claimed_bitmaps(round.fs(), *round.run.scan)) groups.insert(group);
-  for (const MetadataOverlap& o : round.fs().metadata.overlaps()) groups.insert({o.a.group, o.b.group});
-  return groups;
-}
-
-// Counts that follow from what may be about to change.
-bool is_count(Problem p) { return p == Problem::group_free_blocks; }
-
-}  // namespace
-
 Result<size_t> repair_groups(RepairRound& round) {
   std::set<GroupNo> to_repair, beyond = groups_without_place(round);
   const bool pending = loss_is_pending(round);
   for (const Finding& f : round.findings) {
     if (!f.group) continue;
-    if (is_group_repair(f.problem) && !(pending && is_count(f.problem))) to_repair.insert(*f.group);
+    // The count follows from what may be about to change.
+    if (is_group_repair(f.problem) && !(pending && f.problem == Problem::group_free_blocks)) to_repair.insert(*f.group);
     if (is_group_damage(f.problem) || f.problem == Problem::read_error) beyond.insert(*f.group);
     // The bitmaps and counts are all that tells of them.
     if (f.problem == Problem::inodes_lost && !round.may(f.problem)) beyond.insert(*f.group);

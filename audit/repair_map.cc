@@ -13,8 +13,6 @@
 
 namespace extscrub {
 
-namespace {
-
 bool is_map_damage(Problem p) {
   switch (p) {
     case Problem::extent_header:
@@ -34,6 +32,8 @@ bool is_map_damage(Problem p) {
     default: return false;
   }
 }
+
+namespace {
 
 bool is_journal(const FileSystem& fs, InodeNo ino) {
   return ino.value == EXT2_JOURNAL_INO || (fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && ino.value == fs.super.s_journal_inum);
