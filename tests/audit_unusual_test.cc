@@ -26,6 +26,16 @@ const Oddity kOddities[] = {
        image.debugfs("sif <8> block[2] 268435456");
        image.debugfs("sif <8> block[IND] 2129");
      }},
+    {"block numbers in reserved inodes that are not set up", "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif <5> block[0] 5");
+       image.debugfs("sif <9> block[0] 999999999");
+     }},
+    {"attribute block behind the end in reserved inodes that are not set up", "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("sif <9> file_acl 99999999");
+       image.debugfs("sif <10> file_acl 99999999");
+     }},
 };
 
 }  // namespace
@@ -44,6 +54,22 @@ TEST_CASE("odd but sound image has no errors", "[audit][image]") {
     CHECK(describe(audit.findings) == "");
     CHECK(audit.verdict == Verdict::clean);
   }
+}
+
+TEST_CASE("flags of directories in reserved inodes that are not set up are damage, as for e2fsck", "[audit][image]") {
+  const auto [inode, flags] = GENERATE(table<int, const char*>({{1, "0x40000000"}, {5, "0x40000000"}, {7, "0x40000000"},
+                                                                {9, "0x40000000"}, {10, "0x40000000"}, {5, "0x1000"}, {6, "0x1000"}, {9, "0x1000"}}));
+  const TestImage image("ext4-1k");
+  image.debugfs(fmt::format("sif <{}> flags {}", inode, flags));
+  INFO(inode << " " << flags);
+  CHECK(image.e2fsck() == 4);
+  CHECK(std::ranges::any_of(audit_of(image).findings, [](const Finding& f) { return f.problem == Problem::inode_flags; }));
+  const auto opened = Image::open(image.path());
+  REQUIRE(opened);
+  const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+  CHECK(plan.proven_clean);
+  apply(image, plan);
+  CHECK(image.e2fsck() == 0);
 }
 
 // e2fsck writes such counts into sound images, so they cannot be damage; but they are not what the kernel counts.

@@ -75,6 +75,23 @@ TEST_CASE("journal on metadata of an image with no room for another is taken awa
   CHECK_FALSE(has_journal(image));
 }
 
+TEST_CASE("journal whose size its blocks do not cover, be it by two bytes, is damage, and taken from its backup", "[repair][journal]") {
+  const TestImage image("ext4-1k");
+  const auto size = image.peek<uint32_t>(image.inode_offset(8) + offsetof(ext2_inode, i_size));
+  const uint32_t more = GENERATE(2u, 1023u, 1024u);
+  image.debugfs(fmt::format("sif <8> size {}", size + more));
+  CHECK(image.e2fsck() != 0);
+  const auto opened = Image::open(image.path());
+  REQUIRE(opened);
+  const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+  apply(image, plan);
+  INFO(describe(plan.before.findings));
+  CHECK(std::ranges::any_of(plan.before.findings, [](const Finding& f) { return f.problem == Problem::journal_inode_missing; }));
+  CHECK(plan.proven_clean);
+  CHECK(image.peek<uint32_t>(image.inode_offset(8) + offsetof(ext2_inode, i_size)) == size);
+  CHECK(image.e2fsck() == 0);
+}
+
 TEST_CASE("new journal is as long as there is room for", "[repair][journal][full]") {
   const TestImage image("ext4-1k");
   const uint32_t length = journal_blocks(image);
