@@ -282,4 +282,48 @@ std::string HelperProgram::messages() {
   return line;
 }
 
+namespace {
+
+// Of the process that waits: system calls only. `files`: sorted; the last byte of `end` is read when all writers are gone.
+[[noreturn]] void wait_and_kill(int end, std::span<const int> programs, std::span<const int> files) {
+  unsigned next = 0;
+  for (const int fd : files) {
+    if (static_cast<unsigned>(fd) > next) (void)::close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  (void)::close_range(next, ~0u, 0);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) (void)::signal(number, SIG_IGN);
+  char byte = 0;
+  while (::read(end, &byte, 1) < 0 && errno == EINTR) {
+  }
+  for (const int program : programs) (void)::syscall(SYS_pidfd_send_signal, program, SIGKILL, nullptr, 0);
+  ::_exit(0);
+}
+
+}  // namespace
+
+Result<void> kill_with_us(const std::vector<pid_t>& programs) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) < 0) return std::unexpected(system_error("no process to watch the helper programs", errno));
+  std::vector<int> handles;
+  int error = 0;
+  for (const pid_t pid : programs) {
+    const int handle = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (handle < 0) error = errno;
+    else handles.push_back(handle);
+  }
+  std::vector<int> files = handles;
+  files.push_back(pipe[0]);
+  std::ranges::sort(files);
+  if (error == 0) {
+    const pid_t watcher = ::fork();
+    if (watcher == 0) wait_and_kill(pipe[0], handles, files);
+    if (watcher < 0) error = errno;
+  }
+  for (const int fd : files) ::close(fd);
+  if (error == 0) return {};  // the writing end stays open as long as this process is there
+  ::close(pipe[1]);
+  return std::unexpected(system_error("no process to watch the helper programs", error));
+}
+
 }  // namespace extscrub

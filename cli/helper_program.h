@@ -56,6 +56,9 @@ class HelperProgram {
   // SIGTERM, and `time` later SIGKILL, to its process group; returns when it has ended.
   void end(std::chrono::milliseconds time);
 
+  // Nobody waits for it any more; see kill_with_us().
+  void leave() { running_ = false; }
+
   // Once it has ended: how, in words; empty for exit status 0, and for a SIGTERM that `terminated` allows for.
   [[nodiscard]] std::string failure(bool terminated = false) const;
 
@@ -75,5 +78,9 @@ class HelperProgram {
   int status_ = -1;  // of waitpid(2); -1: not known
   std::string said_;
 };
+
+// Kills the programs once this process has ended, however it did, although it may signal nobody by then: a process of its own
+// waits for that. Before this process starts threads. Errors: of the kernel, which does nothing then.
+[[nodiscard]] Result<void> kill_with_us(const std::vector<pid_t>& programs);
 
 }  // namespace extscrub

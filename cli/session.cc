@@ -79,15 +79,18 @@ struct Opened {
   ImageReport failure;
 };
 
-// Gives up all rights but those to what the audit reads. The helper programs of a virtual disk have a sandbox of their
-// own, and are ended with signals, which this one would forbid.
-void confine(const Input& input, const Options& options, const Environment& environment, const std::string& path) {
-  if (input.disk) return;
+// Gives up all rights but those to what the audit reads: of a virtual disk, that is what the helper programs serve.
+void confine(Input& input, const Options& options, const Environment& environment, const std::string& path) {
+  if (input.disk)
+    if (const auto left = input.disk->leave_programs(); !left) {
+      if (options.verbose) environment.err << fmt::format("extscrub: {}: sandbox: {}\n", escape(path), left.error().message) << std::flush;
+      return;
+    }
   constexpr uint64_t kSmall = uint64_t{64} << 20;  // bytes; what is staged over less fits into memory
   std::error_code error;
   if (fs::file_size(input.path, error) > kSmall || error) reserve_unnamed_file(temporary_directory());
   SandboxRules rules;
-  for (const std::string& file : {input.path, path, options.journal, options.bad_blocks, options.ddrescue_map})
+  for (const std::string& file : {input.path, input.disk ? std::string() : path, options.journal, options.bad_blocks, options.ddrescue_map})
     if (!file.empty()) rules.read.push_back(file);
   for (const std::string& missing : enter_sandbox(rules))
     if (options.verbose) environment.err << fmt::format("extscrub: {}: sandbox: {}\n", escape(path), missing) << std::flush;

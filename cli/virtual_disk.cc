@@ -277,11 +277,21 @@ VirtualDisk::VirtualDisk(VirtualDisk&& other) noexcept
       mounter_(std::exchange(other.mounter_, std::nullopt)),
       unprotected_(std::move(other.unprotected_)),
       fd_(std::exchange(other.fd_, -1)),
-      direct_(other.direct_) {}
+      direct_(other.direct_),
+      left_(other.left_) {}
 
 VirtualDisk::~VirtualDisk() { (void)close(); }
 
 std::string VirtualDisk::path() const { return fmt::format("/proc/self/fd/{}", fd_); }
+
+Result<void> VirtualDisk::leave_programs() {
+  std::vector<pid_t> pids;
+  for (const auto* program : {&server_, &mounter_})
+    if (*program) pids.push_back((*program)->pid());
+  auto watched = kill_with_us(pids);
+  left_ = watched.has_value();
+  return watched;
+}
 
 Result<void> VirtualDisk::close() {
   Result<void> result;
@@ -290,10 +300,15 @@ Result<void> VirtualDisk::close() {
   if (mounter_) {
     // With its last descriptor the mount is gone, and nbdfuse with it. One that never got as far is told to end.
     const bool ended = mounter_->wait(was_open ? kStart : 0s);
+    if (!ended && left_) mounter_->leave();
     if (!ended) result = std::unexpected(Error{fmt::format("{} had to be stopped", mounter_->name())});
     mounter_->end(kDetach);
     if (ended) result = outcome_of(*mounter_, false);
     mounter_.reset();
+  }
+  if (server_ && left_) {
+    server_->leave();
+    server_.reset();
   }
   if (server_) {
     server_->end(kStart);

@@ -41,6 +41,10 @@ class VirtualDisk {
   // What of their sandboxes the helper programs could not have, a sentence each.
   [[nodiscard]] const std::vector<std::string>& unprotected() const { return unprotected_; }
 
+  // This process is about to lose the right to signal others: the programs are killed once it has ended, and close() waits
+  // for none that does not end by itself. For a disk that was opened for reading. Errors: of kill_with_us().
+  [[nodiscard]] Result<void> leave_programs();
+
   // Ends the helper programs and waits for them; whatever was opened at path() must be closed by now. All that was
   // written is on the disk if it was flushed: an fsync(2) of the file is one of the disk. Called again, it does
   // nothing.
@@ -57,7 +61,7 @@ class VirtualDisk {
   std::optional<HelperProgram> mounter_;  // nbdfuse
   std::vector<std::string> unprotected_;
   int fd_ = -1;
-  bool direct_ = true;
+  bool direct_ = true, left_ = false;
 };
 
 }  // namespace extscrub
