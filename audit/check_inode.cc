@@ -137,13 +137,35 @@ void wrong_size(const Inode& inode, std::string expected, InodeReport& report) {
   report.wrong(Problem::inode_size, "i_size", fmt::to_string(inode.size()), std::move(expected));
 }
 
-// What the file's map could reach, if it had one: data in the inode may end in a hole as far as that.
-void check_size_limit(const Geometry& g, const Inode& inode, InodeReport& report) {
+// Blocks of an indirect map for the first `count` blocks of a file.
+uint64_t indirect_blocks(uint64_t count, uint64_t per_block) {
+  uint64_t left = count - std::min<uint64_t>(count, EXT2_NDIR_BLOCKS), nodes = 0;
+  uint64_t each = per_block;  // blocks that one pointer of the inode leads to
+  for (int depth = 1; depth <= 3 && left > 0; ++depth, each *= per_block) {
+    const uint64_t here = std::min(left, each);
+    for (uint64_t leads_to = per_block; leads_to <= each; leads_to *= per_block) nodes += (here + leads_to - 1) / leads_to;
+    left -= here;
+  }
+  return nodes;
+}
+
+// The kernel opens no file that is longer, and e2fsck lets none be by more than a block: what the map can reach, of which the
+// last of 2^32 logical blocks is no part. Without huge_file i_blocks has 32 bits for units of 512 bytes, those of an
+// indirect map included.
+uint64_t largest_size(const Geometry& g, const Inode& inode) {
   const uint64_t per_block = g.block_size / sizeof(uint32_t);
-  const uint64_t reach = inode.uses_extents() ? uint64_t{1} << 32 : 12 + per_block + per_block * per_block + per_block * per_block * per_block;
-  uint64_t limit = reach << g.block_bits;
-  // Without huge_file the count of 512-byte units has 32 bits, the map's own blocks included: 2 TiB less those.
-  if (!inode.uses_extents()) limit = std::min(limit, uint64_t{1} << 46);
+  uint64_t blocks = UINT32_MAX;
+  if (!inode.uses_extents()) blocks = EXT2_NDIR_BLOCKS + per_block + per_block * per_block + per_block * per_block * per_block;
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) {
+    const uint64_t counted = UINT32_MAX >> (g.block_bits - 9), nodes = inode.uses_extents() ? 0 : indirect_blocks(counted, per_block);
+    blocks = std::min(blocks, counted - nodes);
+  }
+  return blocks << g.block_bits;
+}
+
+// Data in the inode may end in a hole as far as a map would reach.
+void check_size_limit(const Geometry& g, const Inode& inode, InodeReport& report) {
+  const uint64_t limit = largest_size(g, inode);
   if (inode.size() > limit) wrong_size(inode, fmt::format("at most {}", limit), report);
 }
 
@@ -325,7 +347,9 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
-  if (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular) check_size_limit(g, inode, report);
+  // A reserved inode that was never set up has no map, but may have a length.
+  const bool never_set_up = reserved && !facts.map && inode.has_block_map() && !is_left_unnamed(fs, inode);
+  if (never_set_up || (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular)) check_size_limit(g, inode, report);
   check_blocks(g, facts, report);
 }
 
