@@ -1,10 +1,14 @@
 #include "scan/file_system.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <ranges>
 #include <tuple>
 
+#include "scan/backup_search.h"
 #include "scan/bad_blocks.h"
 #include "scan/checksum.h"
 #include "scan/cut_image.h"
@@ -74,7 +78,7 @@ std::optional<std::pair<Candidate, uint64_t>> find_backup(const Source& source, 
       const uint64_t at = ((bits == 10 ? 1 : 0) + group * block_size * 8) * block_size;
       if (at + kSuperblockSize > source.image.size()) break;
       auto c = read_candidate({source.image, nullptr, source.size}, at);
-      if (c && c->checksum_ok && c->geometry.block_size == block_size) return std::pair{std::move(*c), at};
+      if (c && c->checksum_ok && c->geometry.block_size == block_size && belongs_at(c->super, c->geometry, at)) return std::pair{std::move(*c), at};
     }
   }
   return std::nullopt;
@@ -221,13 +225,48 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
 
 }  // namespace
 
-Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+namespace {
+
+// As far as the image goes.
+Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options) {
   auto fs = load_from({image, overlay, image.size()}, options);
   if (fs || fs.error().code == ENOTSUP) return fs;
   auto cut = load_from({image, overlay, kAnySize}, options);
   if (!cut || !is_cut_short(*cut)) return fs;
   cut->end = BlockNo(image.size() >> cut->geometry.block_bits);
   return cut;
+}
+
+// One is enough to know the file system by, where all that are proven are of the same.
+std::optional<FileSystem> load_found(const Image& image, const Overlay* overlay, const std::vector<FoundBackup>& backups) {
+  std::optional<FileSystem> first;
+  const FoundBackup* proven = nullptr;
+  for (const FoundBackup& backup : backups) {
+    if (!backup.sealed) continue;
+    if (proven && proven->uuid != backup.uuid) return {};
+    proven = &backup;
+    if (first) continue;
+    if (auto fs = load_there(image, overlay, {backup.block.value, backup.block_size, false})) first = std::move(*fs);
+  }
+  return first;
+}
+
+std::string name_found(const std::vector<FoundBackup>& backups) {
+  constexpr size_t kNamed = 4;
+  std::vector<std::string> names;
+  for (const FoundBackup& b : backups | std::views::take(kNamed)) names.push_back(fmt::format("--superblock {} --block-size {}", b.block, b.block_size));
+  return fmt::format("; what looks like its backup: {}", fmt::join(names, ", or "));
+}
+
+}  // namespace
+
+Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+  auto fs = load_there(image, overlay, options);
+  if (fs || fs.error().code == ENOTSUP || options.superblock || !options.search) return fs;
+  const std::vector<FoundBackup> backups = search_backups(image, options.block_size);
+  if (backups.empty()) return fs;
+  if (auto found = load_found(image, overlay, backups)) return std::move(*found);
+  return std::unexpected(Error{fs.error().message + name_found(backups), fs.error().code});
 }
 
 std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy) {
