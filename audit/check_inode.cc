@@ -137,30 +137,12 @@ void wrong_size(const Inode& inode, std::string expected, InodeReport& report) {
   report.wrong(Problem::inode_size, "i_size", fmt::to_string(inode.size()), std::move(expected));
 }
 
-// Blocks of an indirect map for the first `count` blocks of a file.
-uint64_t indirect_blocks(uint64_t count, uint64_t per_block) {
-  uint64_t left = count - std::min<uint64_t>(count, EXT2_NDIR_BLOCKS), nodes = 0;
-  uint64_t each = per_block;  // blocks that one pointer of the inode leads to
-  for (int depth = 1; depth <= 3 && left > 0; ++depth, each *= per_block) {
-    const uint64_t here = std::min(left, each);
-    for (uint64_t leads_to = per_block; leads_to <= each; leads_to *= per_block) nodes += (here + leads_to - 1) / leads_to;
-    left -= here;
-  }
-  return nodes;
-}
-
-// The kernel opens no file that is longer, and e2fsck lets none be by more than a block: what the map can reach, of which the
-// last of 2^32 logical blocks is no part. Without huge_file i_blocks has 32 bits for units of 512 bytes, those of an
-// indirect map included.
+// What the map can reach; of the 2^32 logical blocks of an extent tree the kernel uses all but the last. That i_blocks could not
+// count so many blocks without huge_file is no reason here: a file may be all hole.
 uint64_t largest_size(const Geometry& g, const Inode& inode) {
   const uint64_t per_block = g.block_size / sizeof(uint32_t);
-  uint64_t blocks = UINT32_MAX;
-  if (!inode.uses_extents()) blocks = EXT2_NDIR_BLOCKS + per_block + per_block * per_block + per_block * per_block * per_block;
-  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) {
-    const uint64_t counted = UINT32_MAX >> (g.block_bits - 9), nodes = inode.uses_extents() ? 0 : indirect_blocks(counted, per_block);
-    blocks = std::min(blocks, counted - nodes);
-  }
-  return blocks << g.block_bits;
+  const uint64_t indirect = EXT2_NDIR_BLOCKS + per_block + per_block * per_block + per_block * per_block * per_block;
+  return (inode.uses_extents() ? UINT32_MAX : indirect) << g.block_bits;
 }
 
 // Data in the inode may end in a hole as far as a map would reach.
