@@ -208,6 +208,17 @@ Result<void> check_data(AuditRun& run, const AuditOptions& options) {
   return {};
 }
 
+// What lies behind the end of an image that is cut short, and what looks wrong only because of that.
+Result<void> check_end(AuditRun& run, Progress* progress) {
+  const FileSystem& fs = run.fs;
+  if (!fs.end) return {};
+  const std::vector<BlockRange> missing{{*fs.end, BlockNo(fs.geometry.blocks)}};
+  auto owners = find_owners(fs, *run.scan, blocks_in(missing), progress);
+  if (!owners) return std::unexpected(owners.error());
+  check_missing(fs, *run.scan, *owners, run.audit.findings);
+  return {};
+}
+
 // All inodes. Once more where that shows bitmaps to lie elsewhere: what is claimed depends on it.
 Result<void> check_inodes(AuditRun& run, Progress* progress) {
   FileSystem& fs = run.fs;
@@ -255,6 +266,7 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   const Totals totals = check_groups(run, findings);
   look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
+  if (auto r = check_end(run, progress); !r) return r;
 
   AuditStatistics& stats = run.audit.statistics;
   uint64_t clusters = 0;
@@ -303,6 +315,7 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
     overlay = run.plain.get();
   }
   run.fs.blocks = overlay;
+  if (run.fs.end) overlay->set_end(*run.fs.end);
   load_descriptors(run.fs);
   if (options.replay)
     if (auto r = recover_first(run, *overlay, options); !r) return std::unexpected(r.error());

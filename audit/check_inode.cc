@@ -150,13 +150,17 @@ void wrong_size(const Inode& inode, std::string expected, InodeReport& report) {
   report.wrong(Problem::inode_size, "i_size", fmt::to_string(inode.size()), std::move(expected));
 }
 
-// What the file's map could reach, if it had one: data in the inode may end in a hole as far as that.
-void check_size_limit(const Geometry& g, const Inode& inode, InodeReport& report) {
+// What the map can reach; of the 2^32 logical blocks of an extent tree the kernel uses all but the last. That i_blocks could not
+// count so many blocks without huge_file is no reason here: a file may be all hole.
+uint64_t largest_size(const Geometry& g, const Inode& inode) {
   const uint64_t per_block = g.block_size / sizeof(uint32_t);
-  const uint64_t reach = inode.uses_extents() ? uint64_t{1} << 32 : 12 + per_block + per_block * per_block + per_block * per_block * per_block;
-  uint64_t limit = reach << g.block_bits;
-  // Without huge_file the count of 512-byte units has 32 bits, the map's own blocks included: 2 TiB less those.
-  if (!inode.uses_extents()) limit = std::min(limit, uint64_t{1} << 46);
+  const uint64_t indirect = EXT2_NDIR_BLOCKS + per_block + per_block * per_block + per_block * per_block * per_block;
+  return (inode.uses_extents() ? UINT32_MAX : indirect) << g.block_bits;
+}
+
+// Data in the inode may end in a hole as far as a map would reach.
+void check_size_limit(const Geometry& g, const Inode& inode, InodeReport& report) {
+  const uint64_t limit = largest_size(g, inode);
   if (inode.size() > limit) wrong_size(inode, fmt::format("at most {}", limit), report);
 }
 
@@ -339,7 +343,9 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   if (!reserved || is_named_journal(fs, inode.number()) || is_named_quota_file(fs, inode.number())) check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
-  if (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular) check_size_limit(g, inode, report);
+  // A reserved inode that was never set up has no map, but may have a length.
+  const bool never_set_up = reserved && !facts.map && inode.has_block_map() && !is_left_unnamed(fs, inode);
+  if (never_set_up || (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular)) check_size_limit(g, inode, report);
   check_blocks(g, facts, report);
 }
 

@@ -2,6 +2,7 @@
 // file's contents, and loses all that the group has.
 #include <fmt/format.h>
 
+#include <optional>
 #include <set>
 
 #include "audit/rules.h"
@@ -32,12 +33,12 @@ std::set<GroupNo> doubtful_groups(const FileSystem& fs, const std::vector<Backup
 
 void check_inode_tables(const FileSystem& fs, const std::vector<BackupFacts>& backups, Findings& findings) {
   const Geometry& g = fs.geometry;
-  std::vector<std::vector<GroupDesc>> copies;
+  std::optional<std::vector<std::vector<GroupDesc>>> copies;  // looked for once, when there is a need
   for (const GroupNo group : doubtful_groups(fs, backups)) {
     const BlockNo at = fs.groups[group.value].inode_table;
     if (!valid_location(g, group, at, g.itable_blocks) || looks_like_table(fs, group, at)) continue;
-    if (copies.empty()) copies = descriptor_copies(fs);
-    const auto found = find_table(fs, group, copies);
+    if (!copies) copies = descriptor_copies(fs);
+    const auto found = find_table(fs, group, *copies);
     if (!found) continue;
     Finding& f = findings.emplace_back();
     f.problem = Problem::group_inode_table_location;

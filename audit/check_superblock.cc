@@ -160,10 +160,29 @@ void check_state(const FileSystem& fs, SuperblockReport& report) {
   if (std::ranges::all_of(s.s_uuid, [](uint8_t b) { return b == 0; })) report.add(Problem::superblock_uuid_zero).field = "s_uuid";
 }
 
+// `truncate` is no help where the file goes on behind a partition that is too small, and it cannot grow a device.
+std::string how_to_go_on(const Image& image, uint64_t length) {
+  const bool goes_on = image.offset() + image.size() < image.file_size();
+  if (goes_on || image.is_block_device())
+    return fmt::format("get the rest, or work on a copy in a file, made {} bytes long if the rest is lost", length);
+  return fmt::format("get the rest, or if it is lost: `truncate -s {} IMAGE`", image.offset() + length);
+}
+
+void check_length(const FileSystem& fs, SuperblockReport& report) {
+  const Geometry& g = fs.geometry;
+  const uint64_t length = g.blocks << g.block_bits;
+  Finding& f = report.add(Problem::image_truncated);
+  f.block = fs.end;
+  f.block_count = g.blocks - fs.end->value;
+  f.expected = fmt::format("{} blocks ({} bytes)", g.blocks, length);
+  f.found = fmt::format("{} ({} bytes); {}", *fs.end, fs.image->size(), how_to_go_on(*fs.image, length));
+}
+
 }  // namespace
 
 void check_superblock(const FileSystem& fs, Findings& findings) {
   SuperblockReport report(fs, findings);
+  if (fs.end) check_length(fs, report);
   if (!fs.primary_problem.empty()) report.add(Problem::superblock_primary_bad).found = fs.primary_problem;
   if (fs.lost_compat || fs.lost_incompat)
     report.contradiction(fmt::format("{} is not set, but is in the backup superblocks",

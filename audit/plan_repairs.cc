@@ -57,8 +57,9 @@ bool is_done(const Audit& audit) {
 
 bool is_error(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
-// Where nothing may be staged: part of the log would be lost, or be put over the repair by the next mount.
+// Where nothing may be staged: the image is not whole; part of the log would be lost, or be put over the repair by the next mount.
 bool must_not_touch(const Audit& audit, RepairPolicy policy) {
+  if (has(audit.findings, Problem::image_truncated)) return true;
   const JournalFacts& journal = audit.recovery.journal;
   if (journal.external && journal.flagged) return true;
   if (policy == RepairPolicy::all) return false;

@@ -22,7 +22,8 @@ bool has_repair(const Finding& f) { return info(f.problem).repair != RepairClass
 
 bool is_worth_trying(const std::vector<Finding>& findings) {
   return findings.size() <= kMostFindings && std::ranges::any_of(findings, has_repair) &&
-         std::ranges::count(findings, Problem::read_error, &Finding::problem) == 0;
+         std::ranges::count(findings, Problem::read_error, &Finding::problem) == 0 &&
+         std::ranges::count(findings, Problem::image_truncated, &Finding::problem) == 0;
 }
 
 Result<void> promise_repairs(const Image& image, const Planner& plan_repairs, const AuditOptions& options,

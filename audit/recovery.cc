@@ -76,6 +76,7 @@ Result<Recovery> recover(const FileSystem& stored, Overlay& overlay, const Recov
     });
     if (!r) return std::unexpected(r.error());
   }
+  if (stored.end) return recovery;  // what else there is to recover may need blocks that are missing
   auto fs = reload(stored, overlay);
   if (!fs) return recovery;  // what the log left is no file system; the audit will say so
   if (!journal.fast_commits.empty()) {

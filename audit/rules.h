@@ -95,6 +95,9 @@ void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_in
 void check_unreadable(const FileSystem& fs, const DirectoryTable& directories, const std::vector<Owner>& owners,
                       Findings& findings);
 void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findings& findings);
+// What lies behind the end of an image that is cut short, one finding an inode and one for the tables of groups that follow
+// each other. `owners`: of all blocks there. What only the missing blocks make look wrong is taken out of `findings`.
+void check_missing(const FileSystem& fs, const InodeScan& scan, const std::vector<Owner>& owners, Findings& findings);
 
 // The flags of the inode whose feature is off.
 [[nodiscard]] uint32_t flags_without_feature(const Geometry& geometry, const Inode& inode);

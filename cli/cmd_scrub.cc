@@ -194,6 +194,15 @@ void add_names(std::vector<BlockChange>& changes, const RepairPlan& plan, const 
   for (size_t i = 0; i < changes.size(); ++i) changes[i].what = (*names)[i];
 }
 
+bool refused_as_cut_short(ImageReport& report) {
+  const auto cut = std::ranges::find(report.findings, Problem::image_truncated, &Finding::problem);
+  if (cut == report.findings.end()) return false;
+  settle(report.findings, RepairState::left);
+  report.exit_status |= kExitOperational;
+  report.error = fmt::format("the image is cut short, so nothing was written: it should have {}, and has {}", cut->expected, cut->found);
+  return true;
+}
+
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, given, environment);
   if (!image) return;
@@ -225,6 +234,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   report.timings.audit = std::chrono::steady_clock::now() - began;
   if (!plan) return report_failure(report, *image, plan.error());
   take_audit(report, *plan);
+  if (refused_as_cut_short(report)) return;
 
   if (needs_replay_from_device(plan->before)) {
     report.warnings.push_back(

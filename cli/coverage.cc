@@ -58,8 +58,13 @@ std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const Im
   std::array<uint64_t, kStructures.size()> unread{};
   std::array<std::set<InodeNo>, kStructures.size()> seen;
   uint64_t others = 0;
+  std::vector<Coverage> coverage;
+  // Of an image that is cut short the missing blocks are one share, whatever lies there.
+  const auto cut = std::ranges::find(findings, Problem::image_truncated, &Finding::problem);
+  if (cut != findings.end()) coverage.push_back({"image", "blocks", info.blocks, cut->block_count});
   for (const Finding& f : findings) {
     if (f.problem != Problem::read_error) continue;
+    if (cut != findings.end() && !f.inode && f.block && *f.block >= *cut->block) continue;
     const auto* it = std::ranges::find_if(
         kStructures, [&](const Structure& s) { return f.field == s.word || f.found.starts_with(s.word); });
     const auto i = static_cast<size_t>(it - kStructures.begin());
@@ -70,7 +75,6 @@ std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const Im
     else if (f.inode && seen[i].insert(*f.inode).second)
       ++unread[i];
   }
-  std::vector<Coverage> coverage;
   for (size_t i = 0; i < kStructures.size(); ++i)
     if (unread[i] > 0)
       coverage.push_back({kStructures[i].structure, kStructures[i].unit, kStructures[i].total(info, statistics), unread[i]});

@@ -106,7 +106,9 @@ std::string values_of(const FindingRun& run) {
 // Metadata that was not seen: what is found wrong elsewhere may follow from that alone, as files look unattached whose
 // directory cannot be read, and a scrub may not dare to touch it.
 bool is_partly_unread(const ImageReport& image) {
-  return std::ranges::count(image.findings, Problem::read_error, &Finding::problem) > 0;
+  return std::ranges::any_of(image.findings, [](const Finding& f) {
+    return f.problem == Problem::read_error || f.problem == Problem::image_truncated;
+  });
 }
 
 // What is done about a finding that nothing was done about. `unread`: some metadata was not seen.
@@ -118,6 +120,7 @@ std::string_view remedy(const Finding& f, bool unread) {
     return f.remedy == Remedy::scrub ? "`extscrub scrub` repairs it" : "needs --repair=all";
   switch (info(f.problem).repair) {
     case RepairClass::none:
+      if (f.problem == Problem::image_truncated) return "";  // what to do is among its values
       return info(f.problem).severity == Severity::note ? "" : "no repair yet";
     case RepairClass::safe:
       return tried ? "not repaired" : "`extscrub scrub` repairs it";

@@ -161,7 +161,9 @@ class Gauge {
       if (end != 0) return end;
     }
     if (!has_ext_magic(image) && foreign_file_system(image)) return std::nullopt;
-    const auto fs = load_superblock(image, nullptr, {});
+    LoadOptions options;
+    options.search = false;  // most of it is not unpacked yet
+    const auto fs = load_superblock(image, nullptr, options);
     // Damaged; the audit will say how. There is no size to go by.
     if (!fs) return has_ext_magic(image) ? std::optional(kMost / 4) : std::nullopt;
     return std::min(fs->geometry.blocks, kMost / fs->geometry.block_size) * fs->geometry.block_size;

@@ -1,6 +1,7 @@
 #include "scan/bad_blocks.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "scan/block_map.h"
 #include "scan/inode_table.h"
@@ -23,24 +24,52 @@ bool must_be_good(const FileSystem& fs, BlockNo block) {
 
 namespace {
 
-bool is_given_up(const FileSystem& fs, BlockNo block) {
-  const Geometry& g = fs.geometry;
-  const MetadataExtent* extent = fs.metadata.find(block);
-  if (extent == nullptr || extent->kind != MetadataKind::inode_table) return false;
-  const uint32_t per_block = g.block_size / g.inode_size;
-  const uint32_t first = static_cast<uint32_t>(block - extent->first) * per_block;
-  const GroupNo group = extent->group;
-  const BlockNo at = fs.groups[group.value].inode_bitmap;
-  std::vector<std::byte> bitmap(g.block_size), table(g.block_size);
-  const bool reserved = group.value == 0 && first < EXT2_JOURNAL_INO;  // the root and the journal among them
-  if (reserved || !valid_location(g, group, at, 1) || !fs.blocks->read(at, bitmap) || !fs.blocks->read(block, table)) return false;
-  bool empty = false;
-  for (uint32_t i = 0; i < per_block && first + i < g.inodes_per_group; ++i) {
-    if (!(std::to_integer<unsigned>(bitmap[(first + i) / 8]) >> (first + i) % 8 & 1)) return false;
-    empty = empty || Inode(g, g.group_first_inode(group) + (first + i), Bytes(table).subspan(size_t{i} * g.inode_size, g.inode_size)).base().i_links_count == 0;
+// Whether e2fsck has given up a block of an inode table: all its inodes are marked as used, and one at least is not in use. Asked
+// in the order of the blocks, it reads each block and each group's bitmap once.
+class GivenUp {
+ public:
+  explicit GivenUp(const FileSystem& fs) : fs_(fs), bitmap_(fs.geometry.block_size), table_(fs.geometry.block_size) {}
+
+  bool operator()(BlockNo block) {
+    if (block != last_) answer_ = judge(block), last_ = block;
+    return answer_;
   }
-  return empty;
-}
+
+ private:
+  bool judge(BlockNo block) {
+    const Geometry& g = fs_.geometry;
+    const MetadataExtent* extent = fs_.metadata.find(block);
+    if (extent == nullptr || extent->kind != MetadataKind::inode_table) return false;
+    const uint32_t per_block = g.block_size / g.inode_size;
+    const uint32_t first = static_cast<uint32_t>(block - extent->first) * per_block;
+    const GroupNo group = extent->group;
+    const bool reserved = group.value == 0 && first < EXT2_JOURNAL_INO;  // the root and the journal among them
+    if (reserved || !load_bitmap(group) || !fs_.blocks->read(block, table_)) return false;
+    bool empty = false;
+    for (uint32_t i = 0; i < per_block && first + i < g.inodes_per_group; ++i) {
+      if (!(std::to_integer<unsigned>(bitmap_[(first + i) / 8]) >> (first + i) % 8 & 1)) return false;
+      const Bytes raw = Bytes(table_).subspan(size_t{i} * g.inode_size, g.inode_size);
+      empty = empty || Inode(g, g.group_first_inode(group) + (first + i), raw).base().i_links_count == 0;
+    }
+    return empty;
+  }
+
+  bool load_bitmap(GroupNo group) {
+    if (group != group_) {
+      group_ = group;
+      const BlockNo at = fs_.groups[group.value].inode_bitmap;
+      has_bitmap_ = valid_location(fs_.geometry, group, at, 1) && fs_.blocks->read(at, bitmap_);
+    }
+    return has_bitmap_;
+  }
+
+  const FileSystem& fs_;
+  std::vector<std::byte> bitmap_, table_;
+  std::optional<GroupNo> group_;  // whose bitmap is loaded, where it has one
+  bool has_bitmap_ = false;
+  std::optional<BlockNo> last_;
+  bool answer_ = false;  // about `last_`
+};
 
 }  // namespace
 
@@ -52,12 +81,13 @@ BadBlocks read_bad_blocks(const FileSystem& fs) {
   if (inode.block_area_is_blank()) return {};
   RunList list;
   MapWalker(fs).walk(inode, list);
-  BadBlocks blocks;
+  std::vector<BlockNo> all;
   for (const Run& run : list.runs)
-    for (uint32_t i = 0; i < run.count; ++i)
-      (must_be_good(fs, run.physical + i) && !is_given_up(fs, run.physical + i) ? blocks.in_metadata : blocks.listed).push_back(run.physical + i);
-  std::ranges::sort(blocks.listed);
-  std::ranges::sort(blocks.in_metadata);
+    for (uint32_t i = 0; i < run.count; ++i) all.push_back(run.physical + i);
+  std::ranges::sort(all);
+  BadBlocks blocks;
+  GivenUp is_given_up(fs);
+  for (const BlockNo block : all) (must_be_good(fs, block) && !is_given_up(block) ? blocks.in_metadata : blocks.listed).push_back(block);
   return blocks;
 }
 

@@ -125,6 +125,14 @@ InodeBitmap load_inode_bitmap(const FileSystem& fs, GroupNo group) {
   return map;
 }
 
+bool lacks_inodes(const FileSystem& fs, GroupNo group) {
+  if (!fs.end) return false;
+  const Geometry& g = fs.geometry;
+  const GroupDesc& d = fs.groups[group.value];
+  if (!d.readable) return fs.is_missing(g.desc_block(group.value / g.desc_per_block, GroupNo()));
+  return valid_location(g, group, d.inode_table, g.itable_blocks) && fs.is_missing(d.inode_table + (g.itable_blocks - 1));
+}
+
 GroupFacts compare_group(const FileSystem& fs, GroupNo group, const GroupBits& claims, const GroupBits& used,
                          const InodeBitmap& inode_bitmap, MutableBytes block) {
   const Geometry& g = fs.geometry;
@@ -154,6 +162,7 @@ GroupFacts compare_group(const FileSystem& fs, GroupNo group, const GroupBits& c
 
   for (BitmapFacts* f : {&b, &i})
     if (!f->comparable()) f->missing.clear(), f->stale.clear();
+  if (lacks_inodes(fs, group)) i.missing.clear(), i.stale.clear();
   return facts;
 }
 

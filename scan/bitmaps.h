@@ -44,6 +44,9 @@ void prefetch_bitmaps(const FileSystem& fs);
 
 [[nodiscard]] InodeBitmap load_inode_bitmap(const FileSystem& fs, GroupNo group);
 
+// Inodes of the group lie behind the end of an image that is cut short.
+[[nodiscard]] bool lacks_inodes(const FileSystem& fs, GroupNo group);
+
 // `block`: a buffer of one block for the block bitmap.
 [[nodiscard]] GroupFacts compare_group(const FileSystem& fs, GroupNo group, const GroupBits& claims, const GroupBits& used,
                                        const InodeBitmap& inode_bitmap, MutableBytes block);

@@ -40,7 +40,8 @@ class DataPlanner {
       : g_(fs.geometry),
         scan_(scan),
         metadata_(metadata_of(fs)),
-        most_(std::max<uint64_t>(1, kDataPieceBytes / g_.block_size)) {}
+        most_(std::max<uint64_t>(1, kDataPieceBytes / g_.block_size)),
+        last_(fs.end.value_or(BlockNo(g_.blocks))) {}
 
   // The next piece; an empty one at the end.
   BlockRange next() {
@@ -74,7 +75,8 @@ class DataPlanner {
     const uint64_t first = cluster_;
     while (cluster_ < end_ && is_claimed(cluster_)) ++cluster_;
     const auto block = [&](uint64_t cluster) { return BlockNo(g_.first_data_block + (cluster << g_.cluster_bits)); };
-    run_ = {block(first), std::min(block(cluster_), BlockNo(g_.blocks))};
+    run_ = {block(first), std::min(block(cluster_), last_)};
+    if (run_.first >= last_) return false;
     return true;
   }
 
@@ -96,6 +98,7 @@ class DataPlanner {
   const InodeScan& scan_;
   const std::vector<BlockRange> metadata_;
   const uint64_t most_;
+  const BlockNo last_;  // the first block behind those that are there
   const uint64_t end_ = uint64_t{g_.groups} * g_.clusters_per_group;
   uint64_t cluster_ = 0;
   BlockRange run_{}, left_{};
@@ -157,7 +160,8 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
 
 std::vector<BlockRange> blocks_of(const UnreadableList& list, const FileSystem& fs) {
   const uint64_t size = fs.geometry.block_size, unit = list.unit ? list.unit : size;
-  const uint64_t begin = fs.image->offset(), end = begin + fs.geometry.blocks * size;  // bytes of the file or device
+  const uint64_t there = fs.end ? fs.end->value : fs.geometry.blocks;
+  const uint64_t begin = fs.image->offset(), end = begin + there * size;  // bytes of the file or device
   const uint64_t units = (end + unit - 1) / unit;
   std::vector<BlockRange> blocks;
   for (const auto& [first, behind] : list.ranges) {

@@ -25,7 +25,7 @@ struct UnreadableList {
   std::vector<std::pair<uint64_t, uint64_t>> ranges;  // first unit, and the first one behind the range; in any order
 };
 
-// The blocks of the file system that the list touches; sorted, and they do not touch.
+// The blocks of the file system that are there and that the list touches; sorted, and they do not touch.
 [[nodiscard]] std::vector<BlockRange> blocks_of(const UnreadableList& list, const FileSystem& fs);
 
 }  // namespace extscrub

@@ -131,7 +131,7 @@ class Judge {
     return stored;
   }
 
-  // Where mke2fs puts it: behind what begins the group, or beside those of the groups next to it.
+  // Where mke2fs puts it: behind what begins the group or its flex group, or beside those of the groups next to it.
   std::vector<BlockNo> guesses(const Doubt& doubt) const {
     std::vector<BlockNo> out;
     const GroupNo group = doubt.group;
@@ -141,10 +141,23 @@ class Judge {
       return out;
     }
     out.push_back(begin + (doubt.kind == MetadataKind::inode_bitmap ? 1 : 0));
+    guess_in_flex_group(doubt, out);
     if (group.value > 0) out.push_back(place_in(fs_.groups[group.value - 1], doubt.kind) + 1);
     if (group.value + 1 < g_.groups)
       if (const BlockNo next = place_in(fs_.groups[group.value + 1], doubt.kind); next.value > 0) out.emplace_back(next.value - 1);
     return out;
+  }
+
+  // With flex_bg the block bitmaps of several groups come first, and then their inode bitmaps: behind room for as many groups as
+  // could be, or for as many as there are.
+  void guess_in_flex_group(const Doubt& doubt, std::vector<BlockNo>& out) const {
+    const uint32_t flex = fs_.super.s_log_groups_per_flex;
+    if (!g_.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) || flex == 0 || flex >= 32) return;
+    const uint32_t most = 1u << flex;
+    const GroupNo first(doubt.group.value / most * most);
+    const BlockNo place = g_.group_first(first) + g_.super_and_desc_blocks(first) + (doubt.group - first);
+    if (doubt.kind == MetadataKind::block_bitmap) return out.push_back(place);
+    for (const uint32_t groups : {most, std::min(most, g_.groups - first.value)}) out.push_back(place + groups);
   }
 
   // Every one is read for: an image in which nothing is certain is left as it says of itself.

@@ -22,6 +22,7 @@ using Checkers = tbb::enumerable_thread_specific<DirectoryChecker>;
 
 void check_one(const FileSystem& fs, const DirectoryTable& table, DirectoryChecker& checker, DirectorySink& sink, const DirectoryBlock& b) {
   if (b.bytes.empty()) {
+    if (fs.is_missing(b.block)) return;  // said once for the whole directory
     EntryDefect d;
     d.kind = EntryDefectKind::unreadable;
     d.directory = table.directories[b.directory].inode;

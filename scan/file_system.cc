@@ -1,17 +1,32 @@
 #include "scan/file_system.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <limits>
+#include <ranges>
 #include <tuple>
 
+#include "scan/backup_search.h"
 #include "scan/bad_blocks.h"
 #include "scan/checksum.h"
+#include "scan/cut_image.h"
 #include "scan/descriptor_evidence.h"
 #include "scan/orphans.h"
 
 namespace extscrub {
 
 namespace {
+
+// Where superblocks are read from, and how large an image they may describe.
+struct Source {
+  const Image& image;
+  const Overlay* overlay;  // may be null
+  uint64_t size;           // bytes: those that are there, or more than any superblock says where the rest may be missing
+};
+
+constexpr uint64_t kAnySize = std::numeric_limits<int64_t>::max();
 
 struct Candidate {
   ext2_super_block super{};
@@ -24,25 +39,25 @@ bool checksum_matches(const ext2_super_block& super) {
   return super.s_checksum == superblock_checksum(super);
 }
 
-Result<ext2_super_block> read_super(const Image& image, const Overlay* overlay, uint64_t at) {
+Result<ext2_super_block> read_super(const Source& source, uint64_t at) {
   ext2_super_block super{};
-  if (overlay) {
-    const uint32_t size = overlay->block_size();
+  if (source.overlay) {
+    const uint32_t size = source.overlay->block_size();
     std::vector<std::byte> block(std::max<size_t>(size, kSuperblockSize));
-    if (auto r = overlay->read(BlockNo(at / size), MutableBytes(block).first(size)); !r) return std::unexpected(r.error());
+    if (auto r = source.overlay->read(BlockNo(at / size), MutableBytes(block).first(size)); !r) return std::unexpected(r.error());
     super = load<ext2_super_block>(block, at % size);
-  } else if (auto r = image.read(at, mutable_bytes_of(super)); !r) {
+  } else if (auto r = source.image.read(at, mutable_bytes_of(super)); !r) {
     return std::unexpected(r.error());
   }
   return super;
 }
 
 // The superblock at byte `at`, if it can be gone by.
-Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uint64_t at) {
-  auto super = read_super(image, overlay, at);
+Result<Candidate> read_candidate(const Source& source, uint64_t at) {
+  auto super = read_super(source, at);
   if (!super) return std::unexpected(super.error());
   Candidate c{.super = *super, .geometry = {}};
-  auto geometry = derive_geometry(c.super, image.size());
+  auto geometry = derive_geometry(c.super, source.size);
   c.checksum_ok = checksum_matches(c.super);
   // Features of a superblock that is damaged are not believed.
   if (!geometry && geometry.error().code == ENOTSUP && !c.checksum_ok)
@@ -54,16 +69,16 @@ Result<Candidate> read_candidate(const Image& image, const Overlay* overlay, uin
 
 // The first sound backup. Without a usable primary neither block size nor group size is known, so the places that
 // mke2fs uses are tried: a full bitmap block a group.
-std::optional<std::pair<Candidate, uint64_t>> find_backup(const Image& image, const LoadOptions& options) {
+std::optional<std::pair<Candidate, uint64_t>> find_backup(const Source& source, const LoadOptions& options) {
   static constexpr uint32_t kGroups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243};
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
     const uint64_t block_size = uint64_t{1} << bits;
     if (options.block_size && *options.block_size != block_size) continue;
     for (const uint32_t group : kGroups) {
       const uint64_t at = ((bits == 10 ? 1 : 0) + group * block_size * 8) * block_size;
-      if (at + kSuperblockSize > image.size()) break;
-      auto c = read_candidate(image, nullptr, at);
-      if (c && c->checksum_ok && c->geometry.block_size == block_size) return std::pair{std::move(*c), at};
+      if (at + kSuperblockSize > source.image.size()) break;
+      auto c = read_candidate({source.image, nullptr, source.size}, at);
+      if (c && c->checksum_ok && c->geometry.block_size == block_size && belongs_at(c->super, c->geometry, at)) return std::pair{std::move(*c), at};
     }
   }
   return std::nullopt;
@@ -91,13 +106,13 @@ bool same_groups(const Candidate& a, const Candidate& b) {
 // The primary, gone by as if its descriptors had the size that all have: the field alone is no reason to give up an image
 // that has no backup. Not with zero, which is what a superblock without the feature 64bit has: then it may be the feature
 // that is wrong, and the descriptors of the small kind.
-std::optional<Candidate> with_usual_desc_size(const Image& image, const Overlay* overlay) {
-  const auto stored = read_super(image, overlay, kSuperblockOffset);
+std::optional<Candidate> with_usual_desc_size(const Source& source) {
+  const auto stored = read_super(source, kSuperblockOffset);
   if (!stored || !checksum_matches(*stored) || stored->s_desc_size == 0) return {};
   if (!(stored->s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT)) return {};
   ext2_super_block super = *stored;
   super.s_desc_size = EXT2_MIN_DESC_SIZE_64BIT;
-  auto geometry = derive_geometry(super, image.size());
+  auto geometry = derive_geometry(super, source.size);
   if (!geometry) return {};
   return Candidate{*stored, std::move(*geometry), true};
 }
@@ -107,7 +122,7 @@ constexpr uint32_t kKeptCompat = EXT2_FEATURE_COMPAT_EXT_ATTR;
 constexpr uint32_t kKeptIncompat = EXT4_FEATURE_INCOMPAT_64BIT | EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_INLINE_DATA;
 
 // The primary with those of these features that it has not, and every sound backup has: a bit of it was lost.
-std::optional<Candidate> with_lost_features(const Image& image, const Overlay* overlay, const Candidate& primary) {
+std::optional<Candidate> with_lost_features(const Source& source, const Candidate& primary) {
   constexpr int kEnough = 3;
   const Geometry& g = primary.geometry;
   uint32_t compat = kKeptCompat & ~g.compat, incompat = kKeptIncompat & ~g.incompat;
@@ -115,7 +130,7 @@ std::optional<Candidate> with_lost_features(const Image& image, const Overlay* o
   int sound = 0;
   for (GroupNo group(1); group.value < g.groups && sound < kEnough && (compat || incompat); ++group) {
     if (!g.has_super(group)) continue;
-    const auto copy = read_super(image, overlay, g.super_block(group).value << g.block_bits);
+    const auto copy = read_super(source, g.super_block(group).value << g.block_bits);
     if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != primary.super.s_blocks_count || !checksum_matches(*copy) ||
         !std::ranges::equal(copy->s_uuid, primary.super.s_uuid))
       continue;
@@ -127,16 +142,16 @@ std::optional<Candidate> with_lost_features(const Image& image, const Overlay* o
   Candidate whole = primary;
   whole.super.s_feature_compat |= compat;
   whole.super.s_feature_incompat |= incompat;
-  auto geometry = derive_geometry(whole.super, image.size());
+  auto geometry = derive_geometry(whole.super, source.size);
   if (!geometry) return {};
   whole.geometry = std::move(*geometry);
   return whole;
 }
 
-FileSystem file_system(const Image& image, const Overlay* overlay, Candidate c, uint64_t at) {
+FileSystem file_system(const Source& source, Candidate c, uint64_t at) {
   FileSystem fs;
-  fs.image = &image;
-  fs.blocks = overlay;
+  fs.image = &source.image;
+  fs.blocks = source.overlay;
   fs.super = c.super;
   fs.super_block = BlockNo(at >> c.geometry.block_bits);
   fs.super_checksum_ok = c.checksum_ok;
@@ -154,60 +169,104 @@ std::string problem_beside(const Result<Candidate>& primary, const Candidate& na
 }
 
 // --superblock N: in blocks of --block-size, or of whatever size the superblock found there has.
-Result<FileSystem> load_named(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+Result<FileSystem> load_named(const Source& source, const LoadOptions& options) {
   Error last{fmt::format("there is no superblock at block {}", *options.superblock)};
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
     if (options.block_size && *options.block_size != 1u << bits) continue;
     const uint64_t block = *options.superblock << bits;
     const uint64_t at = block == 0 ? kSuperblockOffset : block;
     if (at >> bits != *options.superblock && block != 0) continue;
-    auto c = read_candidate(image, overlay, at);
+    auto c = read_candidate(source, at);
     if (!c) {
       if (c.error().code) last = c.error();
       continue;
     }
     if (c->geometry.block_bits != bits && at != kSuperblockOffset) continue;
-    if (at == kSuperblockOffset) return file_system(image, overlay, std::move(*c), at);
-    auto primary = read_candidate(image, overlay, kSuperblockOffset);
+    if (at == kSuperblockOffset) return file_system(source, std::move(*c), at);
+    auto primary = read_candidate(source, kSuperblockOffset);
     std::string problem = problem_beside(primary, *c);
-    FileSystem fs = file_system(image, overlay, std::move(problem.empty() ? *primary : *c), at);
+    FileSystem fs = file_system(source, std::move(problem.empty() ? *primary : *c), at);
     fs.primary_problem = std::move(problem);
     return fs;
   }
   return std::unexpected(last);
 }
 
-}  // namespace
-
-Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
-  if (options.superblock) return load_named(image, overlay, options);
-  auto primary = read_candidate(image, overlay, kSuperblockOffset);
+Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
+  if (options.superblock) return load_named(source, options);
+  auto primary = read_candidate(source, kSuperblockOffset);
   const bool whole = primary && primary->checksum_ok && inodes_fit_groups(*primary);
   if (whole) {
-    if (auto more = with_lost_features(image, overlay, *primary)) {
-      FileSystem fs = file_system(image, overlay, std::move(*more), kSuperblockOffset);
+    if (auto more = with_lost_features(source, *primary)) {
+      FileSystem fs = file_system(source, std::move(*more), kSuperblockOffset);
       fs.lost_compat = fs.geometry.compat & ~primary->geometry.compat;
       fs.lost_incompat = fs.geometry.incompat & ~primary->geometry.incompat;
       return fs;
     }
-    return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+    return file_system(source, std::move(*primary), kSuperblockOffset);
   }
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
-  auto backup = find_backup(image, options);
+  auto backup = find_backup(source, options);
   // With nothing but its checksum against it the primary is still the one that knows the file system's state.
   if (backup && !(primary && same_layout(primary->super, backup->first.super))) {
     const bool sealed = primary && primary->checksum_ok;
     if (!sealed || (inodes_fit_groups(backup->first) && !same_groups(*primary, backup->first))) {
-      FileSystem fs = file_system(image, overlay, std::move(backup->first), backup->second);
+      FileSystem fs = file_system(source, std::move(backup->first), backup->second);
       fs.primary_problem = !primary ? primary.error().message : sealed ? "its groups do not fit its inodes" : "its checksum does not match";
       return fs;
     }
   }
   if (!primary)
-    if (auto usual = with_usual_desc_size(image, overlay)) return file_system(image, overlay, std::move(*usual), kSuperblockOffset);
+    if (auto usual = with_usual_desc_size(source)) return file_system(source, std::move(*usual), kSuperblockOffset);
   if (!primary) return std::unexpected(primary.error());
-  return file_system(image, overlay, std::move(*primary), kSuperblockOffset);
+  return file_system(source, std::move(*primary), kSuperblockOffset);
+}
+
+}  // namespace
+
+namespace {
+
+// As far as the image goes.
+Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+  auto fs = load_from({image, overlay, image.size()}, options);
+  if (fs || fs.error().code == ENOTSUP) return fs;
+  auto cut = load_from({image, overlay, kAnySize}, options);
+  if (!cut || !is_cut_short(*cut)) return fs;
+  cut->end = BlockNo(image.size() >> cut->geometry.block_bits);
+  return cut;
+}
+
+// One is enough to know the file system by, where all that are proven are of the same.
+std::optional<FileSystem> load_found(const Image& image, const Overlay* overlay, const std::vector<FoundBackup>& backups) {
+  std::optional<FileSystem> first;
+  const FoundBackup* proven = nullptr;
+  for (const FoundBackup& backup : backups) {
+    if (!backup.sealed) continue;
+    if (proven && proven->uuid != backup.uuid) return {};
+    proven = &backup;
+    if (first) continue;
+    if (auto fs = load_there(image, overlay, {backup.block.value, backup.block_size, false})) first = std::move(*fs);
+  }
+  return first;
+}
+
+std::string name_found(const std::vector<FoundBackup>& backups) {
+  constexpr size_t kNamed = 4;
+  std::vector<std::string> names;
+  for (const FoundBackup& b : backups | std::views::take(kNamed)) names.push_back(fmt::format("--superblock {} --block-size {}", b.block, b.block_size));
+  return fmt::format("; what looks like its backup: {}", fmt::join(names, ", or "));
+}
+
+}  // namespace
+
+Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
+  auto fs = load_there(image, overlay, options);
+  if (fs || fs.error().code == ENOTSUP || options.superblock || !options.search) return fs;
+  const std::vector<FoundBackup> backups = search_backups(image, options.block_size);
+  if (backups.empty()) return fs;
+  if (auto found = load_found(image, overlay, backups)) return std::move(*found);
+  return std::unexpected(Error{fs.error().message + name_found(backups), fs.error().code});
 }
 
 std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy) {

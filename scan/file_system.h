@@ -27,6 +27,7 @@ struct FileSystem {
   BlockNo super_block;           // the superblock gone by; where a backup was asked for, `super` is the primary if that is sound
   bool super_checksum_ok = true;
   std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
+  std::optional<BlockNo> end;    // the first block that is missing, where the image is cut short
   uint32_t lost_compat = 0, lost_incompat = 0;  // features in `super` that the backups have and the stored primary has not
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
@@ -37,6 +38,9 @@ struct FileSystem {
   std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
   std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
 
+  // The image was cut off in front of this block.
+  [[nodiscard]] bool is_missing(BlockNo block) const { return end && block >= *end; }
+
   // Where `super` lies.
   [[nodiscard]] BlockNo super_at() const { return primary_problem.empty() ? geometry.super_block(GroupNo()) : super_block; }
 };
@@ -44,10 +48,11 @@ struct FileSystem {
 struct LoadOptions {
   std::optional<uint64_t> superblock;  // the block number of the superblock to go by
   std::optional<uint32_t> block_size;  // bytes; the unit of `superblock`, and of the search for backups
+  bool search = true;                  // for backups at unusual places too, which may read 256 MiB
 };
 
 // The superblock to go by: the primary where it is sound; else the first sound backup; else the primary if it can be
-// gone by at all. Errors: there is none, or the options name none; the code tells which kind, as in derive_geometry().
+// gone by at all; else a backup at an unusual place that its checksum proves. Where only the image's end is missing, it is loaded as far as it goes (FileSystem::end). Errors: there is none, or the options name none; the code tells which kind, as in derive_geometry().
 [[nodiscard]] Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options);
 
 // Reads the descriptors, decides by evidence where one is in doubt, lays out the metadata map and reads the lists of bad blocks and orphans. `fs.blocks` must be set. A descriptor block that cannot be read

@@ -37,7 +37,8 @@ std::vector<TablePiece> plan_pieces(const FileSystem& fs, const std::vector<uint
   std::vector<TablePiece> pieces;
   for (GroupNo group; group.value < g.groups; ++group) {
     const BlockNo table = fs.groups[group.value].inode_table;
-    const uint32_t blocks = (to_scan[group.value] + per_block - 1) / per_block;
+    uint32_t blocks = (to_scan[group.value] + per_block - 1) / per_block;
+    if (fs.end && table + blocks > *fs.end) blocks = fs.is_missing(table) ? 0 : static_cast<uint32_t>(*fs.end - table);
     for (uint32_t b = 0; b < blocks; b += blocks_per_piece) {
       const uint32_t n = std::min(blocks_per_piece, blocks - b);
       const uint32_t first = b * per_block;

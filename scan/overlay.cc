@@ -1,6 +1,9 @@
 #include "scan/overlay.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace extscrub {
@@ -19,10 +22,27 @@ Result<void> read_padded(const Image& image, uint64_t at, MutableBytes out, uint
 
 }  // namespace
 
+bool Overlay::lacks(BlockNo first, BlockNo end) const {
+  for (BlockNo block = std::max(first, *end_); block < end; ++block)
+    if (!has(block)) return true;
+  return false;
+}
+
+// What is missing reads as zeros.
+Result<void> Overlay::read_image(BlockNo first, MutableBytes out) const {
+  if (end_ && first + out.size() / block_size_ > *end_) {
+    const size_t there = first < *end_ ? (*end_ - first) * block_size_ : 0;
+    std::memset(out.data() + there, 0, out.size() - there);
+    out = out.first(there);
+  }
+  return read_padded(*image_, first.value * block_size_, out, block_size_);
+}
+
 Result<void> Overlay::read(BlockNo first, MutableBytes out) const {
-  if (auto r = read_padded(*image_, first.value * block_size_, out, block_size_); !r) return r;
-  if (blocks_.empty()) return {};
   const BlockNo end = first + out.size() / block_size_;
+  if (end_ && lacks(first, end)) return std::unexpected(Error{fmt::format("the image ends before block {}", *end_), EIO});
+  if (auto r = read_image(first, out); !r) return r;
+  if (blocks_.empty()) return {};
   for (auto it = blocks_.lower_bound(first); it != blocks_.end() && it->first < end; ++it)
     std::memcpy(out.data() + (it->first - first) * block_size_, it->second.after, block_size_);
   return {};
@@ -35,8 +55,7 @@ Result<MutableBytes> Overlay::edit(BlockNo block) {
     if (!second) return std::unexpected(second.error());
     const Entry entry{*first, *second};
     const MutableBytes before(entry.before, block_size_);
-    if (auto r = read_padded(*image_, block.value * block_size_, before, block_size_); !r)
-      return std::unexpected(r.error());
+    if (auto r = read_image(block, before); !r) return std::unexpected(r.error());
     std::memcpy(entry.after, entry.before, block_size_);
     it = blocks_.emplace(block, entry).first;
   }

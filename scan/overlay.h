@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "scan/block_store.h"
@@ -26,8 +27,11 @@ class Overlay {
       : image_(&image), block_size_(block_size), store_(block_size, memory) {}
 
   // Fills `out`, whole blocks, from block `first` on; what lies behind the image's end inside its last block reads as
-  // zeros. Errors: those of Image::read, for the whole range.
+  // zeros. Errors: those of Image::read, for the whole range; or it has missing blocks that are not staged.
   [[nodiscard]] Result<void> read(BlockNo first, MutableBytes out) const;
+
+  // From this block on the image was cut off: they are missing, and begin as zeros when they are edited.
+  void set_end(BlockNo end) { end_ = end; }
 
   // The block, to be changed in place; its before-image is kept. Errors: the block cannot be read, or there is no room.
   [[nodiscard]] Result<MutableBytes> edit(BlockNo block);
@@ -47,8 +51,13 @@ class Overlay {
     std::byte *before, *after;  // in the store
   };
 
+  [[nodiscard]] Result<void> read_image(BlockNo first, MutableBytes out) const;
+  // Whether one of these blocks is missing and not staged.
+  [[nodiscard]] bool lacks(BlockNo first, BlockNo end) const;
+
   const Image* image_;
   uint32_t block_size_;
+  std::optional<BlockNo> end_;
   BlockStore store_;
   std::map<BlockNo, Entry> blocks_;
 };

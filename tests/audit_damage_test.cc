@@ -12,6 +12,7 @@ namespace {
 // Codes that no image can have, with the test that stands for it.
 constexpr Problem kNotByDamage[] = {
     Problem::read_error,      // "image that ends while it is being audited"
+    Problem::image_truncated,  // "image that is cut short is audited as far as it goes"
     Problem::data_unreadable,  // "contents of files that the device does not give are named"
     Problem::journal_device,  // "external journal of another file system"
     Problem::feature_dir_nlink,  // "directory with more subdirectories than can be counted needs dir_nlink"

@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {
@@ -85,6 +87,29 @@ TEST_CASE("bitmap over a file, and no backup: nothing is written there", "[repai
     apply(image, plan);
 CHECK(image.debugfs("cat /big", true) == big);
   }
+}
+
+TEST_CASE("bitmap of the only group of a flex group is found where mke2fs puts it", "[repair][descriptors]") {
+  for (const char* block_size : {"1024", "4096"})
+    for (const char* features : {"^has_journal", "^has_journal,^metadata_csum,uninit_bg", "^has_journal,^metadata_csum,^uninit_bg"})
+      for (const char* field : {"inode_bitmap", "block_bitmap"}) {
+        INFO(block_size << " " << features << " " << field);
+        TempDir tree;
+        std::ofstream(tree.path() / "big") << std::string(200 << 10, 'b');
+        const TestImage image({"-t", "ext4", "-b", block_size, "-O", features}, "7M", tree.path());
+        const std::string big = image.debugfs("cat /big");
+        image.debugfs(fmt::format("set_bg 0 {} {}", field, image.block_of("/big", 20)));
+        image.debugfs("set_bg 0 checksum calc", true);
+        const Result<Image> opened = Image::open(image.path());
+        REQUIRE(opened);
+        const RepairPlan plan = plan_of(*opened, RepairPolicy::safe);
+        INFO(describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+        CHECK(plan.proven_clean);
+        CHECK(plan.losses.empty());
+        apply(image, plan);
+        CHECK(image.debugfs("cat /big") == big);
+        CHECK(image.e2fsck() == 0);
+      }
 }
 
 TEST_CASE("backup descriptor is not written from a primary that is wrong", "[repair][descriptors]") {

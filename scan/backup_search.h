@@ -1,0 +1,29 @@
+// Backup superblocks at places that mke2fs does not use by itself: those of groups of another size. Any thread.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "scan/geometry.h"
+#include "scan/image.h"
+#include "scan/types.h"
+
+namespace extscrub {
+
+struct FoundBackup {
+  BlockNo block;            // where it lies, in blocks of its own size
+  uint32_t block_size = 0;  // bytes
+  bool sealed = false;      // its checksum proves it: not without metadata_csum
+  std::array<uint8_t, 16> uuid{};
+};
+
+// Whether a backup superblock at byte `at` is one of the file system that begins at byte 0, and not of another that lies in a
+// file of it: it is in a group that has one, and names no other group.
+[[nodiscard]] bool belongs_at(const ext2_super_block& super, const Geometry& geometry, uint64_t at);
+
+// Looks through the first 256 MiB for superblocks that can be gone by and that belong where they lie. In the order of their
+// places. `block_size`: only those of this size.
+[[nodiscard]] std::vector<FoundBackup> search_backups(const Image& image, std::optional<uint32_t> block_size);
+
+}  // namespace extscrub
