@@ -29,8 +29,8 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
     settings.journal = &*journal;
   }
   settings.data = options.data;
-  const auto unreadable = open_unreadable_list(report, options);
-  if (report.verdict) return;
+  const auto unreadable = open_unreadable_list(report, options, environment);
+  if (report.exit_status != kExitOk) return;
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());

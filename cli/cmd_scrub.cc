@@ -214,7 +214,8 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   settings.drop_unflagged = options.drop_unflagged;
   std::optional<ScrubPlan> asked;
   if (!options.plan.empty()) {
-    auto read = read_plan(options.plan, report.path);
+    auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
+    if (!read && read.error().code == ECANCELED) return report_failure(report, *image, read.error());
     if (!read) return refuse(report, read.error().message);
     asked = std::move(*read);
     options.repair = asked->policy;

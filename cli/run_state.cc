@@ -1,14 +1,9 @@
 #include "cli/run_state.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "cli/escape.h"
@@ -16,7 +11,6 @@
 #include "cli/hash.h"
 #include "cli/image_kind.h"
 #include "cli/last_result.h"
-#include "cli/output_file.h"
 
 namespace extscrub {
 
@@ -36,25 +30,6 @@ std::string absolute(const std::string& path) {
   return ignored ? path : full.lexically_normal().native();
 }
 
-// Nothing when there is no such file. Errors: it cannot be read.
-Result<std::optional<std::string>> read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in && errno == ENOENT) return std::nullopt;
-  if (!in) return std::unexpected(system_error("cannot read it", errno));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return std::unexpected(system_error("cannot read it", errno));
-  return text;
-}
-
-// Makes the directory, when it is not there. Errors: that cannot be done, or nothing can be kept in it.
-Result<void> make_usable(const fs::path& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return std::unexpected(system_error("cannot make it", errno));
-  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0 || !fs::is_directory(directory))
-    return std::unexpected(Error{"it is no directory that can be read and written"});
-  return {};
-}
-
 int64_t now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -72,14 +47,15 @@ std::string name_of_run(const Options& options, std::span<const std::string> ima
 RunState::RunState(const Options& options, const Environment& environment, std::span<const std::string> images)
     : environment_(environment) {
   if (options.state.empty()) return;
-  const fs::path directory = absolute(options.state);
-  if (const auto usable = make_usable(directory); !usable) {
-    warn(directory, usable.error().message + "; nothing is kept");  // once, and not again for each image
+  path_ = absolute(options.state);
+  auto directory = StateDirectory::open(path_);
+  if (!directory) {
+    warn({}, directory.error().message + "; nothing is kept");  // once, and not again for each image
     return;
   }
-  directory_ = directory;
+  directory_ = std::move(*directory);
   if (!options.resume) return;
-  progress_ = directory_ / name_of_run(options, images);
+  progress_ = name_of_run(options, images);
   load_progress();
 }
 
@@ -94,23 +70,22 @@ bool RunState::is_done(const std::string& image) const {
   return it != done_.end() && it->second == stamp_of(image);
 }
 
-fs::path RunState::result_file(const ImageReport& report) const {
+std::string RunState::result_file(const ImageReport& report) {
   const std::string name = fmt::format("{}:{}", report.offset, absolute(report.path));
-  return directory_ / (hash_of(std::as_bytes(std::span(name))) + ".json");
+  return hash_of(std::as_bytes(std::span(name))) + ".json";
 }
 
 void RunState::take(ImageReport& report) {
-  if (directory_.empty() || !report.verdict || (report.exit_status & kExitCancelled)) return;
-  const fs::path file = result_file(report);
+  if (!directory_ || !report.verdict || (report.exit_status & kExitCancelled)) return;
+  const std::string file = result_file(report);
   std::optional<LastResult> last;
-  const auto text = read_text(file);
-  if (text && *text) {
+  const auto text = directory_->read(file);
+  if (!text) return warn(file, text.error().message + ". Remove it, or nothing is kept of " + report.path);
+  if (*text) {
     if (auto parsed = parse_last_result(**text))
       last = std::move(*parsed);
     else
       warn(file, "damaged, and taken for none: " + parsed.error().message);
-  } else if (!text) {
-    warn(file, text.error().message);
   }
   if (last) report.changes = changes_since(*last, report);
   LastResult result = result_of(report, last ? &*last : nullptr, now());
@@ -133,13 +108,16 @@ void RunState::keep() {
 
 void RunState::finish() {
   if (progress_.empty()) return;
-  if (::unlink(progress_.c_str()) != 0 && errno != ENOENT)
-    warn(progress_, system_error("cannot remove it", errno).message);
+  if (const auto removed = directory_->remove(progress_); !removed) warn(progress_, removed.error().message);
 }
 
 void RunState::load_progress() {
-  const auto text = read_text(progress_);
-  if (!text) return warn(progress_, text.error().message);
+  const auto text = directory_->read(progress_);
+  if (!text) {
+    warn(progress_, text.error().message + ". Remove it, or a stopped run begins anew");
+    progress_.clear();
+    return;
+  }
   if (!*text) return;
   try {
     const Json json = Json::parse(**text);
@@ -160,14 +138,12 @@ void RunState::keep_progress() {
   store(progress_, json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
 }
 
-void RunState::store(const fs::path& file, const std::string& text) {
-  auto out = OutputFile::create(file, 0600);
-  if (!out) return warn(file, out.error().message);
-  if (const auto done = out->finish(text); !done) warn(file, done.error().message);
+void RunState::store(const std::string& file, const std::string& text) {
+  if (const auto done = directory_->write(file, text); !done) warn(file, done.error().message);
 }
 
 void RunState::warn(const fs::path& file, const std::string& message) const {
-  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.native()), escape(message))
+  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.empty() ? path_.native() : (path_ / file).native()), escape(message))
                    << std::flush;
 }
 

@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <new>
-#include <sstream>
 #include <system_error>
 
 #include "audit/prepare_for_fork.h"
@@ -212,10 +211,10 @@ void limit_rate(Image& image, const Options& options, const Environment& environ
 }  // namespace
 
 int for_each_image(const Options& options, const Environment& environment, const ImageWork& work) {
-  std::istringstream empty;
-  const auto images = list_images(options, environment.in != nullptr ? *environment.in : empty);
+  const auto images = list_images(options, environment.in, environment.stop);
   if (!images) {
     environment.err << fmt::format("extscrub: {}\n", escape(images.error().message));
+    if (images.error().code == ECANCELED) return kExitCancelled;
     return images.error().code == 0 ? kExitUsage : kExitOperational;
   }
   ReportWriter writer(options, environment, *images);
@@ -290,12 +289,14 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
   return std::nullopt;
 }
 
-std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options) {
+std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options,
+                                                   const Environment& environment) {
   if (options.bad_blocks.empty() && options.ddrescue_map.empty()) return std::nullopt;
-  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map)
-                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0));
+  const TextFileRules rules{.stop = environment.stop};
+  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map, rules)
+                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0), rules);
   if (list) return std::move(*list);
-  fail(report, list.error().message);
+  list.error().code == ECANCELED ? cancel(report) : fail(report, list.error().message);
   return std::nullopt;
 }
 
