@@ -38,10 +38,10 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
 
 // What the device did not give (or would not have, where a list says so) was not audited: beside what the verdict says,
 // that is an operational error.
-[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings) {
-  const bool failed = std::ranges::any_of(
-      findings, [](const Finding& f) { return f.problem == Problem::read_error || f.problem == Problem::data_unreadable; });
-  return failed ? kExitOperational : kExitOk;
+[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings,
+                                             const std::vector<FindingCount>& past = {}) {
+  const auto failed = [](const auto& f) { return f.problem == Problem::read_error || f.problem == Problem::data_unreadable; };
+  return std::ranges::any_of(findings, failed) || std::ranges::any_of(past, failed) ? kExitOperational : kExitOk;
 }
 
 }  // namespace extscrub

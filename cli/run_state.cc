@@ -11,6 +11,7 @@
 #include "cli/hash.h"
 #include "cli/image_kind.h"
 #include "cli/last_result.h"
+#include "cli/units.h"
 
 namespace extscrub {
 
@@ -75,6 +76,13 @@ std::string RunState::result_file(const ImageReport& report) {
   return hash_of(std::as_bytes(std::span(name))) + ".json";
 }
 
+// What was a file system and is none any more was overwritten, or is hidden by what lies around it now.
+void RunState::miss(ImageReport& report, int64_t audited) {
+  report.not_audited += fmt::format(", and was an ext file system when it was last audited ({})", utc(audited));
+  report.exit_status |= kExitErrorsLeft;
+  report.error = report.not_audited;
+}
+
 void RunState::take(ImageReport& report) {
   if (!directory_ || !report.verdict || (report.exit_status & kExitCancelled)) return;
   const std::string file = result_file(report);
@@ -88,6 +96,7 @@ void RunState::take(ImageReport& report) {
       warn(file, "damaged, and taken for none: " + parsed.error().message);
   }
   if (last) report.changes = changes_since(*last, report);
+  if (last && last->audited != 0 && report.verdict == Verdict::not_audited) miss(report, last->audited);
   LastResult result = result_of(report, last ? &*last : nullptr, now());
   result.path = absolute(report.path);
   results_.emplace_back(file, to_text(result));

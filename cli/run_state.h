@@ -26,7 +26,8 @@ class RunState {
   // A stopped run over the same images was done with this one, which has not changed since.
   [[nodiscard]] bool is_done(const std::string& image) const;
 
-  // Says in the report what has changed since the last one, and remembers what is to be kept of it.
+  // Says in the report what has changed since the last one, and remembers what is to be kept of it. Where there was a file
+  // system before and none is audited now, that is an error left.
   void take(ImageReport& report);
   // All of the image has been taken.
   void take_end(const std::string& image);
@@ -48,6 +49,7 @@ class RunState {
 
   [[nodiscard]] static Stamp stamp_of(const std::string& image);
   [[nodiscard]] static std::string result_file(const ImageReport& report);
+  static void miss(ImageReport& report, int64_t audited);
   void load_progress();
   void keep_progress();
   void store(const std::string& file, const std::string& text);

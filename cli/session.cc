@@ -234,9 +234,9 @@ int for_each_image(const Options& options, const Environment& environment, const
     }
     bool whole = true;  // none of its targets was cancelled
     for (ImageReport& report : reports_of(path, options, environment, work)) {
+      state.take(report);
       status |= report.exit_status;
       whole = whole && !(report.exit_status & kExitCancelled);
-      state.take(report);
       writer.add(std::move(report));
     }
     if (whole) state.take_end(path);

@@ -229,6 +229,23 @@ TEST_CASE("what was repaired is new when it comes back") {
   CHECK(changes->is_new == std::vector{true, false});
 }
 
+TEST_CASE("what was past the limit in one of two runs is neither new nor gone") {
+  const Finding early = at_inode(Problem::inode_blocks, 11), late = at_inode(Problem::inode_links, 20);
+  ImageReport all, some;
+  all.verdict = some.verdict = Verdict::damaged;
+  all.findings = {early, kBlocks, kLinks, late};
+  some.findings = {kBlocks, kLinks};
+  some.past = {{Problem::inode_links, RepairState::none, 1}};
+  const auto kept = parse_last_result(to_text(result_of(some, nullptr, 1)));
+  REQUIRE(kept);
+  CHECK(kept->has_more);
+  CHECK(changes_since(*kept, all)->is_new == std::vector{true, false, false, false});
+  const auto back = changes_since(result_of(all, nullptr, 1), some);
+  CHECK(back->is_new == std::vector{false, false});
+  REQUIRE(back->gone.size() == 1);
+  CHECK(back->gone[0].inode == early.inode);
+}
+
 TEST_CASE("a result is stored with every part of a place, and read again") {
   Finding f = at_inode(Problem::inode_blocks, 12);
   f.block = BlockNo(uint64_t{1} << 40);

@@ -67,6 +67,29 @@ TEST_CASE("a partition that LUKS has overwritten is named, though a superblock i
   CHECK(d.audited.size() == 1);
 }
 
+TEST_CASE("a partition that was audited before and is none now is errors left, whatever holds it", "[targets]") {
+  const std::string type = GENERATE(std::string(kLinuxLvm), std::string(kLinuxSwap));
+  std::string disk = disk_of(type);
+  put_ext_magic(disk, kSecond);
+  Disk d(disk);
+  const std::vector<std::string> state{"--state", d.directory.path() / "state"};
+  CHECK(d.audit(state) == 0);
+  CHECK(d.reports("#p2: clean"));
+  put_luks(disk, kSecond);
+  write_file(d.path, disk);
+  CHECK(d.audit() == 0);
+  for (int i = 0; i < 2; ++i) {  // it stays so
+    CHECK(d.audit(state) == 4);
+    CHECK(d.tool.said("extscrub: " + d.path.string() + "#p2: holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+    CHECK(d.tool.printed("#p2: not-audited (holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+  }
+  for (const char* more : {"--format=json", "--format=junit", "--quiet"}) {
+    CHECK(d.audit({state[0], state[1], more}) == 4);
+    CHECK(d.tool.printed("was an ext file system when it was last audited"));
+  }
+  CHECK(d.audit({"--state", d.directory.path() / "other"}) == 0);
+}
+
 TEST_CASE("a volume where one should be is errors left for a strict audit only", "[targets]") {
   std::string disk = disk_of(kLinuxLvm);
   put_luks(disk, kSecond);

@@ -27,6 +27,7 @@ reported sound 0 audit sound.img
 reported damaged 4 audit spoilt.img sound.img
 reported verbose 4 audit --verbose spoilt.img
 reported as_stored 4 audit --no-replay spoilt.img
+reported limited 4 audit --max-findings 3 spoilt.img
 reported none 8 audit no-such.img
 # Again, with findings that are known, then with others.
 cp --sparse=always spoilt.img state.img
@@ -66,6 +67,7 @@ reported lossy 4 scrub --dry-run --repair=all lossy.img
 reported plan 4 scrub --dry-run spoilt.img
 again() { restore; }
 reported repaired 1 scrub image.img
+reported limited_scrub 1 scrub --max-findings 1 image.img
 reported in_place 1 scrub --commit=direct --no-undo image.img
 reported by_plan 1 scrub --plan plan.json image.img
 reported not_asked 4 scrub --repair=none image.img
