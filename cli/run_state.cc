@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -22,6 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kProgressSchema = "extscrub-run/1";
+constexpr const char* kDiskSchema = "extscrub-disk/1";
 
 // A job may be started from anywhere; but a link of /dev/disk names the same disk each time, its target does not.
 std::string absolute(const std::string& path) {
@@ -49,6 +51,7 @@ RunState::RunState(const Options& options, const Environment& environment, std::
     : environment_(environment) {
   if (options.state.empty()) return;
   path_ = absolute(options.state);
+  all_of_disks_ = options.partition == 0 && !options.offset;
   auto directory = StateDirectory::open(path_);
   if (!directory) {
     warn({}, directory.error().message + "; nothing is kept");  // once, and not again for each image
@@ -76,11 +79,65 @@ std::string RunState::result_file(const ImageReport& report) {
   return hash_of(std::as_bytes(std::span(name))) + ".json";
 }
 
+std::string RunState::disk_file(const std::string& image) {
+  const std::string path = absolute(image);
+  return "disk-" + hash_of(std::as_bytes(std::span(path))) + ".json";
+}
+
+std::optional<std::map<uint64_t, int>> RunState::load_partitions(const std::string& image) const {
+  const std::string file = disk_file(image);
+  const auto text = directory_->read(file);
+  if (!text) {
+    warn(file, text.error().message + ". Remove it, or no partition of " + image + " is missed");
+    return std::nullopt;
+  }
+  std::map<uint64_t, int> partitions;
+  if (!*text) return partitions;
+  try {
+    const Json json = Json::parse(**text);
+    for (const Json& entry : json.at("partitions"))
+      partitions[entry.at("offset").get<uint64_t>()] = entry.at("number").get<int>();
+  } catch (const Json::exception& e) {
+    warn(file, fmt::format("damaged, and taken for none: {}", e.what()));
+    partitions.clear();
+  }
+  return partitions;
+}
+
+std::vector<ImageReport> RunState::missed_partitions(const std::string& image, const std::vector<ImageReport>& reports) {
+  const auto is_unsure = [](const ImageReport& r) { return !r.verdict || *r.verdict == Verdict::unreadable; };
+  if (!directory_ || !all_of_disks_ || std::ranges::any_of(reports, is_unsure)) return {};
+  const auto before = load_partitions(image);
+  if (!before) return {};
+  std::map<uint64_t, int> partitions;
+  std::vector<ImageReport> missed;
+  for (const ImageReport& r : reports)
+    if (r.partition != 0 && (was_looked_at(r) || before->contains(r.offset))) partitions[r.offset] = r.partition;
+  for (const auto& [offset, number] : *before) {
+    if (partitions.contains(offset)) continue;
+    ImageReport report;
+    report.path = image;
+    report.partition = number;
+    report.offset = offset;
+    report.verdict = Verdict::not_audited;
+    report.not_audited = "is not among the partitions that were found";
+    const auto last = directory_->read(result_file(report));
+    if (last && !*last) continue;  // somebody has removed it: it is not missed any more
+    partitions[offset] = number;
+    missed.push_back(std::move(report));
+  }
+  if (partitions == *before) return missed;
+  Json json = {{"schema", kDiskSchema}, {"path", as_utf8(absolute(image))}, {"partitions", Json::array()}};
+  for (const auto& [offset, number] : partitions) json["partitions"].push_back({{"number", number}, {"offset", offset}});
+  results_.emplace_back(disk_file(image), json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
+  return missed;
+}
+
 // What was a file system and is none any more was overwritten, or is hidden by what lies around it now.
-void RunState::miss(ImageReport& report, int64_t audited) {
+void RunState::miss(ImageReport& report, int64_t audited) const {
   report.not_audited += fmt::format(", and was an ext file system when it was last audited ({})", utc(audited));
   report.exit_status |= kExitErrorsLeft;
-  report.error = report.not_audited;
+  report.error = fmt::format("{}. If that is meant, remove {}", report.not_audited, (path_ / result_file(report)).native());
 }
 
 void RunState::take(ImageReport& report) {

@@ -26,6 +26,10 @@ class RunState {
   // A stopped run over the same images was done with this one, which has not changed since.
   [[nodiscard]] bool is_done(const std::string& image) const;
 
+  // Reports of partitions that an earlier run has audited and that are not among those of this run, all of which `reports` are.
+  // Nothing where not all of a disk was looked at, or some of it could not be.
+  [[nodiscard]] std::vector<ImageReport> missed_partitions(const std::string& image, const std::vector<ImageReport>& reports);
+
   // Says in the report what has changed since the last one, and remembers what is to be kept of it. Where there was a file
   // system before and none is audited now, that is an error left.
   void take(ImageReport& report);
@@ -49,7 +53,10 @@ class RunState {
 
   [[nodiscard]] static Stamp stamp_of(const std::string& image);
   [[nodiscard]] static std::string result_file(const ImageReport& report);
-  static void miss(ImageReport& report, int64_t audited);
+  [[nodiscard]] static std::string disk_file(const std::string& image);
+  void miss(ImageReport& report, int64_t audited) const;
+  // By offset: the numbers. Nothing when that cannot be read.
+  [[nodiscard]] std::optional<std::map<uint64_t, int>> load_partitions(const std::string& image) const;
   void load_progress();
   void keep_progress();
   void store(const std::string& file, const std::string& text);
@@ -59,6 +66,7 @@ class RunState {
   std::filesystem::path path_;               // of the directory
   std::optional<StateDirectory> directory_;  // nothing: no state is kept
   std::string progress_;                     // a name in the directory; empty: without --resume
+  bool all_of_disks_ = true;                 // neither --partition nor --offset
   std::map<std::string, Stamp> done_;
   bool progress_changed_ = false;
   std::vector<std::pair<std::string, std::string>> results_;  // to be stored: file, text

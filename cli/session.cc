@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <new>
 #include <system_error>
 
@@ -233,7 +235,9 @@ int for_each_image(const Options& options, const Environment& environment, const
       continue;
     }
     bool whole = true;  // none of its targets was cancelled
-    for (ImageReport& report : reports_of(path, options, environment, work)) {
+    std::vector<ImageReport> reports = reports_of(path, options, environment, work);
+    std::ranges::move(state.missed_partitions(path, reports), std::back_inserter(reports));
+    for (ImageReport& report : reports) {
       state.take(report);
       status |= report.exit_status;
       whole = whole && !(report.exit_status & kExitCancelled);
