@@ -263,13 +263,19 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (sidecar && report.verdict == Verdict::repaired) remove_sidecar_of(report, *sidecar);
 }
 
+// Whatever becomes of the image: only its report is limited.
+void limit_report(ImageReport& report, size_t most) {
+  report.past = limit_findings(report.findings, most);
+  const auto nameless = std::ranges::count_if(report.findings, [](const Finding& f) { return f.inode && f.path.empty(); });
+  report.without_path = std::min(report.without_path, static_cast<uint64_t>(nameless));
+}
+
 }  // namespace
 
 int run_scrub(const Options& options, const Environment& environment) {
-  // Whatever becomes of the image, only its report is limited.
   return for_each_image(options, environment, [](ImageReport& report, const Options& o, const Environment& e, Progress& progress) {
     scrub_image(report, o, e, progress);
-    report.past = limit_findings(report.findings, o.max_findings);
+    limit_report(report, o.max_findings);
   });
 }
 

@@ -138,11 +138,14 @@ mkdir many
 mke2fs -q -t ext2 -b 1024 -N 11000 -d many many.img 8M >/dev/null 2>&1
 seq -f 'sif <%g> dtime 1' 13 10020 | debugfs -w -f /dev/stdin many.img >/dev/null 2>&1
 reported many 4 audit many.img
-python3 - many.json <<'PY' || fail "findings without a path are not counted"
+reported many_dry 4 scrub --dry-run many.img
+reported many_limited 4 scrub --dry-run --max-findings 10003 many.img
+python3 - many.json many_dry.json many_limited.json <<'PY' || fail "findings without a path are not counted"
 import json, sys
-image = json.load(open(sys.argv[1]))['images'][0]
-nameless = sum(f['inode'] is not None and f['path'] is None for f in image['findings'])
-assert image['findings_without_path'] == nameless > 0, (image['findings_without_path'], nameless)
+for name in sys.argv[1:]:
+    image = json.load(open(name))['images'][0]
+    nameless = sum(f['inode'] is not None and f['path'] is None for f in image['findings'])
+    assert image['findings_without_path'] == nameless > 0, (name, image['findings_without_path'], nameless)
 PY
 
 if python3 -c 'import jsonschema' 2>/dev/null; then
