@@ -47,8 +47,8 @@ struct FindingCount {
   uint64_t count = 0;
 };
 
-// The order of a report: by (group, inode, block, code), then by the rest, so that the order never depends on threads. Places that a finding
-// does not have come first.
+// The order of a report: by (group, inode, block, code), then by the rest, so that the order never depends on threads.
+// Places that a finding does not have come first.
 [[nodiscard]] bool comes_before(const Finding& a, const Finding& b);
 // The same, but the rest does not count.
 [[nodiscard]] bool place_comes_before(const Finding& a, const Finding& b);
