@@ -15,6 +15,7 @@ struct AuditRun {
   std::unique_ptr<InodeScan> scan;
   std::vector<Owner> owners;       // of clusters claimed more than once, when there are any
   DirectoryScan directories;
+  Findings findings;               // while the rules are at work; then they are in `audit`
   Audit audit;
 };
 
@@ -22,7 +23,7 @@ struct AuditRun {
 // and to the image.
 [[nodiscard]] Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
-// What the findings amount to.
-[[nodiscard]] Verdict verdict_of(const std::vector<Finding>& findings);
+// What the findings amount to, those that were only counted among them.
+[[nodiscard]] Verdict verdict_of(const std::vector<Finding>& findings, const std::vector<FindingCount>& past);
 
 }  // namespace extscrub

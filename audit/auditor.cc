@@ -21,12 +21,14 @@ namespace extscrub {
 
 namespace {
 
-// Findings made by many threads, each with a list of its own.
+// Findings made by many threads, each with a list of its own. What is among the first of all is among the first of its list,
+// so that each may be limited by itself.
 class FindingShards {
  public:
+  explicit FindingShards(size_t most) : shards_(Findings(most)) {}
   Findings& local() { return shards_.local(); }
   void move_to(Findings& out) {
-    for (Findings& shard : shards_) std::ranges::move(shard, std::back_inserter(out));
+    for (Findings& shard : shards_) out.take(std::move(shard));
   }
 
  private:
@@ -36,7 +38,7 @@ class FindingShards {
 // Gives each inode to the rules while it is hot.
 class InodeRules : public InodeSink {
  public:
-  explicit InodeRules(const FileSystem& fs) : fs_(fs) {}
+  InodeRules(const FileSystem& fs, size_t most) : findings(most), fs_(fs) {}
   void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings.local()); }
   FindingShards findings;
 
@@ -47,7 +49,7 @@ class InodeRules : public InodeSink {
 // The same for defects of directories.
 class DirectoryRules : public DirectorySink {
  public:
-  explicit DirectoryRules(const FileSystem& fs) : fs_(fs) {}
+  DirectoryRules(const FileSystem& fs, size_t most) : findings(most), fs_(fs) {}
   void entry(const EntryDefect& defect) override { check_entry(fs_, defect, findings.local()); }
   void index(InodeNo directory, const HtreeDefect& defect) override { check_htree(fs_, directory, defect, findings.local()); }
   FindingShards findings;
@@ -57,13 +59,13 @@ class DirectoryRules : public DirectorySink {
 };
 
 // Attribute blocks, the inodes with attribute values, quota files: what can be judged once all inodes are known.
-Result<void> check_shared(AuditRun& run, Progress* progress) {
+Result<void> check_shared(AuditRun& run, const AuditOptions& options) {
   const FileSystem& fs = run.fs;
   InodeScan& scan = *run.scan;
-  Findings& findings = run.audit.findings;
-  FindingShards shards;
+  Findings& findings = run.findings;
+  FindingShards shards(options.max_findings);
   const auto take = [&](const EaBlockFacts& facts) { check_ea_block(fs, facts, shards.local()); };
-  if (auto r = scan_ea_blocks(fs, scan, progress, take); !r) return r;
+  if (auto r = scan_ea_blocks(fs, scan, options.progress, take); !r) return r;
   shards.move_to(findings);
   for (const EaInodeFacts& facts : read_ea_inodes(fs, scan)) check_ea_inode(fs, facts, findings);
   for (const QuotaType type : kQuotaTypes)
@@ -108,7 +110,7 @@ std::set<GroupNo> groups_in_doubt(const InodeScan& scan, const Findings& finding
 }
 
 // Bitmaps and counts of all groups, each group by whichever thread comes to it.
-Totals check_groups(const AuditRun& run, Findings& findings) {
+Totals check_groups(const AuditRun& run, size_t most, Findings& findings) {
   const FileSystem& fs = run.fs;
   const InodeScan& scan = *run.scan;
   struct Worker {
@@ -118,7 +120,7 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   };
   const std::set<GroupNo> in_doubt = groups_in_doubt(scan, findings);
   const bool counts_agree = inode_counts_agree(fs);
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), {}, {}}; });
+  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), Findings(most), {}}; });
   tbb::parallel_for(tbb::blocked_range<uint32_t>(0, fs.geometry.groups), [&](const auto& range) {
     Worker& w = workers.local();
     for (GroupNo group(range.begin()); group.value < range.end(); ++group) {
@@ -134,7 +136,7 @@ Totals check_groups(const AuditRun& run, Findings& findings) {
   });
   Totals totals;
   for (Worker& w : workers) {
-    findings.insert(findings.end(), w.findings.begin(), w.findings.end());
+    findings.take(std::move(w.findings));
     totals.free_clusters += w.totals.free_clusters;
     totals.free_inodes += w.totals.free_inodes;
   }
@@ -150,21 +152,20 @@ void look_for_lost_names(const AuditRun& run, Findings& findings) {
 }
 
 // What a mount looks at before it replays the log, and refuses: the log cannot mend it.
-Findings check_stored(const FileSystem& fs) {
-  Findings all, out;
+void check_stored(const FileSystem& fs, Findings& findings) {
+  Findings all;
   check_superblock(fs, all);
   for (GroupNo group; group.value < fs.geometry.groups; ++group)
     if (const GroupDesc& d = fs.groups[group.value]; d.readable && !d.checksum_ok) check_desc_checksum(fs, group, d, all);
-  std::ranges::copy_if(all, std::back_inserter(out), [](const Finding& f) {
-    return f.problem == Problem::superblock_checksum || f.problem == Problem::superblock_field ||
-           f.problem == Problem::superblock_features || f.problem == Problem::group_desc_checksum;
-  });
-  return out;
+  for (const Finding& f : all)
+    if (f.problem == Problem::superblock_checksum || f.problem == Problem::superblock_field ||
+        f.problem == Problem::superblock_features || f.problem == Problem::group_desc_checksum)
+      findings.emplace_back() = f;
 }
 
 // Replays and releases in the overlay, and loads again what may have changed.
 Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& options) {
-  run.audit.findings = check_stored(run.fs);
+  check_stored(run.fs, run.findings);
   auto recovery = recover(run.fs, overlay, {options.journal, options.replay_unflagged});
   if (!recovery) return std::unexpected(recovery.error());
   run.audit.recovery = std::move(*recovery);
@@ -177,15 +178,15 @@ Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& 
 }
 
 // The directories, and what only all of them together show.
-Result<void> check_directories(AuditRun& run, Progress* progress) {
-  DirectoryRules rules(run.fs);
-  auto scanned = scan_directories(run.fs, *run.scan, rules, progress);
+Result<void> check_directories(AuditRun& run, const AuditOptions& options) {
+  DirectoryRules rules(run.fs, options.max_findings);
+  auto scanned = scan_directories(run.fs, *run.scan, rules, options.progress);
   if (!scanned) return std::unexpected(scanned.error());
   run.directories = std::move(*scanned);
   const DirectoryScan& facts = run.directories;
-  rules.findings.move_to(run.audit.findings);
-  check_connectivity(run.fs, *run.scan, facts, run.audit.findings);
-  check_links(run.fs, *run.scan, facts, run.audit.findings);
+  rules.findings.move_to(run.findings);
+  check_connectivity(run.fs, *run.scan, facts, run.findings);
+  check_links(run.fs, *run.scan, facts, run.findings);
   run.scan->bytes_read += facts.bytes_read;
   return {};
 }
@@ -204,7 +205,7 @@ Result<void> check_data(AuditRun& run, const AuditOptions& options) {
   if (unreadable.empty()) return {};
   auto owners = find_owners(run.fs, *run.scan, blocks_in(unreadable), options.progress);
   if (!owners) return std::unexpected(owners.error());
-  check_unreadable(run.fs, run.scan->directories, *owners, run.audit.findings);
+  check_unreadable(run.fs, run.scan->directories, *owners, run.findings);
   return {};
 }
 
@@ -215,21 +216,21 @@ Result<void> check_end(AuditRun& run, Progress* progress) {
   const std::vector<BlockRange> missing{{*fs.end, BlockNo(fs.geometry.blocks)}};
   auto owners = find_owners(fs, *run.scan, blocks_in(missing), progress);
   if (!owners) return std::unexpected(owners.error());
-  check_missing(fs, *run.scan, *owners, run.audit.findings);
+  check_missing(fs, *run.scan, *owners, run.findings);
   return {};
 }
 
 // All inodes. Once more where that shows bitmaps to lie elsewhere: what is claimed depends on it.
-Result<void> check_inodes(AuditRun& run, Progress* progress) {
+Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
   FileSystem& fs = run.fs;
   for (bool again = false;; again = true) {
-    InodeRules rules(fs);
-    auto scan = scan_inodes(fs, rules, progress);
+    InodeRules rules(fs, options.max_findings);
+    auto scan = scan_inodes(fs, rules, options.progress);
     if (!scan) return std::unexpected(scan.error());
     run.scan = std::make_unique<InodeScan>(std::move(*scan));
     const auto claimed = again ? decltype(claimed_bitmaps(fs, *run.scan)){} : claimed_bitmaps(fs, *run.scan);
     if (!claimed.empty() && judge_claimed_bitmaps(fs, claimed)) continue;
-    rules.findings.move_to(run.audit.findings);
+    rules.findings.move_to(run.findings);
     return {};
   }
 }
@@ -237,7 +238,7 @@ Result<void> check_inodes(AuditRun& run, Progress* progress) {
 Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   Progress* const progress = options.progress;
   FileSystem& fs = run.fs;
-  Findings& findings = run.audit.findings;
+  Findings& findings = run.findings;
   check_superblock(fs, findings);
   check_recovery(fs, run.audit.recovery, findings);
   check_clock(fs, static_cast<uint64_t>(std::time(nullptr)), findings);
@@ -249,11 +250,11 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   check_quota_inodes(fs, findings);
   if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_MMP)) check_mmp(fs, read_mmp(fs), findings);
 
-  if (auto r = check_inodes(run, progress); !r) return r;
+  if (auto r = check_inodes(run, options); !r) return r;
   check_moved(fs, findings);
   check_claimed_bitmaps(fs, *run.scan, findings);
   check_read_failures(run.scan->failures, findings);
-  if (auto r = check_shared(run, progress); !r) return r;
+  if (auto r = check_shared(run, options); !r) return r;
   // With shared_blocks files may share data; such an image is mounted read-only.
   if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
     auto owners = find_owners(fs, *run.scan, shared_blocks(fs.geometry, *run.scan), progress);
@@ -261,9 +262,9 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
     run.owners = std::move(*owners);
     check_owners(fs, run.owners, findings);
   }
-  if (auto r = check_directories(run, progress); !r) return r;
+  if (auto r = check_directories(run, options); !r) return r;
   if (auto r = check_data(run, options); !r) return r;
-  const Totals totals = check_groups(run, findings);
+  const Totals totals = check_groups(run, options.max_findings, findings);
   look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
   if (auto r = check_end(run, progress); !r) return r;
@@ -277,6 +278,8 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   }
   stats.blocks_in_use = (clusters - totals.free_clusters) << fs.geometry.cluster_bits;
   stats.bytes_read = run.scan->bytes_read;
+  run.audit.findings = findings.take_kept();
+  run.audit.past = findings.take_counts();
   return add_paths(run, progress);
 }
 
@@ -295,18 +298,21 @@ std::string_view name(Verdict verdict) {
   return "";
 }
 
-Verdict verdict_of(const std::vector<Finding>& findings) {
+Verdict verdict_of(const std::vector<Finding>& findings, const std::vector<FindingCount>& past) {
   bool waiting = false;
   for (const Finding& f : findings) {
     if (info(f.problem).severity == Severity::error) return Verdict::damaged;
     waiting = waiting || f.problem == Problem::journal_needs_recovery || f.problem == Problem::orphans_to_release;
   }
+  // What makes an image recoverable has no group, and so is never past the limit.
+  if (std::ranges::any_of(past, [](const FindingCount& c) { return info(c.problem).severity == Severity::error; })) return Verdict::damaged;
   return waiting ? Verdict::recoverable : Verdict::clean;
 }
 
 Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   AuditRun run;
+  run.findings = Findings(options.max_findings);
   auto fs = load_superblock(image, overlay, {options.superblock, options.block_size});
   if (!fs) return std::unexpected(fs.error());
   run.fs = std::move(*fs);
@@ -327,7 +333,7 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   if (auto r = arena.execute([&] { return run_rules(run, options); }); !r) return std::unexpected(r.error());
 
   sort_findings(run.audit.findings);
-  run.audit.verdict = verdict_of(run.audit.findings);
+  run.audit.verdict = verdict_of(run.audit.findings, run.audit.past);
   run.audit.statistics.seconds = std::chrono::steady_clock::now() - begin;
   return run;
 }

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/finding.h"
+#include "audit/finding_list.h"
 #include "audit/recovery.h"
 #include "scan/data_scan.h"
 #include "scan/journal_space.h"
@@ -42,6 +42,7 @@ struct AuditOptions {
   bool replay_unflagged = false;          // replay a log that the file system says is not needed
   bool drop_unflagged = false;            // --journal-replay=drop: no repair replays such a log
   const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
+  size_t max_findings = kUnlimited;       // of an audit: others are only counted
   bool data = false;                      // --data: read the contents of files too
   const UnreadableList* unreadable = nullptr;  // --bad-blocks, --ddrescue-map: instead of reading them; may be null
 };
@@ -69,7 +70,9 @@ struct AuditStatistics {
 
 struct Audit {
   ImageInfo info;
-  std::vector<Finding> findings;  // sorted
+  std::vector<Finding> findings;    // sorted
+  std::vector<FindingCount> past;   // the findings past AuditOptions::max_findings, by code
+  uint64_t without_path = 0;        // findings whose inode was not looked up, as there are too many of them
   Verdict verdict = Verdict::unreadable;  // clean, recoverable or damaged
   Recovery recovery;                      // what was replayed and released before the image was looked at
   AuditStatistics statistics;

@@ -214,8 +214,8 @@ void check_missing(const FileSystem& fs, const InodeScan& scan, const std::vecto
   Findings own;
   missing.report_tables(own);
   missing.report_inodes(own);
-  std::erase_if(findings, [&](const Finding& f) { return missing.explains(f); });
-  std::ranges::move(own, std::back_inserter(findings));
+  findings.erase_if([&](const Finding& f) { return missing.explains(f); });
+  findings.take(std::move(own));
 }
 
 }  // namespace extscrub

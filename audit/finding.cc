@@ -11,16 +11,22 @@ auto key(const Finding& f) {
   return std::tie(f.group, f.inode, f.block, f.problem, f.logical, f.block_count, f.field, f.expected, f.found, f.path);
 }
 
+auto where(const Finding& f) { return std::tie(f.group, f.inode, f.block); }
+
 }  // namespace
 
+bool place_comes_before(const Finding& a, const Finding& b) {
+  if (where(a) != where(b)) return where(a) < where(b);
+  return a.problem != b.problem && info(a.problem).code < info(b.problem).code;
+}
+
+bool comes_before(const Finding& a, const Finding& b) {
+  if (where(a) != where(b) || a.problem != b.problem) return place_comes_before(a, b);
+  return key(a) < key(b);
+}
+
 void sort_findings(std::vector<Finding>& findings) {
-  const auto less = [](const Finding& a, const Finding& b) {
-    const auto place = [](const Finding& f) { return std::tie(f.group, f.inode, f.block); };
-    if (place(a) != place(b)) return place(a) < place(b);
-    if (a.problem != b.problem) return info(a.problem).code < info(b.problem).code;
-    return key(a) < key(b);
-  };
-  std::ranges::sort(findings, less);
+  std::ranges::sort(findings, comes_before);
   const auto [first, last] = std::ranges::unique(findings, [](const Finding& a, const Finding& b) { return key(a) == key(b); });
   findings.erase(first, last);
 }

@@ -40,8 +40,19 @@ struct Finding {
   uint64_t repair_value = 0;            // what the repair stores, where it is a number; not for reports
 };
 
-// By (group, inode, block, code), then by the rest, so that the order never depends on threads. Places that a finding
-// does not have come first. Findings equal in every field are folded into one.
+// How many findings there are that nothing more is known of.
+struct FindingCount {
+  Problem problem{};
+  RepairState repair = RepairState::none;
+  uint64_t count = 0;
+};
+
+// The order of a report: by (group, inode, block, code), then by the rest, so that the order never depends on threads.
+// Places that a finding does not have come first.
+[[nodiscard]] bool comes_before(const Finding& a, const Finding& b);
+// The same, but the rest does not count.
+[[nodiscard]] bool place_comes_before(const Finding& a, const Finding& b);
+// Findings equal in every field are folded into one.
 void sort_findings(std::vector<Finding>& findings);
 
 [[nodiscard]] std::string_view name(RepairState state);

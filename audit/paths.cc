@@ -39,7 +39,6 @@ std::vector<InodeNo> inodes_to_name(const AuditRun& run) {
     if (f.inode && f.inode->value >= run.fs.geometry.first_inode) wanted.push_back(*f.inode);
   std::ranges::sort(wanted);
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  if (wanted.size() > kMostPaths) wanted.resize(kMostPaths);
   return wanted;
 }
 
@@ -154,14 +153,21 @@ class Paths {
 
 Result<void> add_paths(AuditRun& run, Progress* progress) {
   Paths paths(run);
-  if (auto r = paths.read(inodes_to_name(run), progress); !r) return r;
+  std::vector<InodeNo> wanted = inodes_to_name(run);
+  std::optional<InodeNo> last;  // that is looked up, where not all are
+  if (wanted.size() > kMostPaths) {
+    wanted.resize(kMostPaths);
+    last = wanted.back();
+  }
+  if (auto r = paths.read(std::move(wanted), progress); !r) return r;
   size_t bytes = 0;
   sort_findings(run.audit.findings);  // those that get a path do not depend on threads
   for (Finding& f : run.audit.findings) {
     if (!f.inode || !f.path.empty()) continue;
-    std::string path = paths.path(*f.inode);
-    if ((bytes += path.size()) > kMostBytes) break;
-    f.path = std::move(path);
+    std::string path = bytes > kMostBytes ? std::string() : paths.path(*f.inode);
+    bytes += path.size();
+    if (bytes <= kMostBytes) f.path = std::move(path);
+    if (f.path.empty() && (bytes > kMostBytes || (last && *f.inode > *last))) ++run.audit.without_path;
   }
   return {};
 }

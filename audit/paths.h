@@ -5,7 +5,8 @@
 
 namespace extscrub {
 
-// Fills Finding::path where a name is known; "/" for the root. Errors: cancelled.
+// Fills Finding::path where a name is known; "/" for the root. Of too many, or too long ones, only the first are looked up,
+// and Audit::without_path counts the others. Errors: cancelled.
 [[nodiscard]] Result<void> add_paths(AuditRun& run, Progress* progress);
 
 }  // namespace extscrub

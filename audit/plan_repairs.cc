@@ -272,7 +272,11 @@ std::optional<AuditRun> with_log_replayed(const Image& image, const Audit& befor
 
 }  // namespace
 
-Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& options) {
+// The rounds see all findings, whatever the limit for reports: a repair that is safe is safe because there is no finding that
+// speaks against it, and a round that does not see all of them cannot tell. Who fears for memory limits the process.
+Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const AuditOptions& given) {
+  AuditOptions options = given;
+  options.max_findings = kUnlimited;
   RepairPlan plan;
   plan.superblock = read_superblock(image);
   auto run = run_audit(image, nullptr, options);

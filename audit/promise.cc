@@ -20,8 +20,11 @@ bool has_repair(const Finding& f) { return info(f.problem).repair != RepairClass
 
 }  // namespace
 
-bool is_worth_trying(const std::vector<Finding>& findings) {
-  return findings.size() <= kMostFindings && std::ranges::any_of(findings, has_repair) &&
+bool is_worth_trying(const Audit& audit) {
+  const std::vector<Finding>& findings = audit.findings;
+  uint64_t all = findings.size();
+  for (const FindingCount& c : audit.past) all += c.count;
+  return all <= kMostFindings && std::ranges::any_of(findings, has_repair) &&
          std::ranges::count(findings, Problem::read_error, &Finding::problem) == 0 &&
          std::ranges::count(findings, Problem::image_truncated, &Finding::problem) == 0;
 }

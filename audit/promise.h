@@ -12,7 +12,7 @@ using Planner = std::function<Result<RepairPlan>(const Image&, RepairPolicy, con
 
 // Whether there is a finding that a repair could be promised for. Not where there are so many that trying takes too long, or
 // where some metadata cannot be read.
-[[nodiscard]] bool is_worth_trying(const std::vector<Finding>& findings);
+[[nodiscard]] bool is_worth_trying(const Audit& audit);
 
 // Sets Finding::remedy by a plan of safe repairs, and lets it go. `options`: as a scrub would have them.
 // Errors: those of plan_repairs().

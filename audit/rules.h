@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "audit/finding.h"
+#include "audit/finding_list.h"
 #include "audit/recovery.h"
 #include "scan/backups.h"
 #include "scan/bitmaps.h"
@@ -20,8 +20,6 @@
 #include "scan/xattr_block.h"
 
 namespace extscrub {
-
-using Findings = std::vector<Finding>;
 
 // The superblock's fields, each by itself and against each other; its state and its checksum.
 void check_superblock(const FileSystem& fs, Findings& findings);

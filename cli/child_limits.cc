@@ -10,23 +10,11 @@
 #include <string>
 #include <thread>
 
+#include "cli/sanitized.h"
+
 namespace extscrub {
 
 namespace {
-
-// A sanitizer's shadow of all addresses would count as memory too.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // GCC
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;  // clang
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
-
 
 namespace fs = std::filesystem;
 
@@ -64,6 +52,7 @@ uint64_t memory_there_is() {
 
 void set_limits(const ChildLimits& limits) {
   set_limit(RLIMIT_CORE, 0);
+  // A sanitizer's shadow of all addresses would count as memory too.
   if (limits.memory > 0 && !kSanitized) set_limit(RLIMIT_DATA, limits.memory);
   if (limits.time.count() == 0) return;
   // The clock is watched by the run; this is for a run that is stopped itself.

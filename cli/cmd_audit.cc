@@ -29,13 +29,14 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
     settings.journal = &*journal;
   }
   settings.data = options.data;
-  const auto unreadable = open_unreadable_list(report, options);
-  if (report.verdict) return;
+  settings.max_findings = options.max_findings;
+  const auto unreadable = open_unreadable_list(report, options, environment);
+  if (report.exit_status != kExitOk) return;
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
   // What a scrub will do is tried, not guessed.
-  if (is_worth_trying(audit->findings))
+  if (is_worth_trying(*audit))
     if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings);
         !r && r.error().code == ECANCELED)
       return report_failure(report, *image, r.error());
@@ -47,6 +48,8 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   }
   report.info = std::move(audit->info);
   report.findings = std::move(audit->findings);
+  report.past = std::move(audit->past);
+  report.without_path = audit->without_path;
   if (std::ranges::find(report.findings, Problem::mmp_in_use, &Finding::problem) != report.findings.end())
     report.warnings.push_back(
         "multiple-mount protection says that another host uses it; what is found may only be a change that was under way");
@@ -60,7 +63,7 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
     report.error =
         fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
   }
-  report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings);
+  report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings, report.past);
 }
 
 }  // namespace

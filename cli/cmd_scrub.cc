@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <functional>
 #include <iterator>
+#include <set>
 #include <tuple>
 
 #include "audit/block_names.h"
@@ -81,6 +82,7 @@ RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock
 void take_audit(ImageReport& report, const RepairPlan& plan) {
   report.info = plan.before.info;
   report.findings = plan.before.findings;
+  report.without_path = plan.before.without_path;
   report.recovery = plan.before.recovery;
   report.statistics = plan.before.statistics;
   report.verdict = plan.before.verdict;
@@ -92,10 +94,11 @@ void add_new_findings(ImageReport& report, const Audit& after) {
   const auto place = [](const Finding& f) {
     return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field);
   };
+  std::set<decltype(place(report.findings[0]))> known;
+  for (const Finding& f : report.findings) known.insert(place(f));
   std::vector<Finding> added;
   for (const Finding& finding : after.findings)
-    if (std::ranges::none_of(report.findings, [&](const Finding& f) { return place(f) == place(finding); }))
-      added.push_back(finding);
+    if (!known.contains(place(finding))) added.push_back(finding);
   std::ranges::move(added, std::back_inserter(report.findings));
   sort_findings(report.findings);
 }
@@ -223,7 +226,8 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   settings.drop_unflagged = options.drop_unflagged;
   std::optional<ScrubPlan> asked;
   if (!options.plan.empty()) {
-    auto read = read_plan(options.plan, report.path);
+    auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
+    if (!read && read.error().code == ECANCELED) return report_failure(report, *image, read.error());
     if (!read) return refuse(report, read.error().message);
     asked = std::move(*read);
     options.repair = asked->policy;
@@ -269,10 +273,20 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (sidecar && report.verdict == Verdict::repaired) remove_sidecar_of(report, *sidecar);
 }
 
+// Whatever becomes of the image: only its report is limited.
+void limit_report(ImageReport& report, size_t most) {
+  report.past = limit_findings(report.findings, most);
+  const auto nameless = std::ranges::count_if(report.findings, [](const Finding& f) { return f.inode && f.path.empty(); });
+  report.without_path = std::min(report.without_path, static_cast<uint64_t>(nameless));
+}
+
 }  // namespace
 
 int run_scrub(const Options& options, const Environment& environment) {
-  return for_each_image(options, environment, scrub_image);
+  return for_each_image(options, environment, [](ImageReport& report, const Options& o, const Environment& e, Progress& progress) {
+    scrub_image(report, o, e, progress);
+    limit_report(report, o.max_findings);
+  });
 }
 
 }  // namespace extscrub

@@ -39,7 +39,7 @@ void log_to_system(int priority, const std::string& text);
 struct Environment {
   std::ostream& out;  // the report
   std::ostream& err;  // messages and progress
-  std::istream* in = nullptr;  // a list of images, where one is asked for; null: an empty one
+  std::istream* in = nullptr;  // a list of images, where one is asked for; null: standard input
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   bool no_color = false;                    // NO_COLOR is set, or the terminal is a dumb one

@@ -38,14 +38,17 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
 
 // What the device did not give (or would not have, where a list says so) was not audited: beside what the verdict says,
 // that is an operational error.
-[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings) {
+[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings,
+                                              const std::vector<FindingCount>& past = {}) {
   // What is missing because the image is cut short is damage, and no failure.
   const auto cut = std::ranges::find(findings, Problem::image_truncated, &Finding::problem);
+  const auto is_reading = [](const auto& f) { return f.problem == Problem::read_error || f.problem == Problem::data_unreadable; };
   const bool failed = std::ranges::any_of(findings, [&](const Finding& f) {
     const bool missing = cut != findings.end() && f.block && *f.block >= *cut->block;
-    return (f.problem == Problem::read_error || f.problem == Problem::data_unreadable) && !missing;
+    return is_reading(f) && !missing;
   });
-  return failed ? kExitOperational : kExitOk;
+  const bool failed_past = cut == findings.end() && std::ranges::any_of(past, is_reading);
+  return failed || failed_past ? kExitOperational : kExitOk;
 }
 
 }  // namespace extscrub

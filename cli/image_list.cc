@@ -1,39 +1,45 @@
 #include "cli/image_list.h"
 
-#include <cerrno>
-#include <fstream>
+#include <unistd.h>
+
+#include <iterator>
+#include <ranges>
+
+#include "cli/text_file.h"
 
 namespace extscrub {
 
 namespace {
 
-Result<void> read_list(std::istream& list, const std::string& name, char separator, std::vector<std::string>& images) {
-  for (std::string line; std::getline(list, line, separator);)
-    if (!line.empty()) images.push_back(line);
-  if (list.bad()) return std::unexpected(Error{"cannot read the list of images in " + name, EIO});
-  return {};
+Result<std::string> read_standard_input(std::istream* in, const TextFileRules& rules) {
+  if (in == nullptr) return read_descriptor(STDIN_FILENO, "the list of images in standard input", rules);
+  return std::string{std::istreambuf_iterator<char>(*in), {}};
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> list_images(const Options& options, std::istream& in) {
+Result<std::vector<std::string>> list_images(const Options& options, std::istream* in, const std::atomic<bool>* stop) {
   if (options.command == Command::undo) return options.images;
   const char separator = options.null_separated ? '\0' : '\n';
+  const TextFileRules rules{.stop = stop};
   std::vector<std::string> images;
-  const auto add_standard_input = [&] { return read_list(in, "standard input", separator, images); };
+  const auto add_list = [&](const Result<std::string>& list) -> Result<void> {
+    if (!list) return std::unexpected(list.error());
+    for (const auto name : *list | std::views::split(separator))
+      if (!name.empty()) images.emplace_back(name.begin(), name.end());
+    return {};
+  };
   for (const std::string& image : options.images) {
     if (image != "-")
       images.push_back(image);
-    else if (const auto read = add_standard_input(); !read)
+    else if (const auto read = add_list(read_standard_input(in, rules)); !read)
       return std::unexpected(read.error());
   }
   if (options.files_from == "-") {
-    if (const auto read = add_standard_input(); !read) return std::unexpected(read.error());
+    if (const auto read = add_list(read_standard_input(in, rules)); !read) return std::unexpected(read.error());
   } else if (!options.files_from.empty()) {
-    errno = 0;
-    std::ifstream list(options.files_from, std::ios::binary);
-    if (!list) return std::unexpected(system_error("cannot open the list of images " + options.files_from, errno));
-    if (const auto read = read_list(list, options.files_from, separator, images); !read) return std::unexpected(read.error());
+    const std::string& file = options.files_from;
+    if (const auto read = add_list(read_text_file(file, "the list of images " + file, rules)); !read) return std::unexpected(read.error());
   }
   if (images.empty()) return std::unexpected(Error{"the list names no image"});
   return images;

@@ -1,6 +1,7 @@
 // Which images a run is for: those of the command line, and of lists. One thread.
 #pragma once
 
+#include <atomic>
 #include <istream>
 #include <string>
 #include <vector>
@@ -11,8 +12,10 @@
 namespace extscrub {
 
 // The images in the order they are named: IMAGE by IMAGE, "-" standing for the list in `in`, then the list of --files-from
-// ("-": `in` again). A list has one name a line, or between NULs with --null; empty ones are left out.
-// Errors: a list cannot be read, or there is no image at all.
-[[nodiscard]] Result<std::vector<std::string>> list_images(const Options& options, std::istream& in);
+// ("-": `in` again; null is standard input itself). A list has one name a line, or between NULs with --null; empty ones are
+// left out. `stop` ends the wait for a list; it may be null.
+// Errors: a list cannot be read, or there is no image at all (code 0); code ECANCELED: told to stop.
+[[nodiscard]] Result<std::vector<std::string>> list_images(const Options& options, std::istream* in,
+                                                           const std::atomic<bool>* stop);
 
 }  // namespace extscrub

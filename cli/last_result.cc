@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <ranges>
 #include <tuple>
 
 #include "cli/escape.h"
@@ -19,7 +20,7 @@ auto fingerprint(const Finding& f) {
   return std::tie(f.problem, f.group, f.inode, f.block, f.block_count, f.logical, f.field);
 }
 
-bool comes_before(const Finding& a, const Finding& b) {
+bool is_less(const Finding& a, const Finding& b) {
   return fingerprint(a) < fingerprint(b);
 }
 
@@ -31,12 +32,20 @@ Finding without_texts(const Finding& f) {
 }
 
 std::vector<Finding> by_fingerprint(std::vector<Finding> findings) {
-  std::ranges::sort(findings, comes_before);
+  std::ranges::sort(findings, is_less);
   return findings;
 }
 
 bool has(const std::vector<Finding>& sorted, const Finding& f) {
-  return std::ranges::binary_search(sorted, f, comes_before);
+  return std::ranges::binary_search(sorted, f, is_less);
+}
+
+// Whether a finding in this place would be among these, which may be only the first of all that there were.
+bool would_be_known(const Finding& f, const std::vector<Finding>& findings, bool has_more) {
+  if (!has_more || is_always_kept(f.problem)) return true;
+  return std::ranges::any_of(std::views::reverse(findings), [&](const Finding& kept) {
+    return !is_always_kept(kept.problem) && place_comes_before(f, kept);
+  });
 }
 
 template <class N>
@@ -104,7 +113,11 @@ LastResult result_of(const ImageReport& report, const LastResult* last, int64_t 
   if (!was_looked_at(report) && last) {
     result.uuid = last->uuid;
     result.findings = last->findings;
+    result.audited = last->audited;
+    result.has_more = last->has_more;
   }
+  if (was_looked_at(report)) result.audited = now;
+  if (!report.past.empty()) result.has_more = true;
   for (const Finding& f : report.findings)
     if (f.repair != RepairState::made) result.findings.push_back(without_texts(f));
   sort_findings(result.findings);
@@ -117,9 +130,10 @@ std::optional<Changes> changes_since(const LastResult& last, const ImageReport& 
   Changes changes{last.time, last.verdict, {}, {}};
   if (!was_looked_at(report)) return changes;
   const std::vector<Finding> then = by_fingerprint(last.findings), now = by_fingerprint(report.findings);
-  for (const Finding& f : report.findings) changes.is_new.push_back(!has(then, f));
+  for (const Finding& f : report.findings)
+    changes.is_new.push_back(!has(then, f) && would_be_known(f, last.findings, last.has_more));
   for (const Finding& f : last.findings)
-    if (!has(now, f)) changes.gone.push_back(f);
+    if (!has(now, f) && would_be_known(f, report.findings, !report.past.empty())) changes.gone.push_back(f);
   return changes;
 }
 
@@ -131,6 +145,8 @@ std::string to_text(const LastResult& result) {
                {"time", result.time},
                {"verdict", name(result.verdict)},
                {"exit_status", result.exit_status},
+               {"audited", result.audited},
+               {"has_more", result.has_more},
                {"findings", Json::array()}};
   for (const Finding& f : result.findings) json["findings"].push_back(json_of(f));
   return json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n";
@@ -147,6 +163,9 @@ Result<LastResult> parse_last_result(const std::string& text) try {
   result.time = json.at("time").get<int64_t>();
   result.verdict = *verdict;
   result.exit_status = json.at("exit_status").get<int>();
+  // Those of version 1.0 have a UUID where there was a file system, and not the rest.
+  result.audited = json.value("audited", result.uuid.empty() ? 0 : result.time);
+  result.has_more = json.value("has_more", false);
   for (const Json& entry : json.at("findings"))
     if (auto f = finding_of(entry)) result.findings.push_back(std::move(*f));
   sort_findings(result.findings);

@@ -20,10 +20,12 @@ struct LastResult {
   int64_t time = 0;  // seconds since 1970; when the run was done with the image
   Verdict verdict{};
   int exit_status = 0;
-  std::vector<Finding> findings;  // what is left in the image: codes and places, no values; sorted
+  std::vector<Finding> findings = {};  // what is left in the image: codes and places, no values; sorted
+  bool has_more = false;               // behind the last of them, past --max-findings
+  int64_t audited = 0;                 // seconds since 1970; when there last was a file system to look at; 0: never
 };
 
-// How an image differs from its last result.
+// How an image differs from its last result. What was past --max-findings, then or now, is neither new nor gone.
 struct Changes {
   int64_t since = 0;          // seconds since 1970
   Verdict verdict{};          // then

@@ -22,7 +22,6 @@ bool color_is_unwanted() {
 int main(int argc, char** argv) {
   const extscrub::Environment environment{.out = std::cout,
                                           .err = std::cerr,
-                                          .in = &std::cin,
                                           .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
                                           .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
                                           .no_color = color_is_unwanted(),

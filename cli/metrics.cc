@@ -97,7 +97,7 @@ void take_image(Samples& samples, const ImageReport& image, int64_t now) {
     set("extscrub_verdict", image.verdict == verdict ? 1 : 0, fmt::format(",verdict=\"{}\"", name(verdict)));
   for (const Severity severity : {Severity::note, Severity::warning, Severity::error})
     set("extscrub_findings",
-        std::ranges::count(image.findings, severity, [](const Finding& f) { return info(f.problem).severity; }),
+        count_of(image, severity),
         fmt::format(",severity=\"{}\"", name(severity)));
   if (knows_changes(image)) {
     const auto change = [&](std::string_view what, auto count) {

@@ -93,6 +93,11 @@ bool is_partition(const std::string& text) {
   return number && *number >= 1 && *number <= 131072;
 }
 
+bool is_finding_count(const std::string& text) {
+  const auto number = whole_number(text);
+  return number && *number >= 1 && *number <= 1'000'000'000;
+}
+
 // One read takes up to 256K: below this rate it would take longer than anybody who stops the run wants to wait.
 bool is_rate(const std::string& text) {
   const auto rate = size_in_bytes(text);
@@ -221,6 +226,9 @@ void add_image_options(CLI::App& app, Options& o) {
   app.add_option("--max-partitions", o.max_partitions, "Look at no more than N partitions of a disk [256]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 131072", is_partition));
+  app.add_option("--max-findings", o.max_findings, "Report no more than N findings of an image one by one, and count the rest [100000]")
+      ->type_name("N")
+      ->check(must_be("a number from 1 to 1000000000", is_finding_count));
   add_schedule_options(app, o);
   add_isolation_options(app, o);
 }

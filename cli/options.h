@@ -44,6 +44,7 @@ struct Options {
   std::optional<uint64_t> offset;  // bytes; nothing: the beginning, or the partitions of a disk
   int partition = 0;               // 0: all of a disk that hold ext file systems
   size_t max_partitions = kMostPartitions;
+  size_t max_findings = 100'000;  // of an image that are reported one by one
   uint64_t max_rate = 0;  // bytes a second; 0: as fast as it goes
   bool nice = false;
   std::optional<bool> isolate;           // an image in a process of its own; nothing: as the environment has it

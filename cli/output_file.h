@@ -2,7 +2,10 @@
 // when it is all on the disk, so that there is never half a report. One owner, one thread.
 #pragma once
 
+#include <fcntl.h>
+
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "scan/error.h"
@@ -11,10 +14,18 @@ namespace extscrub {
 
 class OutputFile {
  public:
-  // Made before the work begins, so that a report of hours is not lost to a missing directory. A pipe or a character
-  // device (/dev/null) is written to directly. `mode`: the permissions of a new file, less the umask. Errors: the file
-  // cannot be made; it is a directory or a block device.
+  // Made before the work begins, so that a report of hours is not lost to a missing directory. A FIFO that somebody reads, a
+  // character device (/dev/null) and a descriptor of this process (/dev/stdout, /dev/fd/N) are written to directly, the last
+  // from where it stands. `mode`: the permissions of a new file, less the umask. Errors: the file cannot be made; it is of
+  // another kind; nobody reads the FIFO.
   [[nodiscard]] static Result<OutputFile> create(const std::filesystem::path& path, unsigned mode = 0666);
+
+  // The file `name` of the directory that is open as `directory` and stays so. Whatever has the name is replaced: a link in
+  // that place is not followed. Errors: the file cannot be made.
+  [[nodiscard]] static Result<OutputFile> create_in(int directory, const std::string& name, unsigned mode);
+
+  // Whether create() could be used for what is there, asked without waiting for anybody. A FIFO is none that can.
+  [[nodiscard]] static Result<void> may_replace(const std::filesystem::path& path);
 
   // Writes all of `text`, syncs, and gives the file its name. Errors: any of these failed; the old file is still there.
   [[nodiscard]] Result<void> finish(std::string_view text);
@@ -25,8 +36,11 @@ class OutputFile {
 
  private:
   OutputFile() = default;
+  [[nodiscard]] Result<void> make_temporary(unsigned mode);
+  [[nodiscard]] Result<void> write(std::string_view text) const;
 
   std::filesystem::path path_, temporary_;  // no temporary: written to directly
+  int directory_ = AT_FDCWD;                // where they begin, if they are relative
   int fd_ = -1;
 };
 

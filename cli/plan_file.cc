@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace extscrub {
@@ -35,11 +34,11 @@ ScrubPlan plan_of(const PlanJson& repairs) {
 
 }  // namespace
 
-Result<ScrubPlan> read_plan(const std::string& file, const std::string& image) {
-  std::ifstream in(file);
-  if (!in) return std::unexpected(Error{fmt::format("cannot open the plan {}", file), ENOENT});
+Result<ScrubPlan> read_plan(const std::string& file, const std::string& image, const TextFileRules& rules) {
+  const auto text = read_text_file(file, "the plan " + file, rules);
+  if (!text) return std::unexpected(text.error());
   try {
-    const PlanJson report = PlanJson::parse(in);
+    const PlanJson report = PlanJson::parse(*text);
     if (report.at("schema") != "extscrub/1") return not_a_plan(file, "unknown schema");
     const PlanJson& images = report.at("images");
     for (const PlanJson& entry : images) {

@@ -54,6 +54,8 @@ struct ImageReport {
   std::string error;                  // why there is no verdict, or not a better one; empty when all went well
   std::vector<std::string> warnings;  // what else to know, a sentence each
   std::vector<Finding> findings;      // sorted
+  std::vector<FindingCount> past;     // findings past --max-findings, by code and what became of their repair
+  uint64_t without_path = 0;          // findings whose path was not looked up, as there are too many
   std::optional<Changes> changes;     // since the last run, where its result is known
   std::optional<Recovery> recovery;   // what the audit did first, in memory; nothing when it looked at the image as it is stored
   std::optional<AuditStatistics> statistics;
@@ -79,6 +81,9 @@ struct TextStyle {
 [[nodiscard]] inline bool was_looked_at(const ImageReport& image) {
   return image.verdict && *image.verdict != Verdict::unreadable && *image.verdict != Verdict::not_audited;
 }
+
+// How many findings there are of a severity, those past --max-findings among them.
+[[nodiscard]] uint64_t count_of(const ImageReport& image, Severity severity);
 
 // What reports and messages call it: the path, and "#p2" behind it for partition 2.
 [[nodiscard]] std::string name_of(const ImageReport& image);

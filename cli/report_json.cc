@@ -42,6 +42,19 @@ std::string_view word_of(RepairPolicy policy) {
   return "";
 }
 
+// Empty: it was not tried.
+std::string_view word_of(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::by_class:
+      return "";
+    case Remedy::scrub:
+      return "scrub";
+    case Remedy::all:
+      return "repair-all";
+  }
+  return "";
+}
+
 std::string_view word_of(CommitOutcome outcome) {
   switch (outcome) {
     case CommitOutcome::nothing_to_do:
@@ -118,7 +131,12 @@ Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
           {"expected", text_or_null(f.expected)},
           {"found", text_or_null(f.found)},
           {"repair_class", name(problem.repair)},
+          {"remedy", text_or_null(word_of(f.remedy))},
           {"repair", name(f.repair)}};
+}
+
+Json json_of(const FindingCount& c) {
+  return {{"code", info(c.problem).code}, {"severity", name(info(c.problem).severity)}, {"repair", name(c.repair)}, {"count", c.count}};
 }
 
 Json geometry_of(const ImageInfo& i) {
@@ -293,6 +311,9 @@ Json json_of(const ImageReport& image) {
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
   json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);
   json["findings"] = findings_of(image);
+  json["findings_past_limit"] = Json::array();
+  for (const FindingCount& c : image.past) json["findings_past_limit"].push_back(json_of(c));
+  json["findings_without_path"] = image.without_path;
   json["coverage"] = coverage_json(image);
   json["changes"] = image.changes ? json_of(*image.changes, image.info) : Json(nullptr);
   json["repairs"] = image.repairs ? json_of(*image.repairs) : Json(nullptr);

@@ -146,16 +146,20 @@ std::string_view action_of(const Finding& f, const std::optional<RepairReport>& 
   return "";
 }
 
-void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::string_view action) {
+void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::string_view action, const std::string& place) {
   const ProblemInfo& problem = info(run.first.problem);
   w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
-          std::string(7 - name(problem.severity).size(), ' '), place_of(run), problem.code, problem.message,
+          std::string(7 - name(problem.severity).size(), ' '), place, problem.code, problem.message,
           values_of(run));
   if (run.first.problem == Problem::read_error && run.blocks && image.info)
     w.print(", bytes {}-{}", run.blocks->first.value * image.info->block_size,
             (run.blocks->last.value + 1) * image.info->block_size - 1);
   if (!action.empty()) w.print(" [{}]", action);
   w.print("\n");
+}
+
+std::string counted(size_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
 std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const TextStyle& style) {
@@ -165,7 +169,7 @@ std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const Text
 void write_runs(Writer& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
   const bool unread = is_partly_unread(image);
   for (const FindingRun& run : runs_of(findings, style))
-    write_run(w, run, image, action_of(run.first, image.repairs, unread));
+    write_run(w, run, image, action_of(run.first, image.repairs, unread), place_of(run));
 }
 
 // What is new since the last run, what is not, and what is gone.
@@ -179,7 +183,18 @@ void write_changes(Writer& w, const ImageReport& image, const TextStyle& style) 
   if (!known.empty()) w.print(" known:\n");
   write_runs(w, known, image, style);
   if (!changes.gone.empty()) w.print(" gone since {}:\n", utc(changes.since));
-  for (const FindingRun& run : runs_of(changes.gone, style)) write_run(w, run, image, "");
+  for (const FindingRun& run : runs_of(changes.gone, style)) write_run(w, run, image, "", place_of(run));
+}
+
+// "  error   12345 more, past --max-findings: inode-mode: ... [repaired]". Nothing is promised for them: nobody has tried.
+void write_past(Writer& w, const ImageReport& image) {
+  for (const FindingCount& c : image.past) {
+    FindingRun run;
+    run.first.problem = c.problem;
+    run.first.repair = c.repair;
+    const std::string_view action = c.repair == RepairState::none ? "" : action_of(run.first, image.repairs, is_partly_unread(image));
+    write_run(w, run, image, action, fmt::format("{} more, past --max-findings", c.count));
+  }
 }
 
 void write_findings(Writer& w, const ImageReport& image, const TextStyle& style) {
@@ -187,20 +202,20 @@ void write_findings(Writer& w, const ImageReport& image, const TextStyle& style)
     write_changes(w, image, style);
   else
     write_runs(w, image.findings, image, style);
-}
-
-std::string counted(size_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+  write_past(w, image);
+  if (image.without_path > 0)
+    w.print("  {} {} no path: the names of so many inodes are not looked up\n", counted(image.without_path, "finding"),
+            image.without_path == 1 ? "has" : "have");
 }
 
 // "12 errors, 1 warning; 10 repaired, 2 left"; empty when there is nothing to count. Notes do not make a summary.
-std::string counts_of(const std::vector<Finding>& findings) {
+std::string counts_of(const ImageReport& image) {
   std::array<size_t, 3> by_severity{};
   std::array<size_t, 4> by_repair{};
-  for (const Finding& f : findings) {
-    ++by_severity[static_cast<size_t>(info(f.problem).severity)];
-    ++by_repair[static_cast<size_t>(f.repair)];
-  }
+  for (const Severity severity : {Severity::error, Severity::warning, Severity::note})
+    by_severity[static_cast<size_t>(severity)] = count_of(image, severity);
+  for (const Finding& f : image.findings) ++by_repair[static_cast<size_t>(f.repair)];
+  for (const FindingCount& c : image.past) by_repair[static_cast<size_t>(c.repair)] += c.count;
   std::vector<std::string> found, done;
   for (const Severity severity : {Severity::error, Severity::warning, Severity::note})
     if (const size_t n = by_severity[static_cast<size_t>(severity)]) found.push_back(counted(n, name(severity)));
@@ -228,7 +243,8 @@ std::string changes_of(const ImageReport& image) {
 // Consistent is not whole.
 std::string gone_in(const ImageReport& image) {
   const auto gone = [](const Finding& f) { return f.problem == Problem::inodes_lost && f.repair == RepairState::made; };
-  return std::ranges::any_of(image.findings, gone) ? "consistent, but files are gone: see inodes-lost" : "";
+  const auto gone_past = [](const FindingCount& c) { return c.problem == Problem::inodes_lost && c.repair == RepairState::made; };
+  return std::ranges::any_of(image.findings, gone) || std::ranges::any_of(image.past, gone_past) ? "consistent, but files are gone: see inodes-lost" : "";
 }
 
 void write_verdict(Writer& w, const ImageReport& image) {  // without a line's end
@@ -247,7 +263,7 @@ void write_verdict(Writer& w, const ImageReport& image) {  // without a line's e
   w.print("{}: {}", path, w.painted(style_of(*image.verdict), name(*image.verdict)));
   std::vector<std::string> remarks;
   if (*image.verdict == Verdict::not_audited) remarks.push_back(escape(image.not_audited));
-  if (*image.verdict != Verdict::clean) remarks.push_back(counts_of(image.findings));
+  if (*image.verdict != Verdict::clean) remarks.push_back(counts_of(image));
   remarks.push_back(changes_of(image));
   remarks.push_back(gone_in(image));
   std::erase(remarks, "");
@@ -358,6 +374,13 @@ void write_repairs(Writer& w, const ImageReport& image, bool verbose) {
 
 }  // namespace
 
+uint64_t count_of(const ImageReport& image, Severity severity) {
+  uint64_t n = 0;
+  for (const Finding& f : image.findings) n += info(f.problem).severity == severity;
+  for (const FindingCount& c : image.past) n += info(c.problem).severity == severity ? c.count : 0;
+  return n;
+}
+
 std::string name_of(const ImageReport& image) {
   return image.partition == 0 ? image.path : fmt::format("{}#p{}", image.path, image.partition);
 }
@@ -367,7 +390,7 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
   if (style.quiet && (image.verdict == Verdict::clean || needs_no_audit)) return {};
   Writer w{{}, style.color};
   if (!style.quiet) {
-    const bool has_body = !image.findings.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
+    const bool has_body = !image.findings.empty() || !image.past.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
                           (image.repairs && !image.repairs->blocks.empty()) ||
                           (image.undone && *image.undone && image.writeback->blocks_written > 0);
     if (has_body) w.print("{}\n", escape(name_of(image)));

@@ -272,6 +272,7 @@ class Unpacker {
 FIELDS_OF(ByteRange, first, end)
 FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, field, expected, found, repair,
           remedy, repair_value)
+FIELDS_OF(FindingCount, problem, repair, count)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
           superblock_block)
 FIELDS_OF(Changes, since, verdict, is_new, gone)
@@ -293,7 +294,7 @@ FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, m
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
 FIELDS_OF(ImageReport, path, partition, opened, offset, length, partition_type, holds, not_audited, info, verdict,
-          exit_status, error, warnings, findings, changes, recovery, statistics, repairs, writeback, undo_log, undone,
+          exit_status, error, warnings, findings, past, without_path, changes, recovery, statistics, repairs, writeback, undo_log, undone,
           timings)
 
 #undef FIELDS_OF

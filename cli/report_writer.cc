@@ -1,18 +1,19 @@
 #include "cli/report_writer.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "cli/escape.h"
 #include "cli/exit_status.h"
+#include "cli/file_kind.h"
 #include "cli/metrics.h"
+#include "cli/text_file.h"
 
 namespace extscrub {
 
@@ -44,6 +45,13 @@ void print_messages(const Environment& environment, const ImageReport& report) {
   const std::string name = name_of(report);
   for (const std::string& warning : report.warnings) print_message(environment, name, report.path, "warning: " + warning);
   if (!report.error.empty()) print_message(environment, name, report.path, report.error);
+}
+
+// What an earlier run has left in the file. A device or a descriptor of ours keeps nothing.
+Result<std::string> old_metrics(const std::string& file) {
+  struct stat st;
+  if (descriptor_of(file) || ::stat(file.c_str(), &st) != 0 || S_ISCHR(st.st_mode)) return {};
+  return read_text_file(file, "it");
 }
 
 TextStyle text_style(const Options& options, const Environment& environment) {
@@ -85,6 +93,8 @@ int ReportWriter::open() {
     return kExitUsage;
   };
   if (!options_.metrics.empty() && names_an_image(options_.metrics)) return in_the_way("an image", "--metrics", options_.metrics);
+  if (!options_.metrics.empty())
+    if (const auto possible = OutputFile::may_replace(options_.metrics); !possible) return failed(options_.metrics, possible.error());
   if (options_.output.empty()) return kExitOk;
   if (names_an_image(options_.output)) return in_the_way("an image", "--output", options_.output);
   // A scrub's is not there yet, so that only its name can be compared.
@@ -145,11 +155,11 @@ int ReportWriter::write(std::string_view text) {
 
 int ReportWriter::write_metrics() {
   if (options_.metrics.empty()) return kExitOk;
-  std::ostringstream before;
-  before << std::ifstream(options_.metrics, std::ios::binary).rdbuf();
+  const auto before = old_metrics(options_.metrics);
+  if (!before) return failed(options_.metrics, before.error());
   auto file = OutputFile::create(options_.metrics);
   if (!file) return failed(options_.metrics, file.error());
-  const auto done = file->finish(metrics_text(run_, before.str(), std::chrono::system_clock::now()));
+  const auto done = file->finish(metrics_text(run_, *before, std::chrono::system_clock::now()));
   return done ? kExitOk : failed(options_.metrics, done.error());
 }
 

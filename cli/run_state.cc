@@ -1,14 +1,10 @@
 #include "cli/run_state.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "cli/escape.h"
@@ -16,7 +12,7 @@
 #include "cli/hash.h"
 #include "cli/image_kind.h"
 #include "cli/last_result.h"
-#include "cli/output_file.h"
+#include "cli/units.h"
 
 namespace extscrub {
 
@@ -27,6 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kProgressSchema = "extscrub-run/1";
+constexpr const char* kDiskSchema = "extscrub-disk/1";
 
 // A job may be started from anywhere; but a link of /dev/disk names the same disk each time, its target does not.
 std::string absolute(const std::string& path) {
@@ -34,25 +31,6 @@ std::string absolute(const std::string& path) {
   std::error_code ignored;
   const fs::path full = fs::absolute(path, ignored);
   return ignored ? path : full.lexically_normal().native();
-}
-
-// Nothing when there is no such file. Errors: it cannot be read.
-Result<std::optional<std::string>> read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in && errno == ENOENT) return std::nullopt;
-  if (!in) return std::unexpected(system_error("cannot read it", errno));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return std::unexpected(system_error("cannot read it", errno));
-  return text;
-}
-
-// Makes the directory, when it is not there. Errors: that cannot be done, or nothing can be kept in it.
-Result<void> make_usable(const fs::path& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return std::unexpected(system_error("cannot make it", errno));
-  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0 || !fs::is_directory(directory))
-    return std::unexpected(Error{"it is no directory that can be read and written"});
-  return {};
 }
 
 int64_t now() {
@@ -72,14 +50,16 @@ std::string name_of_run(const Options& options, std::span<const std::string> ima
 RunState::RunState(const Options& options, const Environment& environment, std::span<const std::string> images)
     : environment_(environment) {
   if (options.state.empty()) return;
-  const fs::path directory = absolute(options.state);
-  if (const auto usable = make_usable(directory); !usable) {
-    warn(directory, usable.error().message + "; nothing is kept");  // once, and not again for each image
+  path_ = absolute(options.state);
+  all_of_disks_ = options.partition == 0 && !options.offset;
+  auto directory = StateDirectory::open(path_);
+  if (!directory) {
+    warn({}, directory.error().message + "; nothing is kept");  // once, and not again for each image
     return;
   }
-  directory_ = directory;
+  directory_ = std::move(*directory);
   if (!options.resume) return;
-  progress_ = directory_ / name_of_run(options, images);
+  progress_ = name_of_run(options, images);
   load_progress();
 }
 
@@ -94,25 +74,86 @@ bool RunState::is_done(const std::string& image) const {
   return it != done_.end() && it->second == stamp_of(image);
 }
 
-fs::path RunState::result_file(const ImageReport& report) const {
+std::string RunState::result_file(const ImageReport& report) {
   const std::string name = fmt::format("{}:{}", report.offset, absolute(report.path));
-  return directory_ / (hash_of(std::as_bytes(std::span(name))) + ".json");
+  return hash_of(std::as_bytes(std::span(name))) + ".json";
+}
+
+std::string RunState::disk_file(const std::string& image) {
+  const std::string path = absolute(image);
+  return "disk-" + hash_of(std::as_bytes(std::span(path))) + ".json";
+}
+
+std::optional<std::map<uint64_t, int>> RunState::load_partitions(const std::string& image) const {
+  const std::string file = disk_file(image);
+  const auto text = directory_->read(file);
+  if (!text) {
+    warn(file, text.error().message + ". Remove it, or no partition of " + image + " is missed");
+    return std::nullopt;
+  }
+  std::map<uint64_t, int> partitions;
+  if (!*text) return partitions;
+  try {
+    const Json json = Json::parse(**text);
+    for (const Json& entry : json.at("partitions"))
+      partitions[entry.at("offset").get<uint64_t>()] = entry.at("number").get<int>();
+  } catch (const Json::exception& e) {
+    warn(file, fmt::format("damaged, and taken for none: {}", e.what()));
+    partitions.clear();
+  }
+  return partitions;
+}
+
+std::vector<ImageReport> RunState::missed_partitions(const std::string& image, const std::vector<ImageReport>& reports) {
+  const auto is_unsure = [](const ImageReport& r) { return !r.verdict || *r.verdict == Verdict::unreadable; };
+  if (!directory_ || !all_of_disks_ || std::ranges::any_of(reports, is_unsure)) return {};
+  const auto before = load_partitions(image);
+  if (!before) return {};
+  std::map<uint64_t, int> partitions;
+  std::vector<ImageReport> missed;
+  for (const ImageReport& r : reports)
+    if (r.partition != 0 && (was_looked_at(r) || before->contains(r.offset))) partitions[r.offset] = r.partition;
+  for (const auto& [offset, number] : *before) {
+    if (partitions.contains(offset)) continue;
+    ImageReport report;
+    report.path = image;
+    report.partition = number;
+    report.offset = offset;
+    report.verdict = Verdict::not_audited;
+    report.not_audited = "is not among the partitions that were found";
+    const auto last = directory_->read(result_file(report));
+    if (last && !*last) continue;  // somebody has removed it: it is not missed any more
+    partitions[offset] = number;
+    missed.push_back(std::move(report));
+  }
+  if (partitions == *before) return missed;
+  Json json = {{"schema", kDiskSchema}, {"path", as_utf8(absolute(image))}, {"partitions", Json::array()}};
+  for (const auto& [offset, number] : partitions) json["partitions"].push_back({{"number", number}, {"offset", offset}});
+  results_.emplace_back(disk_file(image), json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
+  return missed;
+}
+
+// What was a file system and is none any more was overwritten, or is hidden by what lies around it now.
+void RunState::miss(ImageReport& report, int64_t audited) const {
+  report.not_audited += fmt::format(", and was an ext file system when it was last audited ({})", utc(audited));
+  report.exit_status |= kExitErrorsLeft;
+  report.error = fmt::format("{}. If that is meant, remove {}", report.not_audited, (path_ / result_file(report)).native());
 }
 
 void RunState::take(ImageReport& report) {
-  if (directory_.empty() || !report.verdict || (report.exit_status & kExitCancelled)) return;
-  const fs::path file = result_file(report);
+  if (!directory_ || !report.verdict || (report.exit_status & kExitCancelled)) return;
+  const std::string file = result_file(report);
   std::optional<LastResult> last;
-  const auto text = read_text(file);
-  if (text && *text) {
+  const auto text = directory_->read(file);
+  if (!text) return warn(file, text.error().message + ". Remove it, or nothing is kept of " + report.path);
+  if (*text) {
     if (auto parsed = parse_last_result(**text))
       last = std::move(*parsed);
     else
       warn(file, "damaged, and taken for none: " + parsed.error().message);
-  } else if (!text) {
-    warn(file, text.error().message);
   }
   if (last) report.changes = changes_since(*last, report);
+  if (last && last->audited != 0 && report.verdict == Verdict::not_audited) miss(report, last->audited);
   LastResult result = result_of(report, last ? &*last : nullptr, now());
   result.path = absolute(report.path);
   results_.emplace_back(file, to_text(result));
@@ -133,13 +174,16 @@ void RunState::keep() {
 
 void RunState::finish() {
   if (progress_.empty()) return;
-  if (::unlink(progress_.c_str()) != 0 && errno != ENOENT)
-    warn(progress_, system_error("cannot remove it", errno).message);
+  if (const auto removed = directory_->remove(progress_); !removed) warn(progress_, removed.error().message);
 }
 
 void RunState::load_progress() {
-  const auto text = read_text(progress_);
-  if (!text) return warn(progress_, text.error().message);
+  const auto text = directory_->read(progress_);
+  if (!text) {
+    warn(progress_, text.error().message + ". Remove it, or a stopped run begins anew");
+    progress_.clear();
+    return;
+  }
   if (!*text) return;
   try {
     const Json json = Json::parse(**text);
@@ -160,14 +204,12 @@ void RunState::keep_progress() {
   store(progress_, json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
 }
 
-void RunState::store(const fs::path& file, const std::string& text) {
-  auto out = OutputFile::create(file, 0600);
-  if (!out) return warn(file, out.error().message);
-  if (const auto done = out->finish(text); !done) warn(file, done.error().message);
+void RunState::store(const std::string& file, const std::string& text) {
+  if (const auto done = directory_->write(file, text); !done) warn(file, done.error().message);
 }
 
 void RunState::warn(const fs::path& file, const std::string& message) const {
-  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.native()), escape(message))
+  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.empty() ? path_.native() : (path_ / file).native()), escape(message))
                    << std::flush;
 }
 

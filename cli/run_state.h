@@ -1,11 +1,12 @@
 // The state directory of a run (--state): the last result of each image, and with --resume how far a run has come that
 // was stopped. Nothing in it is worth a failed audit: what cannot be read counts as not there, what cannot be written
-// is lost, and both are worth a warning. Every file is replaced in whole and readable by its owner only. One thread;
-// runs over different images may share a directory.
+// is lost, and both are worth a warning. Every file is replaced in whole and readable by its owner only; what is no regular
+// file is left as it is. One thread; runs over different images may share a directory.
 #pragma once
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "cli/environment.h"
 #include "cli/options.h"
 #include "cli/report.h"
+#include "cli/state_directory.h"
 
 namespace extscrub {
 
@@ -24,7 +26,12 @@ class RunState {
   // A stopped run over the same images was done with this one, which has not changed since.
   [[nodiscard]] bool is_done(const std::string& image) const;
 
-  // Says in the report what has changed since the last one, and remembers what is to be kept of it.
+  // Reports of partitions that an earlier run has audited and that are not among those of this run, all of which `reports` are.
+  // Nothing where not all of a disk was looked at, or some of it could not be.
+  [[nodiscard]] std::vector<ImageReport> missed_partitions(const std::string& image, const std::vector<ImageReport>& reports);
+
+  // Says in the report what has changed since the last one, and remembers what is to be kept of it. Where there was a file
+  // system before and none is audited now, that is an error left.
   void take(ImageReport& report);
   // All of the image has been taken.
   void take_end(const std::string& image);
@@ -45,18 +52,24 @@ class RunState {
   };
 
   [[nodiscard]] static Stamp stamp_of(const std::string& image);
-  [[nodiscard]] std::filesystem::path result_file(const ImageReport& report) const;
+  [[nodiscard]] static std::string result_file(const ImageReport& report);
+  [[nodiscard]] static std::string disk_file(const std::string& image);
+  void miss(ImageReport& report, int64_t audited) const;
+  // By offset: the numbers. Nothing when that cannot be read.
+  [[nodiscard]] std::optional<std::map<uint64_t, int>> load_partitions(const std::string& image) const;
   void load_progress();
   void keep_progress();
-  void store(const std::filesystem::path& file, const std::string& text);
-  void warn(const std::filesystem::path& file, const std::string& message) const;
+  void store(const std::string& file, const std::string& text);
+  void warn(const std::filesystem::path& file, const std::string& message) const;  // `file`: empty for the directory
 
   const Environment& environment_;
-  std::filesystem::path directory_;  // empty: no state is kept
-  std::filesystem::path progress_;   // empty: without --resume
+  std::filesystem::path path_;               // of the directory
+  std::optional<StateDirectory> directory_;  // nothing: no state is kept
+  std::string progress_;                     // a name in the directory; empty: without --resume
+  bool all_of_disks_ = true;                 // neither --partition nor --offset
   std::map<std::string, Stamp> done_;
   bool progress_changed_ = false;
-  std::vector<std::pair<std::filesystem::path, std::string>> results_;  // to be stored: file, text
+  std::vector<std::pair<std::string, std::string>> results_;  // to be stored: file, text
 };
 
 }  // namespace extscrub

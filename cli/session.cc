@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <new>
-#include <sstream>
 #include <system_error>
 
 #include "audit/prepare_for_fork.h"
@@ -215,10 +216,10 @@ void limit_rate(Image& image, const Options& options, const Environment& environ
 }  // namespace
 
 int for_each_image(const Options& options, const Environment& environment, const ImageWork& work) {
-  std::istringstream empty;
-  const auto images = list_images(options, environment.in != nullptr ? *environment.in : empty);
+  const auto images = list_images(options, environment.in, environment.stop);
   if (!images) {
     environment.err << fmt::format("extscrub: {}\n", escape(images.error().message));
+    if (images.error().code == ECANCELED) return kExitCancelled;
     return images.error().code == 0 ? kExitUsage : kExitOperational;
   }
   ReportWriter writer(options, environment, *images);
@@ -237,10 +238,12 @@ int for_each_image(const Options& options, const Environment& environment, const
       continue;
     }
     bool whole = true;  // none of its targets was cancelled
-    for (ImageReport& report : reports_of(path, options, environment, work)) {
+    std::vector<ImageReport> reports = reports_of(path, options, environment, work);
+    std::ranges::move(state.missed_partitions(path, reports), std::back_inserter(reports));
+    for (ImageReport& report : reports) {
+      state.take(report);
       status |= report.exit_status;
       whole = whole && !(report.exit_status & kExitCancelled);
-      state.take(report);
       writer.add(std::move(report));
     }
     if (whole) state.take_end(path);
@@ -293,12 +296,14 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
   return std::nullopt;
 }
 
-std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options) {
+std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options,
+                                                   const Environment& environment) {
   if (options.bad_blocks.empty() && options.ddrescue_map.empty()) return std::nullopt;
-  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map)
-                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0));
+  const TextFileRules rules{.stop = environment.stop};
+  auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map, rules)
+                                         : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0), rules);
   if (list) return std::move(*list);
-  fail(report, list.error().message);
+  list.error().code == ECANCELED ? cancel(report) : fail(report, list.error().message);
   return std::nullopt;
 }
 

@@ -28,9 +28,10 @@ using ImageWork = std::function<void(ImageReport&, const Options&, const Environ
 [[nodiscard]] std::optional<Image> open_journal_image(ImageReport& report, const Options& options,
                                                        const Environment& environment);
 
-// Reads what --bad-blocks or --ddrescue-map names; nothing where neither was given. When that fails, the report has a
-// verdict and says so.
-[[nodiscard]] std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options);
+// Reads what --bad-blocks or --ddrescue-map names; nothing where neither was given. When that fails, the report has an
+// exit status and says so.
+[[nodiscard]] std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options,
+                                                                 const Environment& environment);
 
 // The report of an image that could not be audited, or whose audit was cancelled.
 void report_failure(ImageReport& report, const Image& image, const Error& error);

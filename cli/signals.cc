@@ -41,6 +41,8 @@ const std::atomic<bool>& catch_stop_signals() {
   }
   // A reader of our messages that goes away (| head) must not end a commit half-way; the write's error tells of it.
   ::signal(SIGPIPE, SIG_IGN);
+  // Where files may not grow any more (ulimit -f), a write fails as it does on a full disk.
+  ::signal(SIGXFSZ, SIG_IGN);
   return stop;
 }
 

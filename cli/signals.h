@@ -7,7 +7,7 @@
 namespace extscrub {
 
 // From now on the two signals set the flag that is returned, and do nothing else: what is under way is finished, so
-// that no write is torn. SIGPIPE is ignored. The flag lives as long as the process.
+// that no write is torn. SIGPIPE and SIGXFSZ are ignored. The flag lives as long as the process.
 [[nodiscard]] const std::atomic<bool>& catch_stop_signals();
 
 // What a process that does one image for a run is told to stop with. SIGINT and SIGTERM do nothing there: they often go

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <iterator>
 #include <limits>
 #include <optional>
@@ -29,13 +27,20 @@ std::optional<uint64_t> number_of(std::string_view text) {
   return number;
 }
 
+// Enough to tell a line by; what is no text at all may have very long ones.
+std::string beginning_of(const std::string& line) {
+  constexpr size_t kMostShown = 80;  // bytes
+  return line.size() <= kMostShown ? line : line.substr(0, kMostShown) + "...";
+}
+
 using Fields = std::vector<std::string>;
 
 // Calls take(fields) for each line that is neither empty nor a comment; false from it ends the reading.
 template <class Take>
-Result<void> each_line(const std::string& file, std::string_view what, Take&& take) {
-  std::ifstream in(file);
-  if (!in) return std::unexpected(system_error("cannot open " + file, errno));
+Result<void> each_line(const std::string& file, std::string_view what, const TextFileRules& rules, Take&& take) {
+  auto text = read_text_file(file, file, rules);
+  if (!text) return std::unexpected(text.error());
+  std::istringstream in(std::move(*text));
   size_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
@@ -43,17 +48,16 @@ Result<void> each_line(const std::string& file, std::string_view what, Take&& ta
     const Fields fields{std::istream_iterator<std::string>(stream), {}};
     if (fields.empty() || fields[0][0] == '#') continue;
     if (!take(fields))
-      return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, line)});
+      return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, beginning_of(line))});
   }
-  if (in.bad()) return std::unexpected(system_error("cannot read " + file, errno ? errno : EIO));
   return {};
 }
 
 }  // namespace
 
-Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit) {
+Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit, const TextFileRules& rules) {
   UnreadableList list{unit, {}};
-  const auto read = each_line(file, "list of bad blocks", [&](const Fields& fields) {
+  const auto read = each_line(file, "list of bad blocks", rules, [&](const Fields& fields) {
     const auto block = fields.size() == 1 ? number_of(fields[0]) : std::nullopt;
     if (block) list.ranges.emplace_back(*block, *block + 1);
     return block.has_value();
@@ -62,10 +66,10 @@ Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t un
   return list;
 }
 
-Result<UnreadableList> read_ddrescue_map(const std::string& file) {
+Result<UnreadableList> read_ddrescue_map(const std::string& file, const TextFileRules& rules) {
   UnreadableList list{1, {}};
   bool is_first = true;  // the line that says where ddrescue is
-  const auto read = each_line(file, "mapfile of ddrescue", [&](const Fields& fields) {
+  const auto read = each_line(file, "mapfile of ddrescue", rules, [&](const Fields& fields) {
     const auto at = number_of(fields[0]);
     if (std::exchange(is_first, false)) return at.has_value() && (fields.size() == 2 || fields.size() == 3);
     const auto size = fields.size() == 3 ? number_of(fields[1]) : std::nullopt;

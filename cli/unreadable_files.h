@@ -3,16 +3,18 @@
 
 #include <string>
 
+#include "cli/text_file.h"
 #include "scan/data_scan.h"
 
 namespace extscrub {
 
 // What badblocks prints: the number of a block on each line, in units of `unit` bytes (0: blocks of the file system).
-// Errors: the file cannot be read, or a line is something else; the message names both.
-[[nodiscard]] Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit);
+// Errors: those of read_text_file(); or a line is something else, and the message names both.
+[[nodiscard]] Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit,
+                                                           const TextFileRules& rules = {});
 
 // The mapfile of GNU ddrescue: all that is not finished ("+") counts as unreadable, since the copy does not have it.
 // Errors: as above.
-[[nodiscard]] Result<UnreadableList> read_ddrescue_map(const std::string& file);
+[[nodiscard]] Result<UnreadableList> read_ddrescue_map(const std::string& file, const TextFileRules& rules = {});
 
 }  // namespace extscrub

@@ -13,7 +13,7 @@ using Names = std::vector<std::string>;
 
 Names listed(const Options& options, const std::string& input = "") {
   std::istringstream in(input);
-  const auto images = list_images(options, in);
+  const auto images = list_images(options, &in, nullptr);
   REQUIRE(images);
   return *images;
 }

@@ -9,7 +9,7 @@
 #include "cli/report_channel.h"
 #include "cli/sandbox.h"
 #include "tests/cli_support.h"
-#include "tests/support/sanitized.h"
+#include "cli/sanitized.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -36,6 +36,13 @@ TEST_CASE("metrics of an image with errors", "[metrics]") {
   CHECK_FALSE(text.contains("last_success"));
 }
 
+TEST_CASE("metrics count the findings past the limit too", "[metrics]") {
+  ImageReport image = report_of("a.img", Verdict::damaged, 4);
+  image.findings = {finding(Problem::block_bitmap_mismatch)};
+  image.past = {{Problem::block_bitmap_mismatch, RepairState::none, 7}};
+  CHECK(has_line(metrics_text({"audit", {image}}, "", kFirst), R"(extscrub_findings{image="a.img",severity="error"} 8)"));
+}
+
 TEST_CASE("a last success outlives runs that are none, and an image those for others", "[metrics]") {
   const std::string first =
       metrics_text({"scrub", {report_of("a.img", Verdict::repaired, 1), report_of("b.img", Verdict::clean, 0)}}, "", kFirst);

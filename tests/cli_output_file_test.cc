@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -67,6 +71,59 @@ TEST_CASE("a full disk is an error, and the old report stays") {
   const auto done = file->finish("text");
   REQUIRE_FALSE(done);
   CHECK(done.error().message.find("No space left on device") != std::string::npos);
+}
+
+TEST_CASE("a descriptor is written to from where it stands") {
+  const TempDir directory;
+  const fs::path path = write_file(directory.path() / "file", "before, and more than that");
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  REQUIRE(::lseek(fd, 8, SEEK_SET) == 8);
+  struct stat before, after;
+  REQUIRE(::fstat(fd, &before) == 0);
+  auto file = OutputFile::create(fmt::format("/dev/fd/{}", fd));
+  REQUIRE(file);
+  REQUIRE(file->finish("new"));
+  REQUIRE(::stat(path.c_str(), &after) == 0);
+  CHECK(before.st_ino == after.st_ino);
+  CHECK(read_file(path) == "before, new more than that");
+  CHECK(::lseek(fd, 0, SEEK_CUR) == 11);
+  ::close(fd);
+  CHECK_FALSE(OutputFile::create(fmt::format("/dev/fd/{}", fd)));
+}
+
+TEST_CASE("a descriptor that is only for reading is refused before the work begins") {
+  const TempDir directory;
+  const int fd = ::open(write_file(directory.path() / "file", "old").c_str(), O_RDONLY | O_CLOEXEC);
+  CHECK_FALSE(OutputFile::create(fmt::format("/proc/self/fd/{}", fd)));
+  ::close(fd);
+  CHECK(read_file(directory.path() / "file") == "old");
+}
+
+TEST_CASE("a FIFO takes a report only when somebody reads it") {
+  const TempDir directory;
+  const fs::path path = directory.path() / "fifo";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const auto nobody = OutputFile::create(path);
+  REQUIRE_FALSE(nobody);
+  CHECK(nobody.error().message.starts_with("nobody reads from this FIFO"));
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  auto file = OutputFile::create(path);
+  REQUIRE(file);
+  CHECK(file->finish("text"));
+  char text[8];
+  CHECK(::read(reader, text, sizeof text) == 4);
+  ::close(reader);
+  CHECK(fs::is_fifo(path));
+}
+
+TEST_CASE("metrics go to no FIFO, and no image is looked at") {
+  const TempDir directory;
+  const fs::path path = directory.path() / "fifo";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  Tool tool;
+  CHECK(tool({"audit", "--metrics", path, write_ext_like(directory.path() / "disk.img")}) == 8);
+  CHECK(tool.said() == "extscrub: " + path.string() + ": it cannot be written: it is a FIFO; give another file\n");
+  CHECK(tool.printed().empty());
 }
 
 TEST_CASE("the report of a run goes to the file and not to standard output") {

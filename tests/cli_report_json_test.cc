@@ -88,6 +88,27 @@ TEST_CASE("a finding has every field, null where there is nothing") {
   }
 }
 
+TEST_CASE("a finding says what mends it, where that was tried") {
+  ImageReport image;
+  image.findings = {test::finding(Problem::inode_mode), test::finding(Problem::inode_mode), test::finding(Problem::inode_mode)};
+  image.findings[1].remedy = Remedy::scrub;
+  image.findings[2].remedy = Remedy::all;
+  const json findings = images_of(image)["images"][0]["findings"];
+  CHECK(findings[0]["remedy"].is_null());
+  CHECK(findings[1]["remedy"] == "scrub");
+  CHECK(findings[2]["remedy"] == "repair-all");
+}
+
+TEST_CASE("findings past the limit are counted by code and by what became of them") {
+  ImageReport image;
+  image.past = {{Problem::inode_mode, RepairState::made, 7}, {Problem::inode_mode, RepairState::left, 2}};
+  image.without_path = 3;
+  const json j = images_of(image)["images"][0];
+  CHECK(j["findings_past_limit"].size() == 2);
+  CHECK(j["findings_past_limit"][0] == json{{"code", "inode-mode-invalid"}, {"severity", "error"}, {"repair", "made"}, {"count", 7}});
+  CHECK(j["findings_without_path"] == 3);
+}
+
 TEST_CASE("what could not be read: the bytes, and how much of which structure") {
   ImageReport image = scrubbed();
   CHECK(images_of(image)["images"][0]["coverage"] == json::array());

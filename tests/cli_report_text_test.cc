@@ -62,6 +62,18 @@ TEST_CASE("what was not audited says why, and is quiet where it needs no audit")
   CHECK(text_report(report, {.quiet = true}) == "disk.img: not-audited (holds swap space)\n");
 }
 
+TEST_CASE("findings past the limit have a line a code, and are in all counts") {
+  ImageReport report = report_with(Verdict::damaged, {wrong_blocks(RepairState::left)});
+  report.past = {{Problem::inode_blocks, RepairState::left, 7}, {Problem::inode_dtime_set, RepairState::none, 2}};
+  report.without_path = 3;
+  const std::string text = text_report(report, {});
+  CHECK(has(text, "  error   7 more, past --max-findings: inode-blocks-count: i_blocks is wrong [not repaired]\n"));
+  CHECK(has(text, "  3 findings have no path: the names of so many inodes are not looked up\n"));
+  CHECK(last_line(text) == "disk.img: damaged (10 errors; 8 left)");
+  report.findings.clear();
+  CHECK(text_report(report, {}).starts_with("disk.img\n  error "));
+}
+
 TEST_CASE("a finding's line has its place, code, values and what is done about it") {
   const std::string text = text_report(report_with(Verdict::damaged, {wrong_blocks()}), {});
   CHECK(text ==

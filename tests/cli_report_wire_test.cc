@@ -35,8 +35,11 @@ ImageReport full_report() {
   f.path = "/x";
   f.field = "i_links_count";
   f.repair = RepairState::left;
+  f.remedy = Remedy::all;
   f.repair_value = 3;
   r.findings = {f, test::finding(Problem::block_bitmap_mismatch)};
+  r.past = {{Problem::inode_mode, RepairState::made, 7}};
+  r.without_path = 8;
   r.changes = Changes{1234567, Verdict::damaged, {true, false}, {f}};
   r.recovery = Recovery{};
   r.recovery->journal.uuid[15] = 7;
@@ -70,6 +73,7 @@ TEST_CASE("a report with something in every field comes back as it went") {
   CHECK(back->path == report.path);
   CHECK(back->findings[0].found == "2");
   CHECK(back->findings[0].repair == RepairState::left);
+  CHECK(back->past[0].count == 7);
   CHECK(back->changes->is_new == std::vector<bool>{true, false});
   CHECK(back->repairs->losses[0].bytes->end == 2);
   CHECK(back->writeback->undo_file == "undo");

@@ -1,5 +1,6 @@
 // The state directory: what is new since the last run, and where a stopped run goes on.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -135,6 +136,50 @@ TEST_CASE("a damaged state is a warning and no state") {
   CHECK(n.tool.printed("nothing new"));
 }
 
+TEST_CASE("what is no regular file in the state is one line, and stays; the run goes on") {
+  const std::string kind = GENERATE("a directory", "a FIFO", "a symbolic link");
+  CAPTURE(kind);
+  Nightly n;
+  const fs::path other = write_file(n.directory.path() / "other", "precious");
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  const fs::path file = n.files().at(0);
+  fs::remove(file);
+  if (kind == "a directory") fs::create_directory(file);
+  if (kind == "a FIFO") REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
+  if (kind == "a symbolic link") fs::create_symlink(other, file);
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said() == "extscrub: warning: state " + file.string() + ": cannot read it: it is " + kind +
+                             "; a regular file is needed. Remove it, or nothing is kept of " + n.image.string() + "\n");
+  CHECK(n.tool.printed(": damaged (1 error)\n"));
+  CHECK(n.files() == std::vector{file});
+  CHECK(read_file(other) == "precious");
+}
+
+TEST_CASE("a state directory in which others may write is not used") {
+  Nightly n;
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  const int mode = GENERATE(0770, 0702, 01777);
+  REQUIRE(::chmod(n.state.c_str(), static_cast<mode_t>(mode)) == 0);
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() + ": others than its owner may write to it; mend that with `chmod go-w " +
+                             n.state.string() + "`; nothing is kept\n");
+  CHECK_FALSE(n.tool.printed("since"));
+  REQUIRE(::chmod(n.state.c_str(), 0755) == 0);
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said().empty());
+  CHECK(n.tool.printed("nothing new"));
+}
+
+TEST_CASE("a state directory of another user is not used") {
+  if (::geteuid() != 0) return;
+  Nightly n;
+  fs::create_directory(n.state);
+  REQUIRE(::chown(n.state.c_str(), 12345, 12345) == 0);
+  CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
+  CHECK(n.tool.said(n.state.string() + ": it belongs to user 12345"));
+  CHECK(n.files().empty());
+}
+
 TEST_CASE("a state that cannot be kept is a warning") {
   Nightly n;
   write_file(n.state, "not a directory");
@@ -182,6 +227,23 @@ TEST_CASE("what was repaired is new when it comes back") {
   const auto changes = changes_since(kept, report);
   REQUIRE(changes);
   CHECK(changes->is_new == std::vector{true, false});
+}
+
+TEST_CASE("what was past the limit in one of two runs is neither new nor gone") {
+  const Finding early = at_inode(Problem::inode_blocks, 11), late = at_inode(Problem::inode_links, 20);
+  ImageReport all, some;
+  all.verdict = some.verdict = Verdict::damaged;
+  all.findings = {early, kBlocks, kLinks, late};
+  some.findings = {kBlocks, kLinks};
+  some.past = {{Problem::inode_links, RepairState::none, 1}};
+  const auto kept = parse_last_result(to_text(result_of(some, nullptr, 1)));
+  REQUIRE(kept);
+  CHECK(kept->has_more);
+  CHECK(changes_since(*kept, all)->is_new == std::vector{true, false, false, false});
+  const auto back = changes_since(result_of(all, nullptr, 1), some);
+  CHECK(back->is_new == std::vector{false, false});
+  REQUIRE(back->gone.size() == 1);
+  CHECK(back->gone[0].inode == early.inode);
 }
 
 TEST_CASE("a result is stored with every part of a place, and read again") {
@@ -298,6 +360,23 @@ TEST_CASE("other images, or no --resume, are another run") {
   std::swap(s.images[0], s.images[1]);
   CHECK(s.run() == 0);
   CHECK(s.audited == Names{"b", "a", "c"});
+}
+
+TEST_CASE("a link in place of the record of a stopped run is not followed: the run begins anew") {
+  Stopped s;
+  const fs::path other = write_file(s.directory.path() / "other", "precious");
+  CHECK(s.run("c") == 32);
+  for (const fs::path& file : s.files())
+    if (file.filename().string().starts_with("run-")) {
+      fs::remove(file);
+      fs::create_symlink(other, file);
+    }
+  CHECK(s.run("c") == 32);
+  CHECK(s.audited == Names{"a", "b", "c"});
+  const std::string said = s.tool.said();
+  CHECK(said.find("warning: state ") == said.rfind("warning: state "));
+  CHECK(s.tool.said("it is a symbolic link"));
+  CHECK(read_file(other) == "precious");
 }
 
 TEST_CASE("a damaged record of a stopped run is a warning, and the run begins anew") {

@@ -6,6 +6,7 @@
 
 using namespace extscrub;
 using namespace extscrub::test;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -65,6 +66,56 @@ TEST_CASE("a partition that LUKS has overwritten is named, though a superblock i
   CHECK(d.tool.printed(R"~("not_audited": "holds encrypted data (crypto_LUKS)")~"));
   CHECK(d.tool.printed(R"("partition_type": "Linux filesystem")"));
   CHECK(d.audited.size() == 1);
+}
+
+TEST_CASE("a partition that was audited before and is none now is errors left, whatever holds it", "[targets]") {
+  const std::string type = GENERATE(std::string(kLinuxLvm), std::string(kLinuxSwap));
+  std::string disk = disk_of(type);
+  put_ext_magic(disk, kSecond);
+  Disk d(disk);
+  const std::vector<std::string> state{"--state", d.directory.path() / "state"};
+  CHECK(d.audit(state) == 0);
+  CHECK(d.reports("#p2: clean"));
+  put_luks(disk, kSecond);
+  write_file(d.path, disk);
+  CHECK(d.audit() == 0);
+  for (int i = 0; i < 2; ++i) {  // it stays so
+    CHECK(d.audit(state) == 4);
+    CHECK(d.tool.said("extscrub: " + d.path.string() + "#p2: holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+    CHECK(d.tool.printed("#p2: not-audited (holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+  }
+  for (const char* more : {"--format=json", "--format=junit", "--quiet"}) {
+    CHECK(d.audit({state[0], state[1], more}) == 4);
+    CHECK(d.tool.printed("was an ext file system when it was last audited"));
+  }
+  CHECK(d.audit({"--state", d.directory.path() / "other"}) == 0);
+}
+
+TEST_CASE("a partition that was audited before and is not in the table any more is missed", "[targets]") {
+  std::string disk = disk_of(kLinuxFiles);
+  put_ext_magic(disk, kSecond);
+  Disk d(disk);
+  const fs::path directory = d.directory.path() / "state";
+  const std::vector<std::string> state{"--state", directory};
+  CHECK(d.audit(state) == 0);
+  CHECK(d.audit(state) == 0);
+  disk = gpt_disk(5 * kMiB, {{kLinuxFiles, kFirst, kMiB}});
+  put_ext_magic(disk, kFirst);
+  write_file(d.path, disk);
+  for (int i = 0; i < 2; ++i) {  // it stays so
+    CHECK(d.audit(state) == 4);
+    CHECK(d.reports("#p1: clean"));
+    CHECK(d.tool.printed("#p2: not-audited (is not among the partitions that were found, and was an ext file system when it was last audited (20"));
+    CHECK(d.tool.said("If that is meant, remove " + directory.string()));
+  }
+  CHECK(d.audit({state[0], state[1], "--partition", "1"}) == 0);
+  const std::string said = d.audit(state) == 4 ? d.tool.said() : std::string();
+  const size_t file = said.find(directory.string());
+  REQUIRE(file != std::string::npos);
+  fs::remove(said.substr(file, said.size() - file - 1));
+  CHECK(d.audit(state) == 0);
+  CHECK(d.audit(state) == 0);
+  CHECK(d.tool.said().empty());
 }
 
 TEST_CASE("a volume where one should be is errors left for a strict audit only", "[targets]") {

@@ -27,6 +27,7 @@ reported sound 0 audit sound.img
 reported damaged 4 audit spoilt.img sound.img
 reported verbose 4 audit --verbose spoilt.img
 reported as_stored 4 audit --no-replay spoilt.img
+reported limited 4 audit --max-findings 3 spoilt.img
 reported none 8 audit no-such.img
 # Again, with findings that are known, then with others.
 cp --sparse=always spoilt.img state.img
@@ -116,6 +117,36 @@ if [ ${#injected[@]} -gt 0 ]; then
 fi
 expect 0 "$extscrub" checks --format=json --output checks.json
 expect 0 "$extscrub" explain --format=json --output explain.json block-bitmap-mismatch
+
+# The limit of a scrub is one of its report: all is mended.
+again() { restore; }
+reported limited_scrub 1 scrub --max-findings 1 image.img
+expect 0 e2fsck -fn image.img
+python3 - limited_scrub.json limited.json repaired.json <<'PY' || fail "a limited report is not what it should be"
+import json, sys
+scrub, audit, all_of_it = (json.load(open(name))['images'][0] for name in sys.argv[1:])
+past = sum(c['count'] for c in scrub['findings_past_limit'])
+assert len(scrub['findings']) == 1 and past + 1 == len(all_of_it['findings']), past
+assert {c['repair'] for c in scrub['findings_past_limit']} == {'made'}, scrub['findings_past_limit']
+assert len(audit['findings']) == 3 and audit['findings_past_limit'], audit['findings_past_limit']
+PY
+again() { :; }
+
+# More inodes than are looked up.
+mkdir many
+(cd many && seq -f f%05g 10030 | xargs touch)
+mke2fs -q -t ext2 -b 1024 -N 11000 -d many many.img 8M >/dev/null 2>&1
+seq -f 'sif <%g> dtime 1' 13 10020 | debugfs -w -f /dev/stdin many.img >/dev/null 2>&1
+reported many 4 audit many.img
+reported many_dry 4 scrub --dry-run many.img
+reported many_limited 4 scrub --dry-run --max-findings 10003 many.img
+python3 - many.json many_dry.json many_limited.json <<'PY' || fail "findings without a path are not counted"
+import json, sys
+for name in sys.argv[1:]:
+    image = json.load(open(name))['images'][0]
+    nameless = sum(f['inode'] is not None and f['path'] is None for f in image['findings'])
+    assert image['findings_without_path'] == nameless > 0, (name, image['findings_without_path'], nameless)
+PY
 
 if python3 -c 'import jsonschema' 2>/dev/null; then
   python3 "$source/tests/support/check_report.py" "$source/cli/share/report-1.schema.json" \

@@ -1,6 +1,7 @@
 #include "scan/crc.h"
 #include "tests/writeback_support.h"
 #include "writeback/commit.h"
+#include "writeback/error_mark.h"
 #include "writeback/receipt_hash.h"
 
 namespace extscrub::test::wb {
@@ -69,6 +70,24 @@ TEST_CASE("nothing staged and the final superblock is there: nothing to do, not 
   CHECK(commit_with_faults(image.request(), log).outcome == CommitOutcome::nothing_to_do);
   CHECK(log.count(Operation::write) == 0);
   CHECK(log.count(Operation::flush) == 0);
+}
+
+TEST_CASE("superblock that is as arming leaves it is not written again: a write that lands elsewhere would not be seen") {
+  TestImage image;
+  Superblock before = image.superblock_before();
+  arm_superblock(before);
+  image.put_superblock(before);
+  image.stage({2, 9});
+  Log log;
+  REQUIRE(commit_with_faults(image.request(), log).outcome == CommitOutcome::committed);
+  size_t blocks = 0;
+  for (const Event& e : log.events()) {
+    if (e.operation != Operation::write) continue;
+    const bool superblock = e.touches({kSuperblockOffset, kSuperblockSize});
+    CHECK(superblock == (blocks == 2));
+    blocks += !superblock;
+  }
+  CHECK(image.now() == image.repaired());
 }
 
 TEST_CASE("only the superblock changes") {

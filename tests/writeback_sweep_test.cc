@@ -3,7 +3,7 @@
 // is clean while it is damaged, it does not grow, undo gives back its bytes, and with the journal it is, behind the
 // replay, either what it was or wholly repaired.
 #include "tests/scrub_sample.h"
-#include "tests/support/sanitized.h"
+#include "cli/sanitized.h"
 
 namespace extscrub::test::wb {
 
