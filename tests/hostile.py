@@ -33,7 +33,7 @@ from hostile_images import ENV
 SECONDS, MEMORY = 20, 1 << 30
 FAULTS = ['crash', 'limit', 'mute', 'status', 'broken', 'opened', 'written']
 # What a process may open besides the image: its libraries, what tells about the machine, scratch space.
-ALLOWED = re.compile(r'^(/lib|/usr/lib|/usr/share/(locale|zoneinfo)|/etc/(ld\.so|localtime|nsswitch|passwd|group|mtab|blkid)|/proc(/|$)|/sys/|/dev/(null|urandom|fuse|shm)|'
+ALLOWED = re.compile(r'^(/lib|/usr/lib|/usr/share/(locale|zoneinfo)|/etc/(ld\.so|localtime|nsswitch|passwd|group|mtab|blkid)|/proc(/|$)|/sys/|/dev/(null|urandom|fuse|shm|loop\d+)|'
                      r'/run/(blkid|mount)|/usr/(s?bin|libexec|local/s?bin)/|/s?bin/|/etc/(nbdkit|fuse|ssl|crypto|gnutls|pki|gcrypt|host)|/usr/share/(qemu|icu)|'
                      r'/var/tmp/?$|/tmp/?$)')
 

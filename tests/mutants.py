@@ -38,9 +38,10 @@ class Tree:
         self.build_directory = os.path.join(work, 'build')
         os.makedirs(self.source, exist_ok=True)
         files = run(['git', '-C', source, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], check=True).stdout
-        subprocess.run(['rsync', '-a', '--delete', '--from0', '--files-from=-', source + '/', self.source], input=files, check=True)
+        packed = subprocess.run(['tar', '-C', source, '--null', '-T', '-', '-cf', '-'], input=files, stdout=subprocess.PIPE, check=True).stdout
+        subprocess.run(['tar', '-C', self.source, '-xf', '-'], input=packed, check=True)
         run(['cmake', '-S', self.source, '-B', self.build_directory, '-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Dev',
-             '-DCMAKE_CXX_FLAGS_DEV=-O0 -g0', '-DEXTSCRUB_UNITY=OFF'], check=True)
+             '-DCMAKE_CXX_FLAGS_DEV=-O0 -g0', '-DEXTSCRUB_UNITY=ON'], check=True)
 
     def build(self):
         return run(['ninja', '-C', self.build_directory, f'-j{self.jobs}', 'extscrub', 'unit-tests'])
