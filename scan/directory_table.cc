@@ -102,10 +102,8 @@ void DirectoryCollector::end_directory(const BlockMap* map) {
   if (d.is(Directory::in_inode)) return;
   if (!map || !map->whole || d.blocks == 0) d.flags |= Directory::incomplete;
   if (d.blocks == 0 || d.blocks > kMostIndexedBlocks) d.flags &= static_cast<uint8_t>(~Directory::indexed);
-  // What a damaged map leaves out is no hole, and with large_dir blocks may be punched out.
-  const Geometry& g = fs_->geometry;
-  const bool may = g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR) && !g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA);
-  if (may || d.is(Directory::incomplete))
+  // What a damaged map leaves out is no hole.
+  if (d.is(Directory::incomplete))
     while (!holes.empty() && holes.back().directory == d.inode) holes.pop_back();
 }
 

@@ -184,6 +184,12 @@ const Scenario kDirectoryScenarios[] = {
        return Place{.inode = image.inode_of("/many"), .logical = 3};
      },
      kBlockGone},
+    {directory_hole, "directory without its first two blocks, where large_dir is on", "ext4-largedir",
+     [](const TestImage& image) {
+       image.debugfs("punch /many 0 1");
+       return Place{.inode = image.inode_of("/many"), .logical = 0};
+     },
+     kBlockGone},
     {directory_inline_size, "inline directory with room for half an entry", "ext4-inline",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/dir/sub");
