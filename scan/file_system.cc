@@ -14,6 +14,7 @@
 #include "scan/cut_image.h"
 #include "scan/descriptor_evidence.h"
 #include "scan/orphans.h"
+#include "scan/superblock_evidence.h"
 
 namespace extscrub {
 
@@ -67,21 +68,37 @@ Result<Candidate> read_candidate(const Source& source, uint64_t at) {
   return c;
 }
 
-// The first sound backup. Without a usable primary neither block size nor group size is known, so the places that
-// mke2fs uses are tried: a full bitmap block a group.
-std::optional<std::pair<Candidate, uint64_t>> find_backup(const Source& source, const LoadOptions& options) {
+struct Backup {
+  Candidate candidate;
+  uint64_t at = 0;      // byte of the image
+  bool usable = false;  // otherwise it only speaks against others: without a checksum, at an unusual place
+};
+
+// The first sound backup of each file system that there may be one of. Neither block size nor group size can be believed
+// without a sound primary, so the places that mke2fs uses are tried, a full bitmap block a group; then all others.
+std::vector<Backup> find_backups(const Source& source, const LoadOptions& options) {
   static constexpr uint32_t kGroups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243};
+  constexpr size_t kMost = 16;  // an image that is made to mislead may have any number
+  std::vector<Backup> found;
+  const auto take = [&](uint64_t at, uint64_t block_size, bool usable) {
+    auto c = read_candidate({source.image, nullptr, source.size}, at);
+    if (!c || !c->checksum_ok || c->geometry.block_size != block_size || !belongs_at(c->super, c->geometry, at)) return;
+    const auto same = std::ranges::find_if(found, [&](const Backup& b) { return same_uuid(b.candidate.super, c->super) && b.usable >= usable; });
+    if (same == found.end() && found.size() < kMost) found.push_back({std::move(*c), at, usable});
+  };
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
     const uint64_t block_size = uint64_t{1} << bits;
     if (options.block_size && *options.block_size != block_size) continue;
     for (const uint32_t group : kGroups) {
       const uint64_t at = ((bits == 10 ? 1 : 0) + group * block_size * 8) * block_size;
       if (at + kSuperblockSize > source.image.size()) break;
-      auto c = read_candidate({source.image, nullptr, source.size}, at);
-      if (c && c->checksum_ok && c->geometry.block_size == block_size && belongs_at(c->super, c->geometry, at)) return std::pair{std::move(*c), at};
+      take(at, block_size, true);
     }
   }
-  return std::nullopt;
+  if (options.search)
+    for (const FoundBackup& b : search_backups(source.image, options.block_size))
+      take(b.block.value * b.block_size, b.block_size, b.sealed);
+  return found;
 }
 
 // Everything that says where things are and what they mean is the same in both.
@@ -159,6 +176,60 @@ FileSystem file_system(const Source& source, Candidate c, uint64_t at) {
   return fs;
 }
 
+// Of the backups of several file systems the one whose file system this image is. None where that cannot be told: an older
+// file system leaves its backups behind, and a file may hold those of another.
+const Backup* choose_backup(const Source& source, const Result<Candidate>& primary, const std::vector<Backup>& backups) {
+  const auto fits = [&](const Candidate& c, uint64_t at) { return fits_its_place(file_system(source, c, at)); };
+  const Backup* chosen = nullptr;
+  if (primary) {
+    for (const Backup& b : backups)
+      if (b.usable && same_uuid(b.candidate.super, primary->super)) return &b;
+    if (fits(*primary, kSuperblockOffset)) return nullptr;
+  }
+  size_t fitting = 0;
+  for (const Backup& b : backups) {
+    if (!fits(b.candidate, b.at)) continue;
+    if (chosen && !same_uuid(chosen->candidate.super, b.candidate.super)) return nullptr;
+    if (!chosen || !chosen->usable) chosen = &b;
+    ++fitting;
+  }
+  if (fitting > 0 || primary) return chosen && chosen->usable ? chosen : nullptr;
+  // What would tell is damaged as well: one file system alone may be meant.
+  for (const Backup& b : backups) {
+    if (!same_uuid(backups.front().candidate.super, b.candidate.super)) return nullptr;
+    if (!chosen && b.usable) chosen = &b;
+  }
+  if (chosen && another_root_is_there(file_system(source, chosen->candidate, chosen->at))) return nullptr;
+  return chosen;
+}
+
+// A backup that is right where a primary without a checksum is not: its numbers are others than those of all backups of the
+// same file system, and more than one of them, the image's size or what the primary's place holds speaks for theirs.
+std::optional<Backup> outvoting_backup(const Source& source, const Candidate& primary, const LoadOptions& options) {
+  if (primary.geometry.metadata_csum()) return {};
+  std::vector<Backup> others;
+  const auto take = [&](uint64_t at) {
+    if (at + kSuperblockSize > source.image.size()) return true;
+    auto c = read_candidate({source.image, nullptr, source.size}, at);
+    if (!c || !same_uuid(c->super, primary.super) || !belongs_at(c->super, c->geometry, at)) return true;
+    if (same_numbers(primary.super, c->super)) return false;
+    if (std::ranges::find(others, at, &Backup::at) == others.end()) others.push_back({std::move(*c), at, true});
+    return true;
+  };
+  const Geometry& g = primary.geometry;
+  for (GroupNo group(1); group.value < std::min(g.groups, 512u); ++group)
+    if (g.has_super(group) && !take(g.super_block(group).value << g.block_bits)) return {};
+  for (Backup& b : find_backups(source, {.superblock = {}, .block_size = options.block_size, .search = false}))
+    if (!take(b.at)) return {};
+  if (others.empty()) return {};
+  const Backup& first = others.front();
+  const auto agreeing = std::ranges::count_if(others, [&](const Backup& b) { return same_numbers(first.candidate.super, b.candidate.super); });
+  const auto fills_image = [&](const Geometry& of) { return of.blocks == source.image.size() >> of.block_bits; };
+  const bool sized = fills_image(first.candidate.geometry) && !fills_image(g);
+  if (agreeing < 2 && !sized && fits_its_place(file_system(source, primary, kSuperblockOffset))) return {};
+  return fits_its_place(file_system(source, first.candidate, first.at)) ? std::optional(first) : std::nullopt;
+}
+
 // What there is against the primary, beside a superblock that was asked for; empty when it is as sound as that, and says the
 // same: then it is the one that knows the file system's state.
 std::string problem_beside(const Result<Candidate>& primary, const Candidate& named) {
@@ -192,33 +263,41 @@ Result<FileSystem> load_named(const Source& source, const LoadOptions& options) 
   return std::unexpected(last);
 }
 
+FileSystem by_backup(const Source& source, const Backup& backup, std::string problem) {
+  FileSystem fs = file_system(source, backup.candidate, backup.at);
+  fs.primary_problem = std::move(problem);
+  return fs;
+}
+
+// A primary with a right checksum, or none.
+FileSystem load_primary(const Source& source, const LoadOptions& options, Candidate primary) {
+  if (const auto backup = outvoting_backup(source, primary, options))
+    return by_backup(source, *backup, "its numbers are not those of its backups");
+  auto more = with_lost_features(source, primary);
+  if (!more) return file_system(source, std::move(primary), kSuperblockOffset);
+  FileSystem fs = file_system(source, std::move(*more), kSuperblockOffset);
+  fs.lost_compat = fs.geometry.compat & ~primary.geometry.compat;
+  fs.lost_incompat = fs.geometry.incompat & ~primary.geometry.incompat;
+  return fs;
+}
+
 Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
   if (options.superblock) return load_named(source, options);
   auto primary = read_candidate(source, kSuperblockOffset);
-  const bool whole = primary && primary->checksum_ok && inodes_fit_groups(*primary);
-  if (whole) {
-    if (auto more = with_lost_features(source, *primary)) {
-      FileSystem fs = file_system(source, std::move(*more), kSuperblockOffset);
-      fs.lost_compat = fs.geometry.compat & ~primary->geometry.compat;
-      fs.lost_incompat = fs.geometry.incompat & ~primary->geometry.incompat;
-      return fs;
-    }
-    return file_system(source, std::move(*primary), kSuperblockOffset);
-  }
+  if (primary && primary->checksum_ok && inodes_fit_groups(*primary)) return load_primary(source, options, std::move(*primary));
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
-  auto backup = find_backup(source, options);
+  auto usual = primary ? std::nullopt : with_usual_desc_size(source);
+  if (usual && fits_its_place(file_system(source, *usual, kSuperblockOffset))) return file_system(source, std::move(*usual), kSuperblockOffset);
+  const std::vector<Backup> backups = find_backups(source, options);
+  const Backup* backup = choose_backup(source, primary, backups);
   // With nothing but its checksum against it the primary is still the one that knows the file system's state.
-  if (backup && !(primary && same_layout(primary->super, backup->first.super))) {
+  if (backup && !(primary && same_layout(primary->super, backup->candidate.super))) {
     const bool sealed = primary && primary->checksum_ok;
-    if (!sealed || (inodes_fit_groups(backup->first) && !same_groups(*primary, backup->first))) {
-      FileSystem fs = file_system(source, std::move(backup->first), backup->second);
-      fs.primary_problem = !primary ? primary.error().message : sealed ? "its groups do not fit its inodes" : "its checksum does not match";
-      return fs;
-    }
+    if (!sealed || (inodes_fit_groups(backup->candidate) && !same_groups(*primary, backup->candidate)))
+      return by_backup(source, *backup, !primary ? primary.error().message : sealed ? "its groups do not fit its inodes" : "its checksum does not match");
   }
-  if (!primary)
-    if (auto usual = with_usual_desc_size(source)) return file_system(source, std::move(*usual), kSuperblockOffset);
+  if (usual) return file_system(source, std::move(*usual), kSuperblockOffset);
   if (!primary) return std::unexpected(primary.error());
   return file_system(source, std::move(*primary), kSuperblockOffset);
 }
@@ -230,25 +309,12 @@ namespace {
 // As far as the image goes.
 Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options) {
   auto fs = load_from({image, overlay, image.size()}, options);
+  if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size()) fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
   if (fs || fs.error().code == ENOTSUP) return fs;
   auto cut = load_from({image, overlay, kAnySize}, options);
   if (!cut || !is_cut_short(*cut)) return fs;
   cut->end = BlockNo(image.size() >> cut->geometry.block_bits);
   return cut;
-}
-
-// One is enough to know the file system by, where all that are proven are of the same.
-std::optional<FileSystem> load_found(const Image& image, const Overlay* overlay, const std::vector<FoundBackup>& backups) {
-  std::optional<FileSystem> first;
-  const FoundBackup* proven = nullptr;
-  for (const FoundBackup& backup : backups) {
-    if (!backup.sealed) continue;
-    if (proven && proven->uuid != backup.uuid) return {};
-    proven = &backup;
-    if (first) continue;
-    if (auto fs = load_there(image, overlay, {backup.block.value, backup.block_size, false})) first = std::move(*fs);
-  }
-  return first;
 }
 
 std::string name_found(const std::vector<FoundBackup>& backups) {
@@ -265,7 +331,6 @@ Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, c
   if (fs || fs.error().code == ENOTSUP || options.superblock || !options.search) return fs;
   const std::vector<FoundBackup> backups = search_backups(image, options.block_size);
   if (backups.empty()) return fs;
-  if (auto found = load_found(image, overlay, backups)) return std::move(*found);
   return std::unexpected(Error{fs.error().message + name_found(backups), fs.error().code});
 }
 
