@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 #include <thread>
 
@@ -152,20 +153,21 @@ void look_for_lost_names(const AuditRun& run, Findings& findings) {
 }
 
 // What a mount looks at before it replays the log, and refuses: the log cannot mend it.
-void check_stored(const FileSystem& fs, Findings& findings) {
+std::vector<Finding> check_stored(const FileSystem& fs) {
   Findings all;
   check_superblock(fs, all);
   for (GroupNo group; group.value < fs.geometry.groups; ++group)
     if (const GroupDesc& d = fs.groups[group.value]; d.readable && !d.checksum_ok) check_desc_checksum(fs, group, d, all);
-  for (const Finding& f : all)
-    if (f.problem == Problem::superblock_checksum || f.problem == Problem::superblock_field ||
-        f.problem == Problem::superblock_features || f.problem == Problem::group_desc_checksum)
-      findings.emplace_back() = f;
+  all.erase_if([](const Finding& f) {
+    return f.problem != Problem::superblock_checksum && f.problem != Problem::superblock_field &&
+           f.problem != Problem::superblock_features && f.problem != Problem::group_desc_checksum;
+  });
+  return all.take_kept();
 }
 
 // Replays and releases in the overlay, and loads again what may have changed.
 Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& options) {
-  check_stored(run.fs, run.findings);
+  const std::vector<Finding> stored = check_stored(run.fs);
   auto recovery = recover(run.fs, overlay, {options.journal, options.replay_unflagged});
   if (!recovery) return std::unexpected(recovery.error());
   run.audit.recovery = std::move(*recovery);
@@ -174,6 +176,10 @@ Result<void> recover_first(AuditRun& run, Overlay& overlay, const AuditOptions& 
   if (!fs) return std::unexpected(fs.error());
   run.fs = std::move(*fs);
   load_descriptors(run.fs);
+  // What the log leaves as it was, the rules find again; made twice, it would count twice past the limit of findings.
+  std::vector<Finding> gone;
+  std::ranges::set_difference(stored, check_stored(run.fs), std::back_inserter(gone), comes_before);
+  for (Finding& f : gone) run.findings.emplace_back() = std::move(f);
   return {};
 }
 
@@ -235,7 +241,8 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
   }
 }
 
-Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
+// `most`: how many findings are kept in the end.
+Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) {
   Progress* const progress = options.progress;
   FileSystem& fs = run.fs;
   Findings& findings = run.findings;
@@ -268,6 +275,7 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options) {
   look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
   if (auto r = check_end(run, progress); !r) return r;
+  findings.set_limit(most);
 
   AuditStatistics& stats = run.audit.statistics;
   uint64_t clusters = 0;
@@ -312,7 +320,6 @@ Verdict verdict_of(const std::vector<Finding>& findings, const std::vector<Findi
 Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   AuditRun run;
-  run.findings = Findings(options.max_findings);
   auto fs = load_superblock(image, overlay, {options.superblock, options.block_size});
   if (!fs) return std::unexpected(fs.error());
   run.fs = std::move(*fs);
@@ -320,6 +327,12 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
     run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size, options.overlay_memory);
     overlay = run.plain.get();
   }
+  // Of an image that is cut short, check_missing() lets go of what the missing end explains. It cannot tell that of findings
+  // that are only counted, so more are kept until then; not all, as memory has an end too.
+  constexpr size_t kMostOfCut = 1'000'000;
+  AuditOptions rules = options;
+  if (run.fs.end) rules.max_findings = std::max(options.max_findings, kMostOfCut);
+  run.findings = Findings(rules.max_findings);
   run.fs.blocks = overlay;
   if (run.fs.end) overlay->set_end(*run.fs.end);
   load_descriptors(run.fs);
@@ -330,7 +343,7 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   const unsigned jobs = options.jobs ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   tbb::global_control limit(tbb::global_control::max_allowed_parallelism, jobs);
   tbb::task_arena arena(static_cast<int>(jobs));
-  if (auto r = arena.execute([&] { return run_rules(run, options); }); !r) return std::unexpected(r.error());
+  if (auto r = arena.execute([&] { return run_rules(run, rules, options.max_findings); }); !r) return std::unexpected(r.error());
 
   sort_findings(run.audit.findings);
   run.audit.verdict = verdict_of(run.audit.findings, run.audit.past);

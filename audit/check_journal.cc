@@ -1,6 +1,8 @@
 // The journal and the orphans: what the recovery met.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "audit/rules.h"
 
 namespace extscrub {
@@ -92,9 +94,11 @@ void report(const OrphanDefect& d, Findings& findings) {
 void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& findings) {
   const JournalFacts& journal = recovery.journal;
   for (const JournalDefect& d : journal.defects) report(d, journal, findings);
-  for (const OrphanDefect& d : recovery.orphans.defects) report(d, findings);
-  // Also when nothing was released; what the release has met already is folded with it.
-  for (const OrphanDefect& d : check_orphan_file(fs)) report(d, findings);
+  // The file also when nothing was released; what the release has met already is folded with it.
+  Findings orphans;
+  for (const OrphanDefect& d : recovery.orphans.defects) report(d, orphans);
+  for (const OrphanDefect& d : check_orphan_file(fs)) report(d, orphans);
+  for (Finding& f : orphans.take_kept()) findings.emplace_back() = std::move(f);
   if (recovery.replayed) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::journal_needs_recovery;

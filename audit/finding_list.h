@@ -39,8 +39,14 @@ class Findings {
   // All of another list, its counts too.
   void take(Findings&& other);
 
-  // The end: what is kept, sorted as by sort_findings(), and what is past the limit, by code. A finding that is made twice
-  // counts once among the first, and twice among the second.
+  // From now on at most `most` are kept. What is past the limit already stays so.
+  void set_limit(size_t most) {
+    most_ = most;
+    trim();
+  }
+
+  // The end: what is kept, sorted as by sort_findings(), and what is past the limit, by code. No rule may make a finding
+  // twice: it would count once among the first, and twice among the second.
   [[nodiscard]] std::vector<Finding> take_kept();
   [[nodiscard]] std::vector<FindingCount> take_counts();
 

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
-#include <functional>
 #include <iterator>
 #include <set>
 #include <tuple>
@@ -18,6 +16,7 @@
 #include "cli/mmp_watch.h"
 #include "cli/plan_file.h"
 #include "cli/session.h"
+#include "cli/undo_name.h"
 #include "writeback/sidecar.h"
 
 namespace extscrub {
@@ -139,17 +138,6 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
       report.exit_status = kExitOperational;
       break;
   }
-}
-
-// What the undo file is named after: the image, but for a URI, which has no folder, what can be the name of a file in the
-// current directory.
-std::string undo_name(const std::string& image) {
-  if (!is_nbd_uri(image)) return image;
-  std::string name = image;
-  const auto is_plain = [](unsigned char c) { return c < 0x80 && (std::isalnum(c) || c == '.' || c == '-'); };
-  std::ranges::replace_if(name, std::not_fn(is_plain), '_');
-  constexpr size_t kLongest = 200;  // bytes; the rest of the name comes behind it
-  return name.substr(0, kLongest);
 }
 
 CommitRequest commit_request(const ImageReport& report, const Image& image, const RepairPlan& plan,

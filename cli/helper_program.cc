@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <sstream>
 #include <string_view>
 #include <thread>
@@ -27,7 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr size_t kMaxSaid = 4096;    // bytes
 constexpr size_t kMostFiles = 1200;  // of a helper program
-constexpr auto kGrace = 5s;        // between SIGTERM and SIGKILL, where nobody says otherwise
+constexpr auto kHelperGrace = 5s;  // between SIGTERM and SIGKILL, where nobody says otherwise
 
 // Both ends above standard error's: this process may have been started with its standard streams closed.
 class Pipe {
@@ -223,7 +224,7 @@ HelperProgram::HelperProgram(HelperProgram&& other) noexcept
       said_(std::move(other.said_)) {}
 
 HelperProgram::~HelperProgram() {
-  end(kGrace);
+  end(kHelperGrace);
   if (errors_ >= 0) ::close(errors_);
 }
 

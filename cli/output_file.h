@@ -30,6 +30,9 @@ class OutputFile {
   // Writes all of `text`, syncs, and gives the file its name. Errors: any of these failed; the old file is still there.
   [[nodiscard]] Result<void> finish(std::string_view text);
 
+  // The name that finish() gives it; empty for what is written to directly.
+  [[nodiscard]] const std::filesystem::path& replaces() const { return path_; }
+
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&& other) noexcept;
   ~OutputFile();  // without finish(): nothing is left behind

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
 
 #include "cli/escape.h"
 #include "cli/exit_status.h"
@@ -16,8 +15,6 @@
 #include "cli/text_file.h"
 
 namespace extscrub {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -82,27 +79,10 @@ bool is_on(When when, bool standard) {
   return when == When::always || (when == When::automatic && standard);
 }
 
-bool ReportWriter::names_an_image(const std::string& file) const {
-  std::error_code ignored;
-  return std::ranges::any_of(images_, [&](const std::string& image) { return fs::equivalent(image, file, ignored); });
-}
-
 int ReportWriter::open() {
-  const auto in_the_way = [&](std::string_view what, std::string_view option, const std::string& file) {
-    print_message(environment_, file, fmt::format("would replace {}; give {} another file", what, option));
-    return kExitUsage;
-  };
-  if (!options_.metrics.empty() && names_an_image(options_.metrics)) return in_the_way("an image", "--metrics", options_.metrics);
   if (!options_.metrics.empty())
     if (const auto possible = OutputFile::may_replace(options_.metrics); !possible) return failed(options_.metrics, possible.error());
   if (options_.output.empty()) return kExitOk;
-  if (names_an_image(options_.output)) return in_the_way("an image", "--output", options_.output);
-  // A scrub's is not there yet, so that only its name can be compared.
-  std::error_code ignored;
-  if (!options_.undo_file.empty() &&
-      (fs::equivalent(options_.undo_file, options_.output, ignored) ||
-       fs::weakly_canonical(options_.undo_file, ignored) == fs::weakly_canonical(options_.output, ignored)))
-    return in_the_way("the undo file", "--output", options_.output);
   auto file = OutputFile::create(options_.output);
   if (!file) return failed(options_.output, file.error());
   file_ = std::move(*file);
@@ -111,6 +91,7 @@ int ReportWriter::open() {
 
 void ReportWriter::add(ImageReport report) {
   print_messages(environment_, report);
+  remember_undo_log(report);
   if (options_.syslog) {
     const bool success = (report.exit_status & ~kExitCorrected) == 0;
     environment_.log(success ? LOG_NOTICE : LOG_ERR, verdict_line(report));
@@ -146,11 +127,26 @@ int ReportWriter::close() {
 
 int ReportWriter::write(std::string_view text) {
   if (file_) {
-    if (const auto done = file_->finish(text); !done) return failed(options_.output, done.error());
+    if (const auto done = finish(*file_, text); !done) return failed(options_.output, done.error());
     return kExitOk;
   }
   print(text);
   return print_status_;
+}
+
+void ReportWriter::remember_undo_log(const ImageReport& report) {
+  struct stat st;
+  for (const std::string& log : {report.undo_log, report.writeback ? report.writeback->undo_file.native() : std::string()})
+    if (!log.empty() && ::stat(log.c_str(), &st) == 0) undo_logs_.emplace_back(st.st_dev, st.st_ino);
+}
+
+// Names were compared before the run; somebody may have made links since.
+Result<void> ReportWriter::finish(OutputFile& file, std::string_view text) const {
+  struct stat st;
+  if (!file.replaces().empty() && ::lstat(file.replaces().c_str(), &st) == 0 &&
+      std::ranges::find(undo_logs_, std::pair(st.st_dev, st.st_ino)) != undo_logs_.end())
+    return std::unexpected(Error{"it is the undo file of this run by now, and stays that; nothing is reported there"});
+  return file.finish(text);
 }
 
 int ReportWriter::write_metrics() {
@@ -159,7 +155,7 @@ int ReportWriter::write_metrics() {
   if (!before) return failed(options_.metrics, before.error());
   auto file = OutputFile::create(options_.metrics);
   if (!file) return failed(options_.metrics, file.error());
-  const auto done = file->finish(metrics_text(run_, *before, std::chrono::system_clock::now()));
+  const auto done = finish(*file, metrics_text(run_, *before, std::chrono::system_clock::now()));
   return done ? kExitOk : failed(options_.metrics, done.error());
 }
 

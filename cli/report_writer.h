@@ -2,10 +2,13 @@
 // messages go to standard error at once, metrics to their file at the end. One thread.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cli/environment.h"
 #include "cli/options.h"
@@ -19,9 +22,7 @@ namespace extscrub {
 
 class ReportWriter {
  public:
-  // `images`: no report may take the place of any of them.
-  ReportWriter(const Options& options, const Environment& environment, std::span<const std::string> images)
-      : options_(options), environment_(environment), images_(images) {}
+  ReportWriter(const Options& options, const Environment& environment) : options_(options), environment_(environment) {}
 
   // Each returns an exit status; nonzero from open(): there is no place for the report, and nothing is to be done.
   [[nodiscard]] int open();
@@ -35,14 +36,15 @@ class ReportWriter {
   [[nodiscard]] int write(std::string_view text);
 
  private:
-  [[nodiscard]] bool names_an_image(const std::string& file) const;
+  void remember_undo_log(const ImageReport& report);
+  [[nodiscard]] Result<void> finish(OutputFile& file, std::string_view text) const;
   [[nodiscard]] int write_metrics();
   void print(std::string_view text);
   [[nodiscard]] int failed(const std::string& file, const Error& error);
 
   const Options& options_;
   const Environment& environment_;
-  std::span<const std::string> images_;
+  std::vector<std::pair<dev_t, ino_t>> undo_logs_;  // that the run has made or read
   RunReport run_;
   std::string text_;
   int print_status_ = 0;

@@ -11,6 +11,7 @@
 #include "audit/prepare_for_fork.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
+#include "cli/file_conflicts.h"
 #include "cli/identify.h"
 #include "cli/image_kind.h"
 #include "cli/image_list.h"
@@ -222,7 +223,11 @@ int for_each_image(const Options& options, const Environment& environment, const
     if (images.error().code == ECANCELED) return kExitCancelled;
     return images.error().code == 0 ? kExitUsage : kExitOperational;
   }
-  ReportWriter writer(options, environment, *images);
+  if (const auto differ = check_files_differ(options, *images); !differ) {
+    environment.err << fmt::format("extscrub: {}\n", differ.error().message);
+    return kExitUsage;
+  }
+  ReportWriter writer(options, environment);
   if (const int status = writer.open(); status != kExitOk) return status;
   if (options.nice)
     if (const auto lowered = environment.engine.lower_priority(); !lowered)
@@ -264,7 +269,7 @@ int for_each_image(const Options& options, const Environment& environment, const
 }
 
 int print_report(const std::string& text, const Options& options, const Environment& environment) {
-  ReportWriter writer(options, environment, {});
+  ReportWriter writer(options, environment);
   if (const int status = writer.open(); status != kExitOk) return status;
   return writer.write(text);
 }

@@ -37,6 +37,7 @@ void check_damage(const Scenario& scenario) {
   CHECK(describe(alone.findings) == describe(audit.findings));
   CHECK(alone.statistics.bytes_read == audit.statistics.bytes_read);
   INFO("wanted " << info(scenario.problem).code << ", found:\n" << describe(audit.findings));
+  CHECK(count_when_limited(image) == audit.findings.size());
 
   CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) { return is_at(f, scenario.problem, place); }));
   std::set<std::string_view> false_alarms;

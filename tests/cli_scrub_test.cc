@@ -331,6 +331,20 @@ TEST_CASE("the report does not take the place of the undo file") {
   CHECK_FALSE(s.request);
 }
 
+TEST_CASE("a report whose name becomes that of the undo file meanwhile leaves the file as it is") {
+  Scrubbed s;
+  const std::string undo = write_file(s.directory.path() / "elsewhere", "old bytes"), report = s.directory.path() / "report";
+  s.commit.undo_file = undo;
+  s.tool.environment.engine.commit = [&](const CommitRequest&, const ImageLock&) {
+    fs::create_hard_link(undo, report);
+    return s.commit;
+  };
+  const std::string option = GENERATE(as<std::string>(), "--output", "--metrics");
+  CHECK((s({option, report}) & 8) != 0);
+  CHECK(s.tool.said("undo file of this run"));
+  CHECK(read_file(report) == "old bytes");
+}
+
 TEST_CASE("a file that takes the image's name in the meantime is not written to") {
   Scrubbed s;
   const fs::path other = write_ext_like(s.directory.path() / "other.img");

@@ -45,6 +45,7 @@ TEST_CASE("image that is cut short is audited as far as it goes", "[audit][cut]"
       const Audit audit = audit_of(image);
       INFO(set << ", " << percent << " %: " << describe(audit.findings));
       CHECK(audit.verdict == Verdict::damaged);
+      CHECK(count_when_limited(image) == audit.findings.size());
       REQUIRE(has_problem(audit, Problem::image_truncated));
       for (const Finding& f : audit.findings) {
         if (f.problem == Problem::lost_found_missing) continue;  // a note

@@ -89,6 +89,27 @@ chmod g+w state
 says 0 'chmod go-w' audit --state state sound.img
 [ ! -e "state/$name" ] || fail "a state that others may write to was used"
 
+# No run writes over another of its files, by whatever name, nor makes what a later run takes for its own.
+chmod g-w state
+cp list list2; cp plan.json plan2; cp precious badblocks; ln -s badblocks alias
+cksum sound.img spoilt.img image.img list2 plan2 badblocks state/* >before || :
+same() { local text=$1; shift; says 16 "$text" "$@"; }
+same '--output would replace --files-from list2' audit -o folder/../list2 --files-from list2
+same '--metrics would replace --journal spoilt.img' audit --journal spoilt.img --metrics ./spoilt.img sound.img
+same '--output would replace --bad-blocks badblocks' audit --bad-blocks badblocks -o alias sound.img
+same '--output would replace --ddrescue-map badblocks' audit --ddrescue-map badblocks -o alias sound.img
+same '--output would replace --plan plan2' scrub --plan plan2 -o plan2 image.img
+same '--output would replace image sound.img' audit -o folder/../sound.img --files-from list
+same '--output would replace --metrics x' audit -o ./x --metrics x sound.img
+same '--metrics would replace --undo-file u' scrub --undo-file u --metrics "$work/u" image.img
+same '--output would replace --undo-file folder/../u' scrub --undo-file folder/../u -o u image.img
+same 'what is kept in --state state' audit --state state -o "state/$name" sound.img
+same 'the record of failed writes to image image.img' audit -o image.img.extscrub-errored image.img
+same 'an undo file of image image.img' audit --metrics image.img.extscrub-undo-1 image.img
+cksum sound.img spoilt.img image.img list2 plan2 badblocks state/* | cmp -s before - || fail "a run wrote over one of its files"
+for file in x u image.img.extscrub-*; do [ ! -e "$file" ] || fail "$file was made"; done
+expect 0 "$extscrub" audit -o /dev/null --metrics /dev/null sound.img
+
 # Where files may not grow, writing fails, and nothing else.
 (ulimit -f 1 && exec "$extscrub" audit --format=json -o report spoilt.img) >output 2>&1 && status=0 || status=$?
 [ "$status" = 12 ] && grep -q 'report: cannot write: File too large' output || { fail "ulimit -f and a report: exit $status"; cat output >&2; }

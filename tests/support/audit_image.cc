@@ -27,6 +27,15 @@ Audit audit_of(const TestImage& image, unsigned jobs) {
   return value_or_throw(audit(value_or_throw(Image::open(image.path())), nullptr, options));
 }
 
+uint64_t count_when_limited(const TestImage& image) {
+  AuditOptions options;
+  options.max_findings = 1;
+  const Audit limited = value_or_throw(audit(value_or_throw(Image::open(image.path())), nullptr, options));
+  uint64_t count = limited.findings.size();
+  for (const FindingCount& past : limited.past) count += past.count;
+  return count;
+}
+
 RepairPlan plan_of(const Image& image, RepairPolicy policy) {
   AuditOptions options;
   options.jobs = 2;

@@ -9,6 +9,9 @@
 
 namespace extscrub::test {
 
+// How many findings there are where only one is kept.
+[[nodiscard]] uint64_t count_when_limited(const TestImage& image);
+
 // Throws when the image cannot be audited at all.
 [[nodiscard]] Audit audit_of(const TestImage& image, unsigned jobs = 2);
 [[nodiscard]] RepairPlan plan_of(const Image& image, RepairPolicy policy = RepairPolicy::safe);
