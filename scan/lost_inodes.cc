@@ -106,20 +106,15 @@ bool is_credible(const FileSystem& fs, const BitmapFacts& bitmap, const BitmapWi
 InodeCounts count_inodes(const FileSystem& fs, const InodeScan& scan) {
   const Geometry& g = fs.geometry;
   InodeCounts c;
-  uint64_t free = 0, seen = 0, placed = 0;
+  uint64_t free = 0, seen = 0;
+  bool believed = true;
   for (GroupNo group; group.value < g.groups; ++group) {
-    const uint32_t here = seen_in(scan.tallies[group.value]);
-    seen += here;
-    if (!is_believed(fs, group)) {
-      if (!c.unknown) c.unknown = group;
-      continue;
-    }
+    seen += seen_in(scan.tallies[group.value]);
+    believed = believed && is_believed(fs, group);
     free += fs.groups[group.value].free_inodes;
-    placed += above(g.inodes_per_group - fs.groups[group.value].free_inodes, here);
   }
-  c.agree = !c.unknown && free == fs.super.s_free_inodes_count;
+  c.agree = believed && free == fs.super.s_free_inodes_count;
   if (fs.super.s_free_inodes_count <= g.inodes) c.gone = above(g.inodes - fs.super.s_free_inodes_count, seen);
-  c.unplaced = above(c.gone, placed);
   return c;
 }
 
@@ -148,11 +143,9 @@ uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const Gr
   if (settled && counts.agree) return by_descriptor;
   const uint32_t two = std::min(by_descriptor, by_super);
   if (two >= kMany) return two;
-  if (by_descriptor >= kMany && by_descriptor * 2 >= counted) return by_descriptor;
-  // All descriptors that can be believed have theirs; the others' are told once.
-  const uint64_t used = g.inodes - std::min(fs.super.s_free_inodes_count, g.inodes);
-  if (believed || counts.unknown != group || counts.unplaced < kMany || counts.unplaced * 2 < used) return 0;
-  return static_cast<uint32_t>(std::min<uint64_t>(counts.unplaced, by_super));
+  // An empty bitmap of a group where nothing is may as well be right.
+  const bool bitmap_is_gone = !facts.inodes.comparable() || !facts.inodes.padding_ok || bitmap.missing > 0;
+  return bitmap_is_gone && by_descriptor >= kMany && by_descriptor * 2 >= counted ? by_descriptor : 0;
 }
 
 }  // namespace extscrub

@@ -2,18 +2,14 @@
 // has them. Any thread.
 #pragma once
 
-#include <optional>
-
 #include "scan/inode_scan.h"
 
 namespace extscrub {
 
 // What the superblock and all descriptors say of inodes in use, against those that were seen.
 struct InodeCounts {
-  bool agree = false;      // the superblock and all descriptors tell the same number
-  uint64_t gone = 0;       // counted by the superblock, and not seen
-  uint64_t unplaced = 0;   // of these, by no descriptor
-  std::optional<GroupNo> unknown;  // the first group whose descriptor cannot be believed
+  bool agree = false;  // the superblock and all descriptors tell the same number
+  uint64_t gone = 0;   // counted by the superblock, and not seen
 };
 
 [[nodiscard]] InodeCounts count_inodes(const FileSystem& fs, const InodeScan& scan);
@@ -21,7 +17,7 @@ struct InodeCounts {
 // At least how many inodes of the group are gone. The witnesses are the bitmap, with the blank places that it calls used,
 // the descriptor and the superblock. Where two of them agree exactly, every inode counts. Where they do not, or where a
 // crash may have left a few inodes behind the bitmap, only many do: the least that two of them say, and where the bitmap
-// is gone, what the one that is left says if that is the greater part.
+// is gone, what the descriptor says if that is the greater part.
 [[nodiscard]] uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const GroupFacts& facts, const InodeCounts& counts);
 
 }  // namespace extscrub
