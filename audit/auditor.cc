@@ -100,12 +100,15 @@ struct Totals {
 };
 
 // Where not all inodes were seen, or others than the group's.
-std::set<GroupNo> groups_in_doubt(const InodeScan& scan, const Findings& findings) {
+std::set<GroupNo> groups_in_doubt(const FileSystem& fs, const InodeScan& scan, const Findings& findings) {
+  const auto was_found = [&](GroupNo group) {
+    return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) { return m.group == group && m.kind == MetadataKind::inode_table; });
+  };
   std::set<GroupNo> groups;
   for (const ReadFailure& f : scan.failures) groups.insert(f.group);
   for (const Finding& f : findings)
-    if (f.group && (f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
-                    f.problem == Problem::read_error))
+    if (f.group && ((f.problem == Problem::group_inode_table_location && !was_found(*f.group)) ||
+                    f.problem == Problem::group_metadata_overlap || f.problem == Problem::read_error))
       groups.insert(*f.group);
   return groups;
 }
@@ -119,8 +122,8 @@ Totals check_groups(const AuditRun& run, size_t most, Findings& findings) {
     Findings findings;
     Totals totals;
   };
-  const std::set<GroupNo> in_doubt = groups_in_doubt(scan, findings);
-  const bool counts_agree = inode_counts_agree(fs);
+  const std::set<GroupNo> in_doubt = groups_in_doubt(fs, scan, findings);
+  const InodeCounts counts = count_inodes(fs, scan);
   tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), Findings(most), {}}; });
   tbb::parallel_for(tbb::blocked_range<uint32_t>(0, fs.geometry.groups), [&](const auto& range) {
     Worker& w = workers.local();
@@ -129,8 +132,7 @@ Totals check_groups(const AuditRun& run, size_t most, Findings& findings) {
       const GroupFacts facts = compare_group(fs, group, scan.claims, scan.used, scan.inode_bitmaps[group.value], w.block);
       check_group_desc(fs, group, tally, w.findings);
       check_group(fs, facts, tally, w.findings);
-      if (!in_doubt.contains(group))
-        check_lost_inodes(group, count_lost_inodes(fs, facts, tally.inodes_used, counts_agree), w.findings);
+      if (!in_doubt.contains(group)) check_lost_inodes(group, count_lost_inodes(fs, scan, facts, counts), w.findings);
       w.totals.free_clusters += facts.blocks.counted_free;
       w.totals.free_inodes += facts.inodes.counted_free;
     }

@@ -314,6 +314,12 @@ void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
   facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
 }
 
+// Fields that every Linux leaves zero are not, and the checksum is wrong where one is kept.
+bool is_noise(const Geometry& g, const InodeFacts& facts) {
+  const ext2_inode& base = facts.inode.base();
+  return base.i_faddr != 0 && base.osd2.linux2.l_i_reserved != 0 && (!g.metadata_csum() || !facts.checksum_ok);
+}
+
 void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, InodeWorker& worker, GroupTally& tally,
                 InodeSink& sink) {
   const Geometry& g = fs.geometry;
@@ -324,6 +330,10 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
     const uint32_t index = inode.number() - g.group_first_inode(group);
     scan.used.set(group, index);
     ++tally.inodes_used;
+    if (!is_reserved(g, inode.number()) && is_noise(g, facts)) {
+      scan.noise.set(group, index);
+      ++tally.noise;
+    }
     tally.last_used = std::max(tally.last_used, index + 1);
     if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
     const bool collected = inode.base().i_links_count > 0 && worker.directories.add_inode(inode, group, scan.links);
@@ -469,6 +479,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     GroupTally& t = scan.tallies[piece.group.value];
     t.inodes_used += part.inodes_used;
     t.directories += part.directories;
+    t.noise += part.noise;
     t.last_used = std::max(t.last_used, part.last_used);
   };
   if (auto r = run_pipeline(fs, pieces, progress, workers, work, done); !r) return std::unexpected(r.error());

@@ -73,13 +73,14 @@ struct GroupTally {
   uint32_t directories = 0;
   uint32_t last_used = 0;     // 1 + index in the table of the last inode in use; 0 when there is none
   uint32_t scanned = 0;       // inodes of the table that were read
+  uint32_t noise = 0;         // those in use that hold no inode, but other bytes
 };
 
 struct InodeScan {
   explicit InodeScan(const FileSystem& fs)
       : claims(fs.geometry.groups, fs.geometry.clusters_per_group),
         claimed_again(fs.geometry.groups, fs.geometry.clusters_per_group),
-        used(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs),
+        used(fs.geometry.groups, fs.geometry.inodes_per_group), noise(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs),
         links(fs.geometry.groups, fs.geometry.inodes_per_group) {}
 
   // An attribute names the inode for its value. Complete after scan_ea_blocks().
@@ -90,6 +91,7 @@ struct InodeScan {
   GroupBits claims;         // clusters that something uses
   GroupBits claimed_again;  // clusters that something more uses
   GroupBits used;           // inodes in use
+  GroupBits noise;          // of these, those that hold other bytes
   std::vector<GroupTally> tallies;           // by group
   std::vector<InodeBitmap> inode_bitmaps;    // by group
   std::vector<EaReference> ea_references;    // sorted

@@ -8,14 +8,29 @@ namespace extscrub {
 
 namespace {
 
-bool is_believed(const FileSystem& fs, const GroupDesc& d) {
-  return d.readable && d.checksum_ok && d.free_inodes <= fs.geometry.inodes_per_group;
+constexpr uint32_t kMany = 8;
+
+bool is_moved(const FileSystem& fs, GroupNo group) {
+  return std::ranges::find(fs.moved, group, &MovedStructure::group) != fs.moved.end();
 }
 
-// Without a journal a bitmap may reach the disk before the inode does. With a log that was not replayed nothing is known.
+// A descriptor that names wrong places does not count right either.
+bool is_believed(const FileSystem& fs, GroupNo group) {
+  const GroupDesc& d = fs.groups[group.value];
+  return d.readable && d.checksum_ok && d.free_inodes <= fs.geometry.inodes_per_group && !is_moved(fs, group);
+}
+
+// Of those in use; a few may be odd in another way.
+uint32_t noise_of(const GroupTally& tally) { return tally.noise >= kMany ? tally.noise : 0; }
+
+uint32_t seen_in(const GroupTally& tally) { return tally.inodes_used - noise_of(tally); }
+
+uint64_t above(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+// Without a journal a bitmap may reach the disk before the inode does. A backup of the superblock never says that all is
+// written.
 bool may_be_half_written(const FileSystem& fs) {
-  const bool journal = fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
-  return fs.geometry.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) || (!journal && !(fs.super.s_state & EXT2_VALID_FS));
+  return !fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && !(fs.super.s_state & EXT2_VALID_FS);
 }
 
 // e2fsck counts the inodes in a part of the table that is listed as bad as in use.
@@ -52,28 +67,85 @@ uint32_t count_blank(const FileSystem& fs, const GroupFacts& facts) {
   return blank;
 }
 
-}  // namespace
-
-bool inode_counts_agree(const FileSystem& fs) {
-  uint64_t free = 0;
-  for (const GroupDesc& d : fs.groups) {
-    if (!is_believed(fs, d)) return false;
-    free += d.free_inodes;
-  }
-  return free == fs.super.s_free_inodes_count;
+uint32_t bits_in(const std::vector<BitRun>& runs) {
+  uint32_t bits = 0;
+  for (const BitRun& run : runs) bits += run.count;
+  return bits;
 }
 
-uint32_t count_lost_inodes(const FileSystem& fs, const GroupFacts& facts, uint32_t seen, bool counts_agree) {
+// The bitmap, against the inodes that are no noise.
+struct BitmapWitness {
+  uint32_t used = 0;         // bits set
+  uint32_t missing = 0;      // inodes that were seen, but not by it
+  uint32_t noise = 0;        // inodes that it calls used, and that are noise
+};
+
+BitmapWitness ask_bitmap(const InodeScan& scan, const GroupFacts& facts) {
+  const GroupTally& tally = scan.tallies[facts.group.value];
+  BitmapWitness w;
+  w.missing = bits_in(facts.inodes.missing);
+  w.used = tally.inodes_used - w.missing + bits_in(facts.inodes.stale);
+  if (noise_of(tally) == 0) return w;
+  uint32_t uncalled = 0;
+  for (const BitRun& run : facts.inodes.missing)
+    for (uint32_t i = 0; i < run.count; ++i) uncalled += scan.noise.test(facts.group, run.first + i);
+  w.missing -= uncalled;
+  w.noise = tally.noise - uncalled;
+  return w;
+}
+
+// One that is blank, noise or another structure has few of the inodes that are there. An empty one may be right where
+// nothing newer than a backup says otherwise.
+bool is_credible(const FileSystem& fs, const BitmapFacts& bitmap, const BitmapWitness& w) {
+  if (!bitmap.comparable() || !bitmap.padding_ok) return false;
+  return w.used > 0 ? w.missing * 8 < w.used : !fs.primary_problem.empty();
+}
+
+}  // namespace
+
+InodeCounts count_inodes(const FileSystem& fs, const InodeScan& scan) {
   const Geometry& g = fs.geometry;
-  const GroupDesc& d = fs.groups[facts.group.value];
-  if (!is_believed(fs, d) || may_be_half_written(fs) || (g.group_csum() && d.inode_uninit())) return 0;
-  if (!valid_location(g, facts.group, d.inode_table, g.itable_blocks) || has_bad_table(fs, d)) return 0;
-  const uint32_t counted = g.inodes_per_group - d.free_inodes;
-  if (counted <= seen) return 0;
-  if (!is_sound(facts.inodes)) return counts_agree ? counted - seen : 0;
-  uint32_t stale = 0;
-  for (const BitRun& run : facts.inodes.stale) stale += run.count;
-  return seen + stale == counted ? count_blank(fs, facts) : 0;
+  InodeCounts c;
+  uint64_t free = 0, seen = 0;
+  bool believed = true;
+  for (GroupNo group; group.value < g.groups; ++group) {
+    seen += seen_in(scan.tallies[group.value]);
+    believed = believed && is_believed(fs, group);
+    free += fs.groups[group.value].free_inodes;
+  }
+  c.agree = believed && free == fs.super.s_free_inodes_count;
+  if (fs.super.s_free_inodes_count <= g.inodes) c.gone = above(g.inodes - fs.super.s_free_inodes_count, seen);
+  return c;
+}
+
+uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const GroupFacts& facts, const InodeCounts& counts) {
+  const Geometry& g = fs.geometry;
+  const GroupNo group = facts.group;
+  const GroupDesc& d = fs.groups[group.value];
+  // With a log that was not replayed nothing is known.
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) || !d.readable || (g.group_csum() && d.inode_uninit())) return 0;
+  if (!valid_location(g, group, d.inode_table, g.itable_blocks) || has_bad_table(fs, d)) return 0;
+  const bool believed = is_believed(fs, group), settled = !may_be_half_written(fs);
+  const uint32_t seen = seen_in(scan.tallies[group.value]);
+  const uint32_t counted = believed ? g.inodes_per_group - d.free_inodes : 0;
+  const auto by_descriptor = static_cast<uint32_t>(above(counted, seen));
+  const auto by_super = static_cast<uint32_t>(std::min<uint64_t>(counts.gone, g.inodes_per_group - std::min(seen, g.inodes_per_group)));
+  if (by_descriptor == 0 && by_super == 0) return 0;
+
+  const auto are_many = [&](uint32_t lost, uint32_t of) { return lost >= kMany || (settled && lost > 0 && lost * 2 >= of); };
+  const BitmapWitness bitmap = ask_bitmap(scan, facts);
+  if (is_credible(fs, facts.inodes, bitmap)) {
+    const uint32_t gone = count_blank(fs, facts) + bitmap.noise;
+    if (settled && is_sound(facts.inodes) && bitmap.used == counted) return gone;
+    const uint32_t two = std::min(gone, std::max(by_descriptor, by_super));
+    return are_many(two, bitmap.used) ? two : 0;
+  }
+  if (settled && counts.agree) return by_descriptor;
+  const uint32_t two = std::min(by_descriptor, by_super);
+  if (two >= kMany) return two;
+  // An empty bitmap of a group where nothing is may as well be right.
+  const bool bitmap_is_gone = !facts.inodes.comparable() || !facts.inodes.padding_ok || bitmap.missing > 0;
+  return bitmap_is_gone && by_descriptor >= kMany && by_descriptor * 2 >= counted ? by_descriptor : 0;
 }
 
 }  // namespace extscrub

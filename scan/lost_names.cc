@@ -82,7 +82,8 @@ class LostNameReader {
 
   [[nodiscard]] bool is_gone(InodeNo ino) const {
     const GroupNo group = g_.group_of(ino);
-    return groups_.contains(group) && !scan_.used.test(group, ino - g_.group_first_inode(group));
+    const uint32_t index = ino - g_.group_first_inode(group);
+    return groups_.contains(group) && (!scan_.used.test(group, index) || scan_.noise.test(group, index));
   }
 
   const FileSystem& fs_;
