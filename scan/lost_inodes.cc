@@ -115,6 +115,7 @@ InodeCounts count_inodes(const FileSystem& fs, const InodeScan& scan) {
   }
   c.agree = believed && free == fs.super.s_free_inodes_count;
   if (fs.super.s_free_inodes_count <= g.inodes) c.gone = above(g.inodes - fs.super.s_free_inodes_count, seen);
+  c.all_there = fs.super.s_free_inodes_count + seen == g.inodes;
   return c;
 }
 
@@ -131,6 +132,7 @@ uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const Gr
   const auto by_descriptor = static_cast<uint32_t>(above(counted, seen));
   const auto by_super = static_cast<uint32_t>(std::min<uint64_t>(counts.gone, g.inodes_per_group - std::min(seen, g.inodes_per_group)));
   if (by_descriptor == 0 && by_super == 0) return 0;
+  if (counts.all_there) return 0;  // then it is the descriptor's count that is wrong
 
   const auto are_many = [&](uint32_t lost, uint32_t of) { return lost >= kMany || (settled && lost > 0 && lost * 2 >= of); };
   const BitmapWitness bitmap = ask_bitmap(scan, facts);

@@ -9,6 +9,7 @@ namespace extscrub {
 // What the superblock and all descriptors say of inodes in use, against those that were seen.
 struct InodeCounts {
   bool agree = false;  // the superblock and all descriptors tell the same number
+  bool all_there = false;  // the superblock counts just those that were seen
   uint64_t gone = 0;   // counted by the superblock, and not seen
 };
 
