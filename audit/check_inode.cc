@@ -322,6 +322,10 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   if ((reserved || inode.base().i_links_count == 0) && dtime_is_number(fs, inode))
     report.add(Problem::orphan_lost, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
   if (!facts.in_use) return check_deleted(inode, report);
+  if (is_reserved_noise(fs, facts)) {
+    report.add(Problem::reserved_inode).found = "it holds no inode, but other bytes";
+    return;
+  }
 
   if (is_root_astray(inode))
     check_root(facts, report);

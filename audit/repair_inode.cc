@@ -138,10 +138,11 @@ void mend_bad_blocks_inode(const InodeAtWork& work) {
 
 void mend_reserved(const InodeAtWork& work, const Finding& cause) {
   const uint32_t ino = work.ino.value;
-  if (ino == EXT2_RESIZE_INO) return work.set_mode(S_IFREG | 0600);
+  const bool noise = has_foreign_bytes(work.inode());
+  if (ino == EXT2_RESIZE_INO && !noise) return work.set_mode(S_IFREG | 0600);
   const bool special = ino == EXT2_JOURNAL_INO || ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO;
   if (!special || work.inode().type() != FileType::none) work.set_mode(0);
-  if (!special) return;
+  if (!special && !noise) return;
   std::ranges::fill(work.raw, std::byte{0});  // nothing refers to what it holds
   work.round.lose(cause, "cleared");
 }

@@ -232,13 +232,28 @@ bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
   return !named && base.i_links_count == 0 && base.i_blocks == 0 && base.i_block[0] == 0;
 }
 
+bool has_foreign_bytes(const Inode& inode) { return inode.base().i_faddr != 0 && inode.base().osd2.linux2.l_i_reserved != 0; }
+
 namespace {
+
+// Where a checksum is kept, that is wrong as well.
+bool is_noise(const Geometry& g, const InodeFacts& facts) {
+  return has_foreign_bytes(facts.inode) && (!g.metadata_csum() || !facts.checksum_ok);
+}
 
 // Something leads to the inode, or would if it were what it should be.
 bool is_named(const FileSystem& fs, InodeNo ino) {
   return !is_reserved(fs.geometry, ino) || ino.value == EXT2_ROOT_INO || ino.value == EXT2_BAD_INO || is_resize_inode(fs, ino) ||
          is_named_journal(fs, ino) || is_named_quota_file(fs, ino);
 }
+
+}  // namespace
+
+bool is_reserved_noise(const FileSystem& fs, const InodeFacts& facts) {
+  return !is_named(fs, facts.inode.number()) && is_noise(fs.geometry, facts);
+}
+
+namespace {
 
 // A reserved inode that was never set up has nothing to walk, whatever lies in it.
 bool has_map_to_walk(const FileSystem& fs, const Inode& inode) {
@@ -314,12 +329,6 @@ void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
   facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
 }
 
-// Fields that every Linux leaves zero are not, and the checksum is wrong where one is kept.
-bool is_noise(const Geometry& g, const InodeFacts& facts) {
-  const ext2_inode& base = facts.inode.base();
-  return base.i_faddr != 0 && base.osd2.linux2.l_i_reserved != 0 && (!g.metadata_csum() || !facts.checksum_ok);
-}
-
 void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, InodeWorker& worker, GroupTally& tally,
                 InodeSink& sink) {
   const Geometry& g = fs.geometry;
@@ -335,6 +344,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       ++tally.noise;
     }
     tally.last_used = std::max(tally.last_used, index + 1);
+    if (is_reserved_noise(fs, facts)) return sink.inode(facts);  // it claims nothing
     if (inode.type() == FileType::directory && inode.base().i_links_count > 0) ++tally.directories;
     const bool collected = inode.base().i_links_count > 0 && worker.directories.add_inode(inode, group, scan.links);
     if (has_map_to_walk(fs, inode)) {

@@ -46,6 +46,12 @@ struct InodeFacts {
 // first of i_block say that there is one: what else lies in it is nobody's, and e2fsck and the kernel do not look at it.
 [[nodiscard]] bool is_left_unnamed(const FileSystem& fs, const Inode& inode);
 
+// It holds other bytes than an inode's: two fields that every Linux leaves zero are not.
+[[nodiscard]] bool has_foreign_bytes(const Inode& inode);
+
+// A reserved inode that nothing leads to, with bytes that are no inode's.
+[[nodiscard]] bool is_reserved_noise(const FileSystem& fs, const InodeFacts& facts);
+
 // Takes inodes from many threads at once, in no order.
 class InodeSink {
  public:

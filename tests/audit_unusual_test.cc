@@ -1,6 +1,8 @@
 // Images that look odd and are sound: what no kernel minds, and e2fsck does not count as an error, is none.
 #include <catch2/catch.hpp>
 
+#include <random>
+
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {
@@ -64,6 +66,24 @@ TEST_CASE("flags of directories in reserved inodes that are not set up are damag
   INFO(inode << " " << flags);
   CHECK(image.e2fsck() == 4);
   CHECK(std::ranges::any_of(audit_of(image).findings, [](const Finding& f) { return f.problem == Problem::inode_flags; }));
+  const auto opened = Image::open(image.path());
+  REQUIRE(opened);
+  const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
+  CHECK(plan.proven_clean);
+  apply(image, plan);
+  CHECK(image.e2fsck() == 0);
+}
+
+TEST_CASE("a reserved inode that nothing leads to and that holds other bytes is one finding, and cleared whole", "[audit][image]") {
+  const auto kind = GENERATE("ext4-1k", "ext3-1k");  // with checksums and without
+  const auto inode = GENERATE(5u, 6u, 9u, 10u);
+  const TestImage image(kind);
+  std::mt19937 random(inode);
+  for (uint32_t at = 0; at < EXT2_GOOD_OLD_INODE_SIZE; at += 4) image.poke(image.inode_offset(inode) + at, static_cast<uint32_t>(random() | 1));
+  INFO(kind << ", inode " << inode);
+  const Audit audit = audit_of(image);
+  INFO(describe(audit.findings));
+  CHECK(std::ranges::count(audit.findings, InodeNo(inode), &Finding::inode) == (std::string_view(kind) == "ext4-1k" ? 2 : 1));
   const auto opened = Image::open(image.path());
   REQUIRE(opened);
   const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
