@@ -1,5 +1,7 @@
 // extscrub scrub: the repairs are staged and proven in memory, then committed under the image's lock.
 //   open → no sidecar of a failed write → lock → stage and prove → (dry run ends here) → commit → verdict
+// A virtual disk is open for reading up to there, and only where there is something to commit all is done again on a disk that
+// is open for writing.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -252,6 +254,10 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (std::ranges::none_of(staged, of_mmp)) request.mmp = std::move(mmp);
   report.repairs->way = choose_way(request);
   if (options.dry_run) return add_names(report.repairs->blocks, *plan, staged, settings);
+  if (report.read_only) {
+    report.needs_writing = true;
+    return;
+  }
   if (environment.stopped()) {
     CommitReport cancelled;
     cancelled.outcome = CommitOutcome::cancelled;

@@ -23,17 +23,15 @@ Result<Input> open_compressed(const std::string& name, const std::string& format
   return Input{std::move(path), std::move(*copy)};
 }
 
-Result<Input> open_disk(const std::string& name, const ImageKind& kind, const Options& options,
+Result<Input> open_disk(const std::string& name, const ImageKind& kind, Opening opening, const Options& options,
                         const Environment& environment) {
-  // A disk that is only opened for writing may be changed by that.
-  const bool writable = options.command == Command::undo || (options.command == Command::scrub && !options.dry_run);
-  auto disk = VirtualDisk::open(name, kind, writable, options.follow_backing, environment.stop);
+  auto disk = VirtualDisk::open(name, kind, opening == Opening::writing, options.follow_backing, environment.stop);
   if (!disk) return std::unexpected(disk.error());
   std::string path = disk->path(), warning;
   if (!disk->is_direct())
     warning = "the file system it is on has no direct I/O: what is read back may come from memory, not from the disk";
   std::vector<std::string> notes = disk->unprotected();
-  return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning), std::move(notes)};
+  return Input{std::move(path), std::nullopt, std::move(*disk), std::move(warning), std::move(notes), opening == Opening::reading};
 }
 
 }  // namespace
@@ -43,7 +41,7 @@ Result<void> Input::close() {
   return {};
 }
 
-Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment) {
+Result<Input> open_input(const std::string& name, Opening opening, const Options& options, const Environment& environment) {
   const auto kind = kind_of(name, options.virtual_disk);
   if (!kind) return std::unexpected(kind.error());
   switch (kind->form) {
@@ -53,7 +51,7 @@ Result<Input> open_input(const std::string& name, const Options& options, const 
       return open_compressed(name, kind->format, options, environment);
     case ImageForm::virtual_disk:
     case ImageForm::nbd:
-      return open_disk(name, *kind, options, environment);
+      return open_disk(name, *kind, opening, options, environment);
   }
   return Input{.path = name, .warning = kind->warning};
 }

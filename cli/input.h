@@ -20,13 +20,19 @@ struct Input {
   std::string warning = {};  // what else to know; empty: nothing
   std::vector<std::string> notes = {};  // what else to know under --verbose
 
+  bool read_only = false;  // and has to be opened anew to be written to
+
   // To be called once nothing has it open any more. Error: what was written may not be there.
   [[nodiscard]] Result<void> close();
 };
 
-// For reading, unless the command is going to write to it.
+// Whether the disk behind the name has to be opened for writing before the first byte can be written. That alone may change it: a
+// server repairs its tables, or marks them as damaged.
+enum class Opening : uint8_t { reading, writing };
+
+// Only a virtual disk or the disk of a server is opened for the one or the other.
 // Errors: those of kind_of(); it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk; ECANCELED. A plain image
 // that is not there is none: who opens it says so.
-[[nodiscard]] Result<Input> open_input(const std::string& name, const Options& options, const Environment& environment);
+[[nodiscard]] Result<Input> open_input(const std::string& name, Opening opening, const Options& options, const Environment& environment);
 
 }  // namespace extscrub

@@ -43,6 +43,8 @@ struct ImageReport {
   std::string path;     // as it was given
   int partition = 0;    // 0: all of it
   std::string opened;   // what is read and written: the path, a compressed image's copy, a virtual disk as a file
+  bool read_only = false;      // the disk is opened for reading, and has to be opened anew to be written to
+  bool needs_writing = false;  // the work ended there: it is to be done again on a disk that is opened for writing
   uint64_t offset = 0;  // bytes of what is opened
   std::optional<uint64_t> length;  // bytes of the partition; nothing: up to the end
   std::string partition_type;  // what the partition table says of it, as "Linux LVM"; empty: no partition

@@ -293,7 +293,7 @@ FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, m
           undo_bytes, through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
-FIELDS_OF(ImageReport, path, partition, opened, offset, length, partition_type, holds, not_audited, info, verdict,
+FIELDS_OF(ImageReport, path, partition, opened, read_only, needs_writing, offset, length, partition_type, holds, not_audited, info, verdict,
           exit_status, error, warnings, findings, past, without_path, changes, recovery, statistics, repairs, writeback, undo_log, undone,
           timings)
 

@@ -49,16 +49,17 @@ void guard(ImageReport& report, const Work& work) {
   }
 }
 
-ImageReport report_of(const std::string& path, const Input& input, const Target& target) {
+ImageReport report_of(const std::string& path, const std::optional<Input>& input, const Target& target) {
   ImageReport report;
   report.path = path;
   report.partition = target.partition;
-  report.opened = input.path;
+  report.opened = input ? input->path : path;
+  report.read_only = input && input->read_only;
   report.offset = target.offset;
   report.length = target.length;
   report.partition_type = target.type;
   report.holds = target.holds;
-  if (!input.warning.empty()) report.warnings.push_back(input.warning);
+  if (input && !input->warning.empty()) report.warnings.push_back(input->warning);
   report.warnings.insert(report.warnings.end(), target.warnings.begin(), target.warnings.end());
   return report;
 }
@@ -98,13 +99,20 @@ void confine(Input& input, const Options& options, const Environment& environmen
     if (options.verbose) environment.err << fmt::format("extscrub: {}: sandbox: {}\n", escape(path), missing) << std::flush;
 }
 
-void open_targets(Opened& opened, const Options& options, const Environment& environment) {
-  auto input = open_input(opened.failure.path, options, environment);
+// Nothing is open when that fails, and the failure says why.
+bool open(Opened& opened, Opening opening, const Options& options, const Environment& environment) {
+  opened.input.reset();
+  auto input = open_input(opened.failure.path, opening, options, environment);
   if (!input) {
     input.error().code == ECANCELED ? cancel(opened.failure) : fail(opened.failure, input.error().message);
-    return;
+    return false;
   }
   opened.input.emplace(std::move(*input));
+  return true;
+}
+
+void open_targets(Opened& opened, const Options& options, const Environment& environment) {
+  if (!open(opened, options.command == Command::undo ? Opening::writing : Opening::reading, options, environment)) return;
   if (options.verbose)
     for (const std::string& note : opened.input->notes)
       environment.err << fmt::format("extscrub: {}: {}\n", escape(opened.failure.path), escape(note));
@@ -170,12 +178,18 @@ class ImageRun {
     if (deadline_) progress.set_deadline(*deadline_);
     for (size_t i = first; i < opened.targets.size(); ++i) {
       const Target& target = opened.targets[i];
-      ImageReport report = report_of(path_, *opened.input, target);
+      ImageReport report = report_of(path_, opened.input, target);
       sink.begin(i, opened.targets.size(), report);
-      if (target.not_audited.empty())
-        fill(report, environment, progress);
-      else
+      if (!target.not_audited.empty()) {
         take_not_audited(report, target);
+      } else {
+        fill(report, opened, environment, progress);
+        if (report.needs_writing) {
+          open_for_writing(opened, environment);
+          report = report_of(path_, opened.input, target);
+          fill(report, opened, environment, progress);
+        }
+      }
       report.exit_status |= target.exit_status;
       sink.add(std::move(report));
     }
@@ -184,7 +198,19 @@ class ImageRun {
   }
 
  private:
-  void fill(ImageReport& report, const Environment& environment, ConsoleProgress& progress) const {
+  // What becomes of the programs that served it for reading does not matter: nothing was written.
+  void open_for_writing(Opened& opened, const Environment& environment) const {
+    (void)opened.input->close();
+    guard(opened.failure, [&] { open(opened, Opening::writing, options_, environment); });
+  }
+
+  void fill(ImageReport& report, const Opened& opened, const Environment& environment, ConsoleProgress& progress) const {
+    if (!opened.input) {
+      report.verdict = opened.failure.verdict;
+      report.exit_status = opened.failure.exit_status;
+      report.error = opened.failure.error;
+      return;
+    }
     progress.image(name_of(report));
     const auto began = std::chrono::steady_clock::now();
     guard(report, [&] { work_(report, options_, environment, progress); });

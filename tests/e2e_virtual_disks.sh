@@ -236,6 +236,13 @@ if strace -o trace true 2>/dev/null; then
   other=$(opened | grep -vE '^(/lib|/usr/|/etc/(ld\.so\.|localtime)|/proc(/|$)|/sys/|/dev/(null|fuse|urandom)|whole\.qcow2$|'"$TMPDIR/extscrub-disk-)" || :)
   [ -z "$other" ] || fail "an audit opens $other"
 fi
+# A scrub that has nothing to write opens no disk for writing: a server may change one that is only opened.
+if strace -o trace true 2>/dev/null; then
+  make_image ext4-1k sound.img
+  qemu-img convert -f raw -O qcow2 sound.img sound.qcow2
+  expect 0 strace -f -s 200 -o trace -e trace=execve "$extscrub" scrub --no-undo sound.qcow2
+  grep 'execve.*qemu-nbd' trace | grep -v -- --read-only && fail "a sound disk is opened for writing by the above"
+fi
 nothing_left "a disk that names other files"
 
 # It is no such disk; helpers that are not there, fail, or do not answer a Ctrl-C of ours.
