@@ -45,7 +45,8 @@ enum TagFlags : uint16_t { kTagEscaped = 1, kTagSameUuid = 2, kTagDeleted = 4, k
 inline constexpr size_t kRevokeCount = 12, kRevokeHeadSize = 16;
 
 // A commit block.
-inline constexpr size_t kCommitChecksumType = 12, kCommitChecksumSize = 13, kCommitChecksum = 16, kCommitSeconds = 48;
+inline constexpr size_t kCommitChecksumType = 12, kCommitChecksumSize = 13, kCommitChecksum = 16;
+inline constexpr size_t kCommitSeconds = 48, kCommitNanoseconds = 56;
 
 // Fast commits, little-endian: tags of a kind, a length, and a value; they do not cross blocks.
 enum FastCommit : uint16_t {

@@ -83,7 +83,7 @@ struct JournalFacts {
 // where they are counted from the device's begin.
 class JournalLog {
  public:
-  // Errors: the log has no such block, or the device does not give it.
+  // Fills `out`, whole blocks, from this one on. Errors: the log has no such blocks, or the device does not give them.
   [[nodiscard]] Result<void> read(uint64_t log_block, MutableBytes out) const;
   [[nodiscard]] uint64_t blocks() const { return blocks_; }
   [[nodiscard]] uint64_t super_block() const { return super_; }
@@ -97,6 +97,8 @@ class JournalLog {
 
  private:
   friend class JournalFinder;
+  [[nodiscard]] const Run* find_run(uint64_t log_block) const;
+
   const Overlay* image_ = nullptr;
   const Image* device_ = nullptr;
   uint64_t super_ = 0;         // the block with the journal's superblock
@@ -114,6 +116,7 @@ struct JournalSuper {
   uint32_t fc_end = 0;
   uint32_t start = 0;     // where the oldest transaction begins; 0: the log is empty
   uint32_t sequence = 0;
+  uint32_t head = 0;      // where the log is to go on when it is empty; 0 where the kernel does not keep it
   uint32_t compat = 0, incompat = 0, ro_compat = 0;
   uint32_t csum_seed = 0;
 

@@ -5,8 +5,7 @@
 #include <unordered_map>
 
 #include "scan/crc.h"
-#include "scan/jbd2_format.h"
-#include "scan/journal.h"
+#include "scan/journal_blocks.h"
 
 namespace extscrub {
 
@@ -15,15 +14,6 @@ using namespace jbd2;
 namespace {
 
 enum class Pass : uint8_t { scan, revoke, replay };
-
-// Transaction numbers wrap around.
-bool is_before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
-
-struct Tag {
-  uint64_t block = 0;     // where it belongs in the file system
-  uint16_t flags = 0;
-  uint32_t checksum = 0;  // 16 bits with checksums of version 2
-};
 
 class Replay {
  public:
@@ -71,9 +61,10 @@ class Replay {
         break;
       }
       advance(1);
-      if (be32(block_, kHeaderMagic) != kMagic || be32(block_, kHeaderSequence) != sequence_) break;
+      const auto header = header_of(block_);
+      if (!header || header->sequence != sequence_) break;
       auto step = Result<Step>(Step::stop);
-      switch (be32(block_, kHeaderType)) {
+      switch (header->type) {
         case kDescriptor: step = descriptor(at); break;
         case kRevoke: step = revoke(at); break;
         case kCommit: step = commit(at); break;
@@ -87,12 +78,12 @@ class Replay {
   }
 
   Result<Step> descriptor(uint64_t at) {
-    if (pass_ == Pass::scan && !tail_matches()) {
+    if (pass_ == Pass::scan && !tail_matches(block_, super_)) {
       suspect_ = true;
       suspect_block_ = at;
       suspect_kind_ = JournalDefectKind::descriptor_checksum;
     }
-    read_tags();
+    read_tags(block_, super_, tags_);
     switch (pass_) {
       case Pass::scan: {
         for (const Tag& tag : tags_) revocable_.try_emplace(tag.block, super_.sequence - 1);
@@ -139,8 +130,7 @@ class Replay {
       return {};
     }
     if (super_.csum_v2_or_v3()) {
-      const uint32_t full = crc32c(crc32c_of(super_.csum_seed, __builtin_bswap32(sequence_)), data_);
-      const uint32_t expected = super_.has_incompat(kIncompatCsumV3) ? full : full & 0xFFFF;
+      const uint32_t expected = tag_checksum(data_, super_, sequence_);
       if (tag.checksum != expected) {
         defect(JournalDefectKind::block_checksum, at, expected, tag.checksum);
         return {};
@@ -161,23 +151,17 @@ class Replay {
   }
 
   Result<Step> revoke(uint64_t at) {
-    if (pass_ == Pass::scan && !tail_matches() && !suspect_) {
+    if (pass_ == Pass::scan && !tail_matches(block_, super_) && !suspect_) {
       suspect_ = true;
       suspect_block_ = at;
       suspect_kind_ = JournalDefectKind::revoke_checksum;
     }
     if (pass_ != Pass::revoke) return Step::on;
-    const size_t used = be32(block_, kRevokeCount);
-    if (used > block_.size() - super_.tail_bytes()) {
-      defect(JournalDefectKind::revoke_count, at, block_.size() - super_.tail_bytes(), used);
-      return Step::on;
-    }
-    const size_t width = super_.has_incompat(kIncompat64Bit) ? 8 : 4;
-    for (size_t i = kRevokeHeadSize; i + width <= used; i += width) {
-      const uint64_t block = width == 8 ? be64(block_, i) : be32(block_, i);
-      // Only what is logged somewhere can be revoked: no more is kept than there are logged blocks.
+    // Only what is logged somewhere can be revoked: no more is kept than there are logged blocks.
+    const bool fits = for_each_revoked(block_, super_, [this](uint64_t block) {
       if (auto it = revocable_.find(block); it != revocable_.end() && is_before(it->second, sequence_)) it->second = sequence_;
-    }
+    });
+    if (!fits) defect(JournalDefectKind::revoke_count, at, block_.size() - super_.tail_bytes(), be32(block_, kRevokeCount));
     return Step::on;
   }
 
@@ -197,7 +181,7 @@ class Replay {
       facts_.whole = facts_.whole && left_over;
       return Step::stop;
     }
-    if (!commit_matches()) {
+    if (!commit_matches(block_, super_, crc_)) {
       if (left_over) return Step::stop;
       end_ = sequence_;
       end_known_ = true;
@@ -214,47 +198,6 @@ class Replay {
     ++sequence_;
     if (!end_known_) end_block_ = static_cast<uint32_t>(next_);
     return Step::on;
-  }
-
-  [[nodiscard]] bool commit_matches() const {
-    const uint32_t found = be32(block_, kCommitChecksum);
-    if (super_.csum_v2_or_v3()) {
-      uint32_t crc = crc32c(super_.csum_seed, Bytes(block_).first(kCommitChecksum));
-      crc = crc32c_of(crc, uint32_t{0});
-      return found == crc32c(crc, Bytes(block_).subspan(kCommitChecksum + sizeof(uint32_t)));
-    }
-    if (!(super_.compat & kCompatChecksum)) return true;
-    const auto type = std::to_integer<uint8_t>(block_[kCommitChecksumType]);
-    const auto size = std::to_integer<uint8_t>(block_[kCommitChecksumSize]);
-    return (type == kCrc32 && size == sizeof(uint32_t) && found == crc_) || (type == 0 && size == 0 && found == 0);
-  }
-
-  // The checksum at the end of descriptor and revoke blocks, over the block with the field taken as zero.
-  [[nodiscard]] bool tail_matches() const {
-    if (!super_.csum_v2_or_v3()) return true;
-    const size_t at = block_.size() - sizeof(uint32_t);
-    const uint32_t crc = crc32c_of(crc32c(super_.csum_seed, Bytes(block_).first(at)), uint32_t{0});
-    return be32(block_, at) == crc;
-  }
-
-  void read_tags() {
-    tags_.clear();
-    const size_t width = super_.tag_bytes();
-    size_t at = kHeaderSize;
-    while (at + width + super_.tail_bytes() <= block_.size()) {
-      Tag tag;
-      tag.block = be32(block_, at + kTagBlock);
-      if (super_.has_incompat(kIncompat64Bit)) tag.block |= uint64_t{be32(block_, at + kTagBlockHigh)} << 32;
-      tag.flags = be16(block_, at + kTagFlags16);
-      if (super_.has_incompat(kIncompatCsumV3))
-        tag.checksum = be32(block_, at + kTag3Checksum);
-      else
-        tag.checksum = be16(block_, at + kTagChecksum16);
-      tags_.push_back(tag);
-      at += width;
-      if (!(tag.flags & kTagSameUuid)) at += kTagUuidSize;
-      if (tag.flags & kTagLast) break;
-    }
   }
 
   void advance(uint64_t blocks) {

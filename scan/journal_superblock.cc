@@ -145,19 +145,31 @@ class JournalFinder {
 };
 
 Result<void> JournalLog::read(uint64_t log_block, MutableBytes out) const {
-  if (log_block >= blocks_) return std::unexpected(Error{fmt::format("the journal has no block {}", log_block), EINVAL});
+  if (log_block + out.size() / block_size_ > blocks_)
+    return std::unexpected(Error{fmt::format("the journal has no block {}", log_block), EINVAL});
   if (device_) return device_->read(log_block * block_size_, out);
-  const auto at = place(log_block);
-  if (!at) return std::unexpected(Error{fmt::format("block {} of the journal is a hole", log_block), EINVAL});
-  return image_->read(*at, out);
+  while (!out.empty()) {
+    const Run* const run = find_run(log_block);
+    if (!run) return std::unexpected(Error{fmt::format("block {} of the journal is a hole", log_block), EINVAL});
+    const uint64_t skipped = log_block - run->logical;
+    const uint64_t count = std::min<uint64_t>(out.size() / block_size_, run->count - skipped);
+    if (auto r = image_->read(run->physical + skipped, out.first(count * block_size_)); !r) return r;
+    out = out.subspan(count * block_size_);
+    log_block += count;
+  }
+  return {};
+}
+
+const Run* JournalLog::find_run(uint64_t log_block) const {
+  auto it = std::ranges::upper_bound(runs_, log_block, {}, &Run::logical);
+  if (it == runs_.begin()) return nullptr;
+  --it;
+  return log_block - it->logical < it->count ? &*it : nullptr;
 }
 
 std::optional<BlockNo> JournalLog::place(uint64_t log_block) const {
-  auto it = std::ranges::upper_bound(runs_, log_block, {}, &Run::logical);
-  if (it == runs_.begin()) return std::nullopt;
-  --it;
-  if (log_block - it->logical >= it->count) return std::nullopt;
-  return it->physical + (log_block - it->logical);
+  const Run* const run = find_run(log_block);
+  return run ? std::optional(run->physical + (log_block - run->logical)) : std::nullopt;
 }
 
 bool JournalLog::contains(BlockNo block) const {
@@ -285,6 +297,7 @@ bool read_super(const FileSystem& fs, Journal& journal) {
   }
   if (!read_features(block, journal) || !read_bounds(block, journal)) return false;
   journal.super.sequence = be32(block, kSequence);
+  if (journal.super.version == 2) journal.super.head = be32(block, kHead);
   const auto error = static_cast<int32_t>(be32(block, kErrno));
   facts.error = error < 0 ? 0u - static_cast<uint32_t>(error) : static_cast<uint32_t>(error);
   return true;
