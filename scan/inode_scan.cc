@@ -10,6 +10,7 @@
 
 #include "scan/checksum.h"
 #include "scan/misplaced_directory.h"
+#include "scan/reserved_inodes.h"
 #include "scan/xattr.h"
 
 namespace extscrub {
@@ -200,44 +201,10 @@ struct InodeWorker {
   DirectoryCollector directories;
 };
 
-bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
-
 // Reserved inodes count as in use, links or not; the others when they have links, or wait to be released.
 bool in_use(const FileSystem& fs, const Inode& inode) {
   return inode.base().i_links_count > 0 || is_reserved(fs.geometry, inode.number()) ||
          std::ranges::binary_search(fs.orphans, inode.number());
-}
-
-}  // namespace
-
-bool is_named_journal(const FileSystem& fs, InodeNo ino) {
-  return fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && fs.super.s_journal_inum == ino.value;
-}
-
-bool is_named_quota_file(const FileSystem& fs, InodeNo ino) {
-  const ext2_super_block& s = fs.super;
-  return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
-}
-
-bool is_resize_inode(const FileSystem& fs, InodeNo ino) {
-  return fs.geometry.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE) && ino.value == EXT2_RESIZE_INO;
-}
-
-bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
-  const InodeNo ino = inode.number();
-  const bool quota = ino.value == EXT4_USR_QUOTA_INO || ino.value == EXT4_GRP_QUOTA_INO;
-  if (!quota && ino.value != EXT2_JOURNAL_INO) return false;
-  const bool named = quota ? is_named_quota_file(fs, ino) : is_named_journal(fs, ino);
-  const ext2_inode& base = inode.base();
-  return !named && base.i_links_count == 0 && base.i_blocks == 0 && base.i_block[0] == 0;
-}
-
-namespace {
-
-// Something leads to the inode, or would if it were what it should be.
-bool is_named(const FileSystem& fs, InodeNo ino) {
-  return !is_reserved(fs.geometry, ino) || ino.value == EXT2_ROOT_INO || ino.value == EXT2_BAD_INO || is_resize_inode(fs, ino) ||
-         is_named_journal(fs, ino) || is_named_quota_file(fs, ino);
 }
 
 // A reserved inode that was never set up has nothing to walk, whatever lies in it.
@@ -436,6 +403,11 @@ void append(std::vector<T>& to, std::vector<T>& from) {
 }
 
 }  // namespace
+
+bool InodeScan::claims_any(const Geometry& g, const RunList& map) const {
+  return std::ranges::any_of(map.runs, [&](const Run& run) { return claims.test_any(g, run.physical, run.count); }) ||
+         std::ranges::any_of(map.nodes, [&](BlockNo node) { return claims.test(g, node); });
+}
 
 uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
   const Geometry& g = fs.geometry;
