@@ -19,11 +19,8 @@ std::optional<FoundBackup> backup_at(const ext2_super_block& super, uint64_t at)
   const auto geometry = derive_geometry(super, std::numeric_limits<int64_t>::max());
   if (!geometry) return {};
   if (!belongs_at(super, *geometry, at)) return {};
-  FoundBackup found{BlockNo(at >> geometry->block_bits), geometry->block_size, false, {}};
   if (geometry->metadata_csum() && super.s_checksum != superblock_checksum(super)) return {};
-  found.sealed = geometry->metadata_csum();
-  std::ranges::copy(super.s_uuid, found.uuid.begin());
-  return found;
+  return FoundBackup{BlockNo(at >> geometry->block_bits), geometry->block_size, geometry->metadata_csum()};
 }
 
 }  // namespace

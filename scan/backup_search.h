@@ -1,7 +1,6 @@
 // Backup superblocks at places that mke2fs does not use by itself: those of groups of another size. Any thread.
 #pragma once
 
-#include <array>
 #include <optional>
 #include <vector>
 
@@ -15,7 +14,6 @@ struct FoundBackup {
   BlockNo block;            // where it lies, in blocks of its own size
   uint32_t block_size = 0;  // bytes
   bool sealed = false;      // its checksum proves it: not without metadata_csum
-  std::array<uint8_t, 16> uuid{};
 };
 
 // Whether a backup superblock at byte `at` is one of the file system that begins at byte 0, and not of another that lies in a
