@@ -65,7 +65,9 @@ GroupRange groups_of(const Finding& f, const ImageInfo& info) {
   if (!f.block) return {};
   const uint64_t a_block = info.groups_per_desc_block, count = std::max<uint64_t>(f.block_count, 1);
   if (a_block == 0 || info.block_size == 0) return {};
-  const auto clipped = [&](uint64_t first, uint64_t blocks) { return GroupRange{first, std::min<uint64_t>(first + blocks * a_block, info.groups)}; };
+  const auto clipped = [&](uint64_t first, uint64_t blocks) {
+    return GroupRange{first, std::min<uint64_t>(first + blocks * a_block, info.groups)};
+  };
   if (f.group->value == 0) return clipped((f.block->value - kSuperblockOffset / info.block_size - 1) * a_block, count);
   // With meta_bg they lie in the first of the groups that they describe.
   const bool meta_bg = std::ranges::find(info.features, "meta_bg") != info.features.end();
