@@ -20,22 +20,6 @@ namespace extscrub {
 
 namespace {
 
-// The backups at unusual places, looked for once, and not before somebody asks: it may read 256 MiB.
-class BackupSearch {
- public:
-  BackupSearch(const Image& image, const LoadOptions& options) : image_(image), options_(options) {}
-
-  const std::vector<FoundBackup>& found() {
-    if (!found_) found_ = options_.search ? search_backups(image_, options_.block_size) : std::vector<FoundBackup>();
-    return *found_;
-  }
-
- private:
-  const Image& image_;
-  const LoadOptions& options_;
-  std::optional<std::vector<FoundBackup>> found_;
-};
-
 // Where superblocks are read from, and how large an image they may describe.
 struct Source {
   const Image& image;
@@ -91,9 +75,10 @@ struct Backup {
   bool usable = false;  // otherwise it only speaks against others: without a checksum, at an unusual place
 };
 
-// The first sound backup of each file system that there may be one of. Neither block size nor group size can be believed
-// without a sound primary, so the places that mke2fs uses are tried, a full bitmap block a group; then all others.
 enum class Places : uint8_t { usual, all };
+
+// The first sound backup of each file system that there may be one of. Neither block size nor group size can be believed
+// without a sound primary, so the places that mke2fs uses are tried, a full bitmap block a group; then, with `all`, the others.
 std::vector<Backup> find_backups(const Source& source, const LoadOptions& options, Places places) {
   static constexpr uint32_t kGroups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243};
   constexpr size_t kMost = 16;  // an image that is made to mislead may have any number
@@ -343,7 +328,7 @@ std::string name_found(const std::vector<FoundBackup>& backups) {
 }  // namespace
 
 Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
-  BackupSearch search(image, options);
+  BackupSearch search(image, options.block_size, options.search);
   auto fs = load_there(image, overlay, options, search);
   if (fs || fs.error().code == ENOTSUP || options.superblock) return fs;
   const std::vector<FoundBackup>& backups = search.found();
