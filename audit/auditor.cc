@@ -91,6 +91,7 @@ ImageInfo describe(const FileSystem& fs) {
   info.inodes = g.inodes;
   info.groups = g.groups;
   info.inode_size = g.inode_size;
+  info.groups_per_desc_block = g.desc_per_block;
   info.superblock_block = fs.super_block.value;
   return info;
 }

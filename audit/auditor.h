@@ -57,6 +57,7 @@ struct ImageInfo {
   uint32_t inodes = 0;
   uint32_t groups = 0;
   uint32_t inode_size = 0;           // bytes
+  uint32_t groups_per_desc_block = 0;  // whose descriptors lie in one block
   uint64_t superblock_block = 0;     // the block of the superblock that was gone by
 };
 

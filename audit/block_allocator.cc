@@ -12,14 +12,14 @@ BlockAllocator::Bits& BlockAllocator::taken(GroupNo group) {
   bits.resize(g.clusters(group));
   for (uint32_t i = 0; i < bits.size(); ++i) bits[i] = scan_.claims.test(group, i);
   for (const BlockNo bad : fs_.bad_blocks)
-    if (g.contains(bad) && g.group_of(bad) == group) bits[(bad - g.group_first(group)) >> g.cluster_bits] = true;
+    if (g.contains(bad) && g.group_of(bad) == group) bits[g.cluster_in_group(bad)] = true;
 
   const GroupDesc& desc = fs_.groups[group.value];
   const bool stored = !(g.group_csum() && desc.block_uninit()) && valid_location(g, group, desc.block_bitmap, 1);
   std::vector<std::byte> bitmap(g.block_size);
   if (believe_scan_ || !stored || !fs_.blocks->read(desc.block_bitmap, bitmap)) return bits;
   for (uint32_t i = 0; i < bits.size() && i / 8 < bitmap.size(); ++i)
-    bits[i] = bits[i] || std::to_integer<unsigned>(bitmap[i / 8] >> i % 8) & 1;
+    bits[i] = bits[i] || test_bit(bitmap, i);
   return bits;
 }
 
@@ -53,16 +53,14 @@ std::optional<BlockNo> BlockAllocator::find(BlockNo goal, uint32_t clusters, std
   if (within) return find_in(*within, 0, clusters, reuse);
   if (!g.contains(goal)) goal = BlockNo(g.first_data_block);
   const GroupNo first = g.group_of(goal);
-  if (auto found = find_in(first, static_cast<uint32_t>((goal - g.group_first(first)) >> g.cluster_bits), clusters, reuse)) return found;
+  if (auto found = find_in(first, g.cluster_in_group(goal), clusters, reuse)) return found;
   for (uint32_t i = 0; i < g.groups; ++i)
     if (auto found = find_in(GroupNo((first.value + i) % g.groups), 0, clusters, reuse)) return found;
   return {};
 }
 
 bool BlockAllocator::was_used(BlockNo block) const {
-  const Geometry& g = fs_.geometry;
-  const GroupNo group = g.group_of(block);
-  return !used_before_ || used_before_->test(group, static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits));
+  return !used_before_ || used_before_->test(fs_.geometry, block);
 }
 
 void BlockAllocator::reserve(BlockNo first, uint64_t count) { mark(first, count, true); }
@@ -71,10 +69,7 @@ void BlockAllocator::release(BlockNo first, uint64_t count) { mark(first, count,
 
 void BlockAllocator::mark(BlockNo first, uint64_t count, bool used) {
   const Geometry& g = fs_.geometry;
-  for (BlockNo b = first; b < first + count && g.contains(b); ++b) {
-    const GroupNo group = g.group_of(b);
-    taken(group)[(b - g.group_first(group)) >> g.cluster_bits] = used;
-  }
+  for (BlockNo b = first; b < first + count && g.contains(b); ++b) taken(g.group_of(b))[g.cluster_in_group(b)] = used;
 }
 
 }  // namespace extscrub

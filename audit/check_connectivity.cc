@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "audit/rules.h"
+#include "scan/reserved_inodes.h"
 
 namespace extscrub {
 
@@ -16,8 +17,6 @@ Finding& add(const FileSystem& fs, Problem problem, InodeNo ino, Findings& findi
   f.inode = ino;
   return f;
 }
-
-bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode && ino.value != EXT2_ROOT_INO; }
 
 void check_dotdot(const FileSystem& fs, const Directory& d, Findings& findings) {
   const uint32_t parent = d.inode.value == EXT2_ROOT_INO ? EXT2_ROOT_INO : d.parent;
@@ -57,7 +56,7 @@ void check_connectivity(const FileSystem& fs, const InodeScan& scan, const Direc
   const uint32_t root = table.find(InodeNo(EXT2_ROOT_INO));
   if (root == table.directories.size()) return check_missing_root(fs, findings);  // nothing has a way then
   for (const Directory& d : table.directories) {
-    if (is_reserved(fs.geometry, d.inode)) continue;
+    if (is_reserved(fs.geometry, d.inode) && d.inode.value != EXT2_ROOT_INO) continue;
     if (d.is(Directory::unconnected)) {
       Finding& f = add(fs, Problem::directory_unconnected, d.inode, findings);
       if (d.parent) f.found = fmt::format("in a loop with directory {}", d.parent);

@@ -6,6 +6,7 @@
 #include "scan/misplaced_directory.h"
 #include "audit/inode_report.h"
 #include "scan/checksum.h"
+#include "scan/reserved_inodes.h"
 
 namespace extscrub {
 
@@ -344,7 +345,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
     check_attributes(fs, facts, findings);
     check_symlink(fs, facts, findings);
   }
-  if (!reserved || is_named_journal(fs, inode.number()) || is_named_quota_file(fs, inode.number())) check_ea_location(g, inode, report);
+  if (is_named(fs, inode.number()) && !is_resize_inode(fs, inode.number())) check_ea_location(g, inode, report);
   if (check_block_map(fs, facts, findings)) return;  // what a damaged map holds cannot be counted
   if (facts.map && inode.type() != FileType::symlink) check_size(g, fs.super, facts, report);
   // A reserved inode that was never set up has no map, but may have a length.

@@ -8,7 +8,6 @@ namespace extscrub {
 
 namespace {
 
-bool test_bit(Bytes bits, uint64_t at) { return (std::to_integer<unsigned>(bits[at / 8]) >> at % 8) & 1; }
 void clear_bit(MutableBytes bits, uint64_t at) { bits[at / 8] &= ~std::byte(1u << at % 8); }
 
 bool bitmap_sound(const FileSystem& fs, BlockNo at, uint32_t bits, uint32_t stored) {

@@ -49,7 +49,7 @@ InodeNo find_read(const RepairRound& round, GroupNo group, bool believe_scan) {
     const InodeNo ino = g.group_first_inode(group) + i;
     if (ino.value < g.first_inode || scan.used.test(group, i) || std::ranges::binary_search(fs.orphans, ino)) continue;
     if (std::ranges::binary_search(fs.bad_blocks, place_of(fs, ino).block)) continue;
-    const bool marked = i / 8 < bitmap.size() && std::to_integer<unsigned>(bitmap[i / 8] >> i % 8) & 1;
+    const bool marked = i / 8 < bitmap.size() && test_bit(bitmap, i);
     if (!marked || believe_scan) return ino;
   }
   return {};

@@ -17,10 +17,7 @@ bool has_name(const RepairRound& round, InodeNo ino) {
 }
 
 bool is_shared(const RepairRound& round, BlockNo block) {
-  const Geometry& g = round.geometry();
-  const GroupNo group = g.group_of(block);
-  const auto cluster = static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits);
-  return round.run.scan->claimed_again.test(group, cluster) || round.fs().metadata.find(block);
+  return round.run.scan->claimed_again.test(round.geometry(), block) || round.fs().metadata.find(block);
 }
 
 }  // namespace extscrub

@@ -11,18 +11,6 @@ namespace {
 constexpr unsigned kMaxDepth = 16;  // deeper than a kernel takes: it is written anew as flat as it can be
 constexpr size_t kMostRuns = 1 << 22;  // of one inode; bounds the memory that a hostile map can ask for
 
-bool is_used(const FileSystem& fs, const GroupBits& bits, BlockNo block) {
-  const Geometry& g = fs.geometry;
-  const GroupNo group = g.group_of(block);
-  return bits.test(group, static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits));
-}
-
-bool any_used(const FileSystem& fs, const GroupBits& bits, const Run& run) {
-  for (uint32_t i = 0; i < run.count; ++i)
-    if (is_used(fs, bits, run.physical + i)) return true;
-  return false;
-}
-
 template <class Entry>
 Entry entry_at(Bytes node, unsigned i) {
   return load<Entry>(node, sizeof(ext3_extent_header) + sizeof(Entry) * i);
@@ -86,7 +74,7 @@ class ExtentSalvage {
     const Run run = run_of(e);
     const bool there = run.count > 0 && run.physical && fs_.geometry.contains(run.physical, run.count);
     if (!trusted) {
-      if (!there || run.logical < cover.first || run.logical + run.count > cover.end || any_used(fs_, scan_.claims, run)) return false;
+      if (!there || run.logical < cover.first || run.logical + run.count > cover.end || scan_.claims.test_any(fs_.geometry, run.physical, run.count)) return false;
       cover.first = run.logical + run.count;
     }
     if (!there) {
@@ -122,7 +110,7 @@ class ExtentSalvage {
     // The entries of a sound child are believed wherever they say they are.
     take_node(*block, depth - 1, sound, {sound ? 0 : uint64_t{e.ei_block}, end});
     // What the scan has not come to may belong to another inode too.
-    if (sound && is_used(fs_, scan_.claims, child) && !is_used(fs_, scan_.claimed_again, child)) out_.nodes.push_back(child);
+    if (sound && scan_.claims.test(fs_.geometry, child) && !scan_.claimed_again.test(fs_.geometry, child)) out_.nodes.push_back(child);
     return true;
   }
 
@@ -220,7 +208,7 @@ SalvagedMap salvage_map(const FileSystem& fs, const InodeScan& scan, const Inode
     out.nodes.clear();
     ExtentSalvage(fs, scan, inode, out).take();
   } else {
-    std::erase_if(out.nodes, [&](BlockNo node) { return is_used(fs, scan.claimed_again, node); });
+    std::erase_if(out.nodes, [&](BlockNo node) { return scan.claimed_again.test(fs.geometry, node); });
     // A block behind the limit is among the runs, and is cut there.
     for (const MapDefect& d : map.defects)
       if (d.kind != MapDefectKind::checksum && d.kind != MapDefectKind::too_far && d.kind != MapDefectKind::cluster)

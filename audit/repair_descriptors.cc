@@ -141,15 +141,10 @@ class DescriptorRepair {
       const BlockNo at = place_in(d, s.kind);
       const uint32_t count = blocks_of(g_, s.kind);
       if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) && valid_location(g_, s.group, at, count) &&
-          is_vacant(fs_, s.group, s.kind, at, count) && (s.kind == MetadataKind::inode_table || !is_claimed(at)))
+          is_vacant(fs_, s.group, s.kind, at, count) && (s.kind == MetadataKind::inode_table || !round_.run.scan->claims.test(g_, at)))
         return at;
     }
     return {};
-  }
-
-  bool is_claimed(BlockNo at) const {
-    const GroupNo where = g_.group_of(at);
-    return round_.run.scan->claims.test(where, static_cast<uint32_t>((at - g_.group_first(where)) >> g_.cluster_bits));
   }
 
   // A bitmap of what was counted; the next round goes over it.

@@ -42,7 +42,7 @@ bool is_group_damage(Problem p) {
 uint32_t zeros(Bytes bitmap, uint32_t valid) {
   uint32_t ones = 0;
   for (uint32_t i = 0; i < valid / 8; ++i) ones += static_cast<uint32_t>(std::popcount(std::to_integer<uint8_t>(bitmap[i])));
-  for (uint32_t bit = valid / 8 * 8; bit < valid; ++bit) ones += std::to_integer<uint32_t>(bitmap[bit / 8] >> bit % 8) & 1;
+  for (uint32_t bit = valid / 8 * 8; bit < valid; ++bit) ones += test_bit(bitmap, bit);
   return valid - ones;
 }
 

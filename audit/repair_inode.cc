@@ -9,6 +9,7 @@
 #include "audit/inode_repair.h"
 #include "scan/checksum.h"
 #include "scan/dir_block.h"
+#include "scan/reserved_inodes.h"
 
 namespace extscrub {
 
@@ -352,15 +353,7 @@ class InodeRepairs {
     RunList list;
     MapWalker walker(round_.fs());
     if (!walker.walk(inode, list).defects.empty()) return false;
-    const Geometry& g = round_.geometry();
-    const auto used = [&](BlockNo b) {
-      const GroupNo group = g.group_of(b);
-      return round_.run.scan->claims.test(group, static_cast<uint32_t>((b - g.group_first(group)) >> g.cluster_bits));
-    };
-    for (const Run& run : list.runs)
-      for (uint32_t i = 0; i < run.count; ++i)
-        if (used(run.physical + i)) return false;
-    return std::ranges::none_of(list.nodes, used);
+    return !round_.run.scan->claims_any(round_.geometry(), list);
   }
 
   // Damage of many kinds at once in an inode whose checksum is wrong, or that has no type and no contents: it was never an

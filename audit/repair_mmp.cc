@@ -22,9 +22,7 @@ std::optional<BlockNo> choose_block(RepairRound& round) {
     const bool overlapped = std::ranges::any_of(overlaps, [&](const MetadataOverlap& o) {
       return o.a.kind == MetadataKind::mmp || o.b.kind == MetadataKind::mmp;
     });
-    const GroupNo group = g.group_of(named);
-    const auto cluster = static_cast<uint32_t>((named - g.group_first(group)) >> g.cluster_bits);
-    if (extent && extent->kind == MetadataKind::mmp && !overlapped && !round.run.scan->claimed_again.test(group, cluster)) return named;
+    if (extent && extent->kind == MetadataKind::mmp && !overlapped && !round.run.scan->claimed_again.test(g, named)) return named;
   }
   round.stale = true;
   return round.blocks.allocate(BlockNo(g.first_data_block));

@@ -11,11 +11,9 @@ bool is_counted(const MetadataExtent& extent) {
 WriteWave wave_of(const FileSystem& fs, const UsedBefore& before, BlockNo block) {
   const Geometry& g = fs.geometry;
   if (!g.contains(block)) return WriteWave::last;  // the boot block
-  const GroupNo group = g.group_of(block);
-  const auto cluster = static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits);
-  if (!before.claims.test(group, cluster)) return WriteWave::fresh;
+  if (!before.claims.test(g, block)) return WriteWave::fresh;
   // Its old contents are another's as well, who may be given a copy of them.
-  if (before.claimed_again.test(group, cluster)) return WriteWave::last;
+  if (before.claimed_again.test(g, block)) return WriteWave::last;
   const MetadataExtent* metadata = fs.metadata.find(block);
   return metadata && is_counted(*metadata) ? WriteWave::last : WriteWave::pointers;
 }

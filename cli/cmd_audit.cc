@@ -14,6 +14,13 @@ namespace extscrub {
 
 namespace {
 
+// Why the file that --journal names was of no use; empty when the file system's journal lies outside.
+std::string_view why_no_journal_file(const AuditOptions& settings, const JournalFacts& facts) {
+  if (!settings.replay) return "with --no-replay no journal is read";
+  if (!facts.present) return "the file system has no journal";
+  return facts.external ? "" : "the file system's journal is its own, in the image";
+}
+
 void audit_image(ImageReport& report, const Options& options, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, options, environment);
   if (!image) return;
@@ -35,6 +42,9 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (unreadable) settings.unreadable = &*unreadable;
   auto audit = environment.engine.audit(*image, nullptr, settings);
   if (!audit) return report_failure(report, *image, audit.error());
+  if (settings.journal)
+    if (const std::string_view why = why_no_journal_file(settings, audit->recovery.journal); !why.empty())
+      report.warnings.push_back(fmt::format("--journal {} was not used: {}", options.journal, why));
   // What a scrub will do is tried, not guessed.
   if (is_worth_trying(*audit))
     if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings);

@@ -8,11 +8,14 @@ namespace extscrub {
 
 namespace {
 
+// What is counted: several findings of one group, or of one inode, are one.
+enum class Unit : uint8_t { block, group, inode };
+
 // How a finding of bytes that cannot be read says what they hold (in its field, or in what was found), and what there is
 // of the kind.
 struct Structure {
   std::string_view word, structure, unit;
-  bool by_inode;  // several blocks of one inode are one of the unit
+  Unit counted;
   std::optional<uint64_t> (*total)(const ImageInfo&, const AuditStatistics&);
 };
 
@@ -41,22 +44,42 @@ Total unknown(const ImageInfo&, const AuditStatistics&) {
 }
 
 constexpr std::array<Structure, 8> kStructures{{
-    {"group descriptor", "group descriptors", "groups", false, groups},
-    {"block bitmap", "block bitmaps", "groups", false, groups},
-    {"inode bitmap", "inode bitmaps", "groups", false, groups},
-    {"inode table", "inode tables", "blocks", false, table_blocks},
-    {"block map", "block maps", "inodes", true, inodes},
-    {"directory", "directories", "directories", true, directories},
-    {"attribute block", "attribute blocks", "blocks", false, unknown},
-    {"symbolic link", "symbolic links", "links", true, unknown},
+    {"group descriptor", "group descriptors", "groups", Unit::group, groups},
+    {"block bitmap", "block bitmaps", "groups", Unit::group, groups},
+    {"inode bitmap", "inode bitmaps", "groups", Unit::group, groups},
+    {"inode table", "inode tables", "blocks", Unit::block, table_blocks},
+    {"block map", "block maps", "inodes", Unit::inode, inodes},
+    {"directory", "directories", "directories", Unit::inode, directories},
+    {"attribute block", "attribute blocks", "blocks", Unit::block, unknown},
+    {"symbolic link", "symbolic links", "links", Unit::inode, unknown},
 }};
+
+struct GroupRange {
+  uint64_t first = 0, end = 0;
+};
+
+// The groups of which a bitmap or the primary descriptor cannot be read. None for copies of descriptors and for reserved blocks.
+GroupRange groups_of(const Finding& f, const ImageInfo& info) {
+  if (!f.group) return {};
+  if (f.found != name(MetadataKind::descriptors)) return {f.group->value, f.group->value + uint64_t{1}};
+  if (!f.block) return {};
+  const uint64_t a_block = info.groups_per_desc_block, count = std::max<uint64_t>(f.block_count, 1);
+  if (a_block == 0 || info.block_size == 0) return {};
+  const auto clipped = [&](uint64_t first, uint64_t blocks) {
+    return GroupRange{first, std::min<uint64_t>(first + blocks * a_block, info.groups)};
+  };
+  if (f.group->value == 0) return clipped((f.block->value - kSuperblockOffset / info.block_size - 1) * a_block, count);
+  // With meta_bg they lie in the first of the groups that they describe.
+  const bool meta_bg = std::ranges::find(info.features, "meta_bg") != info.features.end();
+  return meta_bg && f.group->value % a_block == 0 ? clipped(f.group->value, 1) : GroupRange{};
+}
 
 }  // namespace
 
 std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const ImageInfo& info,
                                   const AuditStatistics& statistics) {
-  std::array<uint64_t, kStructures.size()> unread{};
-  std::array<std::set<InodeNo>, kStructures.size()> seen;
+  std::array<uint64_t, kStructures.size()> blocks{};
+  std::array<std::set<uint64_t>, kStructures.size()> seen;  // groups or inodes
   uint64_t others = 0;
   std::vector<Coverage> coverage;
   // Of an image that is cut short the missing blocks are one share, whatever lies there.
@@ -68,16 +91,21 @@ std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const Im
     const auto* it = std::ranges::find_if(
         kStructures, [&](const Structure& s) { return f.field == s.word || f.found.starts_with(s.word); });
     const auto i = static_cast<size_t>(it - kStructures.begin());
-    if (it == kStructures.end())
+    if (it == kStructures.end()) {
       ++others;
-    else if (!it->by_inode)
-      unread[i] += std::max<uint64_t>(f.block_count, 1);
-    else if (f.inode && seen[i].insert(*f.inode).second)
-      ++unread[i];
+    } else if (it->counted == Unit::block) {
+      blocks[i] += std::max<uint64_t>(f.block_count, 1);
+    } else if (it->counted == Unit::inode) {
+      if (f.inode) seen[i].insert(f.inode->value);
+    } else {
+      const GroupRange groups = groups_of(f, info);
+      for (uint64_t group = groups.first; group < groups.end; ++group) seen[i].insert(group);
+      if (groups.first >= groups.end) ++others;
+    }
   }
   for (size_t i = 0; i < kStructures.size(); ++i)
-    if (unread[i] > 0)
-      coverage.push_back({kStructures[i].structure, kStructures[i].unit, kStructures[i].total(info, statistics), unread[i]});
+    if (const uint64_t unread = blocks[i] + seen[i].size(); unread > 0)
+      coverage.push_back({kStructures[i].structure, kStructures[i].unit, kStructures[i].total(info, statistics), unread});
   if (others > 0) coverage.push_back({"others", "places", {}, others});
   return coverage;
 }

@@ -64,15 +64,19 @@ bool keeps_nothing(const std::string& name) {
   return descriptor_of(name) || (::stat(name.c_str(), &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)));
 }
 
+Output output(NamedFile file) {
+  const Identity identity(file.name);
+  const fs::path place = place_of(file.name);
+  return {std::move(file), identity, place};
+}
+
 std::vector<Output> outputs_of(const Options& options) {
   std::vector<NamedFile> files = {{"--output", options.output}, {"--metrics", options.metrics}};
   if (options.command == Command::scrub) files.push_back({"--undo-file", options.undo_file});
   std::vector<Output> outputs;
   for (NamedFile& file : files) {
     if (file.name.empty() || keeps_nothing(file.name)) continue;
-    const Identity identity(file.name);
-    const fs::path place = place_of(file.name);
-    outputs.push_back({std::move(file), identity, place});
+    outputs.push_back(output(std::move(file)));
   }
   return outputs;
 }
@@ -88,8 +92,9 @@ std::vector<NamedFile> inputs_of(const Options& options) {
 }
 
 std::unexpected<Error> conflict(const Output& output, std::string_view what) {
-  return std::unexpected(Error{fmt::format("{}: {} would replace {}; give {} another file", escape(output.file.name),
-                                           output.file.option, what, output.file.option)});
+  const std::string_view kind = output.file.option == "--state" ? "directory" : "file";
+  return std::unexpected(Error{fmt::format("{}: {} would replace {}; give {} another {}", escape(output.file.name),
+                                           output.file.option, what, output.file.option, kind)});
 }
 
 std::string quoted(const NamedFile& file) { return fmt::format("{} {}", file.option, escape(file.name)); }
@@ -111,7 +116,7 @@ Result<void> check_beside(const Output& output, const std::string& image) {
 
 Result<void> check_files_differ(const Options& options, std::span<const std::string> images) {
   const std::vector<Output> outputs = outputs_of(options);
-  if (outputs.empty()) return {};
+  if (outputs.empty() && options.state.empty()) return {};
   for (const NamedFile& input : inputs_of(options)) {
     const Identity identity(input.name);
     for (const Output& output : outputs)
@@ -121,20 +126,20 @@ Result<void> check_files_differ(const Options& options, std::span<const std::str
   for (size_t i = 0; i < outputs.size(); ++i)
     for (size_t k = i + 1; k < outputs.size(); ++k)
       if (outputs[i].identity == outputs[k].identity) return conflict(outputs[i], quoted(outputs[k].file));
+  std::vector<Output> beside = outputs;
   if (!options.state.empty()) {
-    const fs::path state = place_of(options.state);
+    const Output& state = beside.emplace_back(output({"--state", options.state}));
     for (const Output& output : outputs)
-      if (is_below(output.place, state)) return conflict(output, "what is kept in " + quoted({"--state", options.state}));
+      if (is_below(output.place, state.place)) return conflict(output, "what is kept in " + quoted(state.file));
   }
-  const bool beside = std::ranges::any_of(outputs, [](const Output& o) { return o.place.native().contains(".extscrub-"); });
+  std::erase_if(beside, [](const Output& o) { return !o.place.native().contains(".extscrub-"); });
   for (const std::string& image : images) {
     if (!is_nbd_uri(image)) {
       const Identity identity(image);
       for (const Output& output : outputs)
         if (output.identity == identity) return conflict(output, "image " + escape(image));
     }
-    if (!beside) continue;
-    for (const Output& output : outputs)
+    for (const Output& output : beside)
       if (const auto differs = check_beside(output, image); !differs) return differs;
   }
   return {};

@@ -18,25 +18,12 @@
 #include "cli/exit_status.h"
 #include "cli/fold.h"
 #include "cli/report.h"
+#include "cli/text_writer.h"
 #include "cli/units.h"
 
 namespace extscrub {
 
 namespace {
-
-// Appends to one string; knows whether to colour.
-struct Writer {
-  std::string text;
-  bool color;
-
-  template <class... Args>
-  void print(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
-  }
-  [[nodiscard]] std::string painted(const fmt::text_style& style, std::string_view word) const {
-    return color ? fmt::format(style, "{}", word) : std::string(word);
-  }
-};
 
 fmt::text_style style_of(Severity severity) {
   switch (severity) {
@@ -146,7 +133,7 @@ std::string_view action_of(const Finding& f, const std::optional<RepairReport>& 
   return "";
 }
 
-void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::string_view action, const std::string& place) {
+void write_run(TextWriter& w, const FindingRun& run, const ImageReport& image, std::string_view action, const std::string& place) {
   const ProblemInfo& problem = info(run.first.problem);
   w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
           std::string(7 - name(problem.severity).size(), ' '), place, problem.code, problem.message,
@@ -158,22 +145,18 @@ void write_run(Writer& w, const FindingRun& run, const ImageReport& image, std::
   w.print("\n");
 }
 
-std::string counted(size_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
-}
-
 std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const TextStyle& style) {
   return style.verbose ? unfolded_findings(findings) : fold_findings(findings);
 }
 
-void write_runs(Writer& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
+void write_runs(TextWriter& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
   const bool unread = is_partly_unread(image);
   for (const FindingRun& run : runs_of(findings, style))
     write_run(w, run, image, action_of(run.first, image.repairs, unread), place_of(run));
 }
 
 // What is new since the last run, what is not, and what is gone.
-void write_changes(Writer& w, const ImageReport& image, const TextStyle& style) {
+void write_changes(TextWriter& w, const ImageReport& image, const TextStyle& style) {
   const Changes& changes = *image.changes;
   std::vector<Finding> by_age[2];
   for (size_t i = 0; i < image.findings.size(); ++i) by_age[changes.is_new[i]].push_back(image.findings[i]);
@@ -187,7 +170,7 @@ void write_changes(Writer& w, const ImageReport& image, const TextStyle& style) 
 }
 
 // "  error   12345 more, past --max-findings: inode-mode: ... [repaired]". Nothing is promised for them: nobody has tried.
-void write_past(Writer& w, const ImageReport& image) {
+void write_past(TextWriter& w, const ImageReport& image) {
   for (const FindingCount& c : image.past) {
     FindingRun run;
     run.first.problem = c.problem;
@@ -197,7 +180,7 @@ void write_past(Writer& w, const ImageReport& image) {
   }
 }
 
-void write_findings(Writer& w, const ImageReport& image, const TextStyle& style) {
+void write_findings(TextWriter& w, const ImageReport& image, const TextStyle& style) {
   if (image.changes && image.changes->is_new.size() == image.findings.size())
     write_changes(w, image, style);
   else
@@ -247,7 +230,7 @@ std::string gone_in(const ImageReport& image) {
   return std::ranges::any_of(image.findings, gone) || std::ranges::any_of(image.past, gone_past) ? "consistent, but files are gone: see inodes-lost" : "";
 }
 
-void write_verdict(Writer& w, const ImageReport& image) {  // without a line's end
+void write_verdict(TextWriter& w, const ImageReport& image) {  // without a line's end
   const std::string path = escape(name_of(image));
   if (image.undone) {
     w.print("{}: {}", path,
@@ -270,7 +253,7 @@ void write_verdict(Writer& w, const ImageReport& image) {  // without a line's e
   if (!remarks.empty()) w.print(" ({})", fmt::join(remarks, "; "));
 }
 
-void write_info(Writer& w, const ImageReport& image) {
+void write_info(TextWriter& w, const ImageReport& image) {
   if (!image.info) return;
   const ImageInfo& i = *image.info;
   w.print("  label \"{}\", uuid {}\n", escape(i.label), escape(i.uuid));
@@ -282,7 +265,7 @@ void write_info(Writer& w, const ImageReport& image) {
 }
 
 // "verified: 98.4 % of the inode tables (3 of 192 blocks could not be read)"
-void write_coverage(Writer& w, const ImageReport& image) {
+void write_coverage(TextWriter& w, const ImageReport& image) {
   if (!image.info || !image.statistics) return;
   std::vector<std::string> parts;
   for (const Coverage& c : coverage_of(image.findings, *image.info, *image.statistics)) {
@@ -296,7 +279,7 @@ void write_coverage(Writer& w, const ImageReport& image) {
   if (!parts.empty()) w.print("  verified: {}; all else\n", fmt::join(parts, ", "));
 }
 
-void write_statistics(Writer& w, const ImageReport& image) {
+void write_statistics(TextWriter& w, const ImageReport& image) {
   if (image.statistics) {
     const AuditStatistics& s = *image.statistics;
     w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories,
@@ -310,66 +293,6 @@ void write_statistics(Writer& w, const ImageReport& image) {
             c.seconds.count(), c.writes, c.flushes, c.queue == QueueKind::io_uring ? "io_uring" : "threads",
             c.direct_io ? "O_DIRECT" : "O_DSYNC");
   }
-}
-
-void write_loss(Writer& w, const Loss& loss) {
-  std::vector<std::string> places;
-  if (loss.inode) places.push_back(fmt::format("inode {}", loss.inode));
-  if (!loss.path.empty()) places.push_back(escape(loss.path));
-  if (loss.bytes) places.push_back(fmt::format("bytes {}-{}", loss.bytes->first, loss.bytes->end - 1));
-  w.print("  loss    {}: {} ({})\n", places.empty() ? "file system" : fmt::format("{}", fmt::join(places, ", ")),
-          escape(loss.what), info(loss.problem).code);
-}
-
-// "block 7: 0a1b2c3d -> 4e5f6071, written, durable by flush 2, read back"
-void write_receipt(Writer& w, const Receipt& r) {
-  constexpr std::array<std::string_view, 5> kKinds{"block", "block of the log", "journal superblock in block",
-                                                   "superblock in block", "error mark in block"};
-  w.print("  receipt {} {}: {:016x} -> {:016x}", kKinds[static_cast<size_t>(r.kind)], r.block, r.before_hash, r.after_hash);
-  if (!r.submitted) {
-    w.print(", not submitted\n");
-    return;
-  }
-  w.print("{}", r.completed ? ", written" : ", submitted");
-  if (r.flush != 0) w.print(", durable by flush {}", r.flush);
-  if (r.error != 0) w.print(", failed: {}", std::strerror(r.error));
-  w.print("{}\n", r.read_back ? ", read back" : "");
-}
-
-// What became of every buffer of a commit that did not come to its end: the failed ones first.
-void write_receipts(Writer& w, const CommitReport& c, bool verbose) {
-  if (c.outcome != CommitOutcome::errored && c.outcome != CommitOutcome::cancelled) return;
-  constexpr size_t kMost = 40;
-  std::vector<const Receipt*> receipts;
-  for (const auto* each : {&c.superblock_receipts, &c.receipts})
-    for (const Receipt& receipt : *each) receipts.push_back(&receipt);
-  std::ranges::stable_partition(receipts, [](const Receipt* r) { return r->error != 0; });
-  const size_t shown = verbose ? receipts.size() : std::min(receipts.size(), kMost);
-  for (size_t i = 0; i < shown; ++i) write_receipt(w, *receipts[i]);
-  if (shown < receipts.size())
-    w.print("  {} more: --verbose and --format=json have all\n", counted(receipts.size() - shown, "receipt"));
-}
-
-std::string way_of(bool journal, std::string_view why_direct) {
-  if (journal) return "as one transaction of the journal";
-  return fmt::format("in place{}", why_direct.empty() ? "" : fmt::format(", not through the journal: {}", why_direct));
-}
-
-void write_repairs(Writer& w, const ImageReport& image, bool verbose) {
-  if (!image.repairs) return;
-  for (const Loss& loss : image.repairs->losses) write_loss(w, loss);
-  if (image.repairs->dry_run)
-    for (const BlockChange& change : image.repairs->blocks)
-      w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")",
-              change.before, change.after);
-  if (image.repairs->dry_run && image.repairs->way)
-    w.print("  they would be written {}\n", way_of(image.repairs->way->journal, image.repairs->way->why_direct));
-  if (image.writeback) write_receipts(w, *image.writeback, verbose);
-  if (image.writeback && image.writeback->outcome == CommitOutcome::committed)
-    w.print("  {} written, flushed and read back; {}\n", counted(image.writeback->blocks_written, "block"),
-            way_of(image.writeback->through_journal, image.writeback->why_direct));
-  if (image.writeback && image.writeback->undo == UndoLogState::kept)
-    w.print("  what was there before is kept: `{}` puts it back\n", escape(undo_command(image)));
 }
 
 }  // namespace
@@ -388,7 +311,7 @@ std::string name_of(const ImageReport& image) {
 std::string text_report(const ImageReport& image, const TextStyle& style) {
   const bool needs_no_audit = image.verdict == Verdict::not_audited && image.exit_status == kExitOk;
   if (style.quiet && (image.verdict == Verdict::clean || needs_no_audit)) return {};
-  Writer w{{}, style.color};
+  TextWriter w{{}, style.color};
   if (!style.quiet) {
     const bool has_body = !image.findings.empty() || !image.past.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
                           (image.repairs && !image.repairs->blocks.empty()) ||
@@ -408,7 +331,7 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
 }
 
 std::string verdict_line(const ImageReport& image) {
-  Writer w{{}, false};
+  TextWriter w{{}, false};
   write_verdict(w, image);
   return std::move(w.text);
 }

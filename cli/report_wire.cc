@@ -274,7 +274,7 @@ FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, fie
           remedy, repair_value)
 FIELDS_OF(FindingCount, problem, repair, count)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
-          superblock_block)
+          groups_per_desc_block, superblock_block)
 FIELDS_OF(Changes, since, verdict, is_new, gone)
 FIELDS_OF(JournalDefect, kind, log_block, sequence, expected, found)
 FIELDS_OF(JournalFacts, present, external, usable, flagged, needs_recovery, whole, inode, uuid, blocks, error,

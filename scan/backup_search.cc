@@ -19,21 +19,8 @@ std::optional<FoundBackup> backup_at(const ext2_super_block& super, uint64_t at)
   const auto geometry = derive_geometry(super, std::numeric_limits<int64_t>::max());
   if (!geometry) return {};
   if (!belongs_at(super, *geometry, at)) return {};
-  FoundBackup found{BlockNo(at >> geometry->block_bits), geometry->block_size, false, {}};
   if (geometry->metadata_csum() && super.s_checksum != superblock_checksum(super)) return {};
-  found.sealed = geometry->metadata_csum();
-  std::ranges::copy(super.s_uuid, found.uuid.begin());
-  return found;
-}
-
-}  // namespace
-
-bool belongs_at(const ext2_super_block& super, const Geometry& g, uint64_t at) {
-  const BlockNo block(at >> g.block_bits);
-  if (!g.contains(block) || block.value << g.block_bits != at) return false;
-  const GroupNo group = g.group_of(block);
-  const bool names_another = super.s_block_group_nr != 0 && super.s_block_group_nr != static_cast<uint16_t>(group.value);
-  return g.has_super(group) && g.super_block(group) == block && !names_another;
+  return FoundBackup{BlockNo(at >> geometry->block_bits), geometry->block_size, geometry->metadata_csum()};
 }
 
 std::vector<FoundBackup> search_backups(const Image& image, std::optional<uint32_t> block_size) {
@@ -53,6 +40,21 @@ std::vector<FoundBackup> search_backups(const Image& image, std::optional<uint32
     }
   }
   return found;
+}
+
+}  // namespace
+
+bool belongs_at(const ext2_super_block& super, const Geometry& g, uint64_t at) {
+  const BlockNo block(at >> g.block_bits);
+  if (!g.contains(block) || block.value << g.block_bits != at) return false;
+  const GroupNo group = g.group_of(block);
+  const bool names_another = super.s_block_group_nr != 0 && super.s_block_group_nr != static_cast<uint16_t>(group.value);
+  return g.has_super(group) && g.super_block(group) == block && !names_another;
+}
+
+const std::vector<FoundBackup>& BackupSearch::found() {
+  if (!found_) found_ = allowed_ ? search_backups(image_, block_size_) : std::vector<FoundBackup>();
+  return *found_;
 }
 
 }  // namespace extscrub

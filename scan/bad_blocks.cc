@@ -47,7 +47,7 @@ class GivenUp {
     if (reserved || !load_bitmap(group) || !fs_.blocks->read(block, table_)) return false;
     bool empty = false;
     for (uint32_t i = 0; i < per_block && first + i < g.inodes_per_group; ++i) {
-      if (!(std::to_integer<unsigned>(bitmap_[(first + i) / 8]) >> (first + i) % 8 & 1)) return false;
+      if (!test_bit(bitmap_, first + i)) return false;
       const Bytes raw = Bytes(table_).subspan(size_t{i} * g.inode_size, g.inode_size);
       empty = empty || Inode(g, g.group_first_inode(group) + (first + i), raw).base().i_links_count == 0;
     }

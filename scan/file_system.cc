@@ -25,6 +25,7 @@ struct Source {
   const Image& image;
   const Overlay* overlay;  // may be null
   uint64_t size;           // bytes: those that are there, or more than any superblock says where the rest may be missing
+  BackupSearch& search;
 };
 
 constexpr uint64_t kAnySize = std::numeric_limits<int64_t>::max();
@@ -74,14 +75,16 @@ struct Backup {
   bool usable = false;  // otherwise it only speaks against others: without a checksum, at an unusual place
 };
 
+enum class Places : uint8_t { usual, all };
+
 // The first sound backup of each file system that there may be one of. Neither block size nor group size can be believed
-// without a sound primary, so the places that mke2fs uses are tried, a full bitmap block a group; then all others.
-std::vector<Backup> find_backups(const Source& source, const LoadOptions& options) {
+// without a sound primary, so the places that mke2fs uses are tried, a full bitmap block a group; then, with `all`, the others.
+std::vector<Backup> find_backups(const Source& source, const LoadOptions& options, Places places) {
   static constexpr uint32_t kGroups[] = {1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243};
   constexpr size_t kMost = 16;  // an image that is made to mislead may have any number
   std::vector<Backup> found;
   const auto take = [&](uint64_t at, uint64_t block_size, bool usable) {
-    auto c = read_candidate({source.image, nullptr, source.size}, at);
+    auto c = read_candidate({source.image, nullptr, source.size, source.search}, at);
     if (!c || !c->checksum_ok || c->geometry.block_size != block_size || !belongs_at(c->super, c->geometry, at)) return;
     const auto same = std::ranges::find_if(found, [&](const Backup& b) { return same_uuid(b.candidate.super, c->super) && b.usable >= usable; });
     if (same == found.end() && found.size() < kMost) found.push_back({std::move(*c), at, usable});
@@ -95,8 +98,8 @@ std::vector<Backup> find_backups(const Source& source, const LoadOptions& option
       take(at, block_size, true);
     }
   }
-  if (options.search)
-    for (const FoundBackup& b : search_backups(source.image, options.block_size))
+  if (places == Places::all)
+    for (const FoundBackup& b : source.search.found())
       take(b.block.value * b.block_size, b.block_size, b.sealed);
   return found;
 }
@@ -186,14 +189,12 @@ const Backup* choose_backup(const Source& source, const Result<Candidate>& prima
       if (b.usable && same_uuid(b.candidate.super, primary->super)) return &b;
     if (fits(*primary, kSuperblockOffset)) return nullptr;
   }
-  size_t fitting = 0;
   for (const Backup& b : backups) {
     if (!fits(b.candidate, b.at)) continue;
     if (chosen && !same_uuid(chosen->candidate.super, b.candidate.super)) return nullptr;
     if (!chosen || !chosen->usable) chosen = &b;
-    ++fitting;
   }
-  if (fitting > 0 || primary) return chosen && chosen->usable ? chosen : nullptr;
+  if (chosen || primary) return chosen && chosen->usable ? chosen : nullptr;
   // What would tell is damaged as well: one file system alone may be meant.
   for (const Backup& b : backups) {
     if (!same_uuid(backups.front().candidate.super, b.candidate.super)) return nullptr;
@@ -210,7 +211,7 @@ std::optional<Backup> outvoting_backup(const Source& source, const Candidate& pr
   std::vector<Backup> others;
   const auto take = [&](uint64_t at) {
     if (at + kSuperblockSize > source.image.size()) return true;
-    auto c = read_candidate({source.image, nullptr, source.size}, at);
+    auto c = read_candidate({source.image, nullptr, source.size, source.search}, at);
     if (!c || !same_uuid(c->super, primary.super) || !belongs_at(c->super, c->geometry, at)) return true;
     if (same_numbers(primary.super, c->super)) return false;
     if (std::ranges::find(others, at, &Backup::at) == others.end()) others.push_back({std::move(*c), at, true});
@@ -219,7 +220,7 @@ std::optional<Backup> outvoting_backup(const Source& source, const Candidate& pr
   const Geometry& g = primary.geometry;
   for (GroupNo group(1); group.value < std::min(g.groups, 512u); ++group)
     if (g.has_super(group) && !take(g.super_block(group).value << g.block_bits)) return {};
-  for (Backup& b : find_backups(source, {.superblock = {}, .block_size = options.block_size, .search = false}))
+  for (Backup& b : find_backups(source, options, Places::usual))
     if (!take(b.at)) return {};
   if (others.empty()) return {};
   const Backup& first = others.front();
@@ -289,7 +290,7 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
   auto usual = primary ? std::nullopt : with_usual_desc_size(source);
   if (usual && fits_its_place(file_system(source, *usual, kSuperblockOffset))) return file_system(source, std::move(*usual), kSuperblockOffset);
-  const std::vector<Backup> backups = find_backups(source, options);
+  const std::vector<Backup> backups = find_backups(source, options, Places::all);
   const Backup* backup = choose_backup(source, primary, backups);
   // With nothing but its checksum against it the primary is still the one that knows the file system's state.
   if (backup && !(primary && same_layout(primary->super, backup->candidate.super))) {
@@ -307,11 +308,11 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
 namespace {
 
 // As far as the image goes.
-Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options) {
-  auto fs = load_from({image, overlay, image.size()}, options);
+Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options, BackupSearch& search) {
+  auto fs = load_from({image, overlay, image.size(), search}, options);
   if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size()) fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
   if (fs || fs.error().code == ENOTSUP) return fs;
-  auto cut = load_from({image, overlay, kAnySize}, options);
+  auto cut = load_from({image, overlay, kAnySize, search}, options);
   if (!cut || !is_cut_short(*cut)) return fs;
   cut->end = BlockNo(image.size() >> cut->geometry.block_bits);
   return cut;
@@ -327,9 +328,10 @@ std::string name_found(const std::vector<FoundBackup>& backups) {
 }  // namespace
 
 Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
-  auto fs = load_there(image, overlay, options);
-  if (fs || fs.error().code == ENOTSUP || options.superblock || !options.search) return fs;
-  const std::vector<FoundBackup> backups = search_backups(image, options.block_size);
+  BackupSearch search(image, options.block_size, options.search);
+  auto fs = load_there(image, overlay, options, search);
+  if (fs || fs.error().code == ENOTSUP || options.superblock) return fs;
+  const std::vector<FoundBackup>& backups = search.found();
   if (backups.empty()) return fs;
   return std::unexpected(Error{fs.error().message + name_found(backups), fs.error().code});
 }

@@ -45,6 +45,17 @@ struct FileSystem {
   [[nodiscard]] BlockNo super_at() const { return primary_problem.empty() ? geometry.super_block(GroupNo()) : super_block; }
 };
 
+// A file system that has no blocks to read through yet, read from its image.
+struct ReadableCopy {
+  explicit ReadableCopy(const FileSystem& source) : plain(*source.image, source.geometry.block_size), fs(source) {
+    if (!fs.blocks) fs.blocks = &plain;
+  }
+  ReadableCopy(const ReadableCopy&) = delete;
+
+  const Overlay plain;
+  FileSystem fs;
+};
+
 struct LoadOptions {
   std::optional<uint64_t> superblock;  // the block number of the superblock to go by
   std::optional<uint32_t> block_size;  // bytes; the unit of `superblock`, and of the search for backups

@@ -56,6 +56,10 @@ struct Geometry {
   [[nodiscard]] GroupNo group_of(BlockNo b) const {
     return GroupNo(static_cast<uint32_t>((b.value - first_data_block) / blocks_per_group));
   }
+  // The block's cluster, counted from its group's first one: its bit in a block bitmap.
+  [[nodiscard]] uint32_t cluster_in_group(BlockNo b) const {
+    return static_cast<uint32_t>((b.value - first_data_block) % blocks_per_group) >> cluster_bits;
+  }
   [[nodiscard]] GroupNo group_of(InodeNo i) const { return GroupNo((i.value - 1) / inodes_per_group); }
   [[nodiscard]] InodeNo group_first_inode(GroupNo g) const { return InodeNo(g.value * inodes_per_group + 1); }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "scan/geometry.h"
 #include "scan/types.h"
 
 namespace extscrub {
@@ -49,6 +50,16 @@ class GroupBits {
   [[nodiscard]] bool test(GroupNo group, uint32_t bit) const {
     const Word* words = words_[group.value].load(std::memory_order_acquire);
     return words && words[bit / 64].load(std::memory_order_relaxed) >> bit % 64 & 1;
+  }
+
+  // Of bits for clusters: the bit of the block's.
+  [[nodiscard]] bool test(const Geometry& g, BlockNo block) const { return test(g.group_of(block), g.cluster_in_group(block)); }
+
+  // Of any of `count` blocks.
+  [[nodiscard]] bool test_any(const Geometry& g, BlockNo first, uint64_t count) const {
+    for (uint64_t i = 0; i < count; ++i)
+      if (test(g, first + i)) return true;
+    return false;
   }
 
   // The group's words, 64 bits each, bit 0 first; empty when nothing was ever set in it.

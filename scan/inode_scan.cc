@@ -2,121 +2,21 @@
 
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
-#include <tbb/parallel_pipeline.h>
-#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "scan/checksum.h"
 #include "scan/misplaced_directory.h"
+#include "scan/reserved_inodes.h"
+#include "scan/table_pieces.h"
 #include "scan/xattr.h"
 
 namespace extscrub {
 
 namespace {
 
-constexpr uint32_t kTablePieceBytes = 256 << 10;  // of an inode table, read and decoded by one worker at a time
-constexpr size_t kTablePrefetchPieces = 32;       // asked for ahead of the piece that is decoded
 constexpr size_t kNodesPerInode = 5;         // that an inode names itself, at most
-
-// A part of one group's inode table.
-struct TablePiece {
-  GroupNo group;
-  uint32_t first = 0;  // index in the table
-  uint32_t count = 0;  // inodes; 0: none left
-  BlockNo block;       // where the first one lies
-  uint32_t blocks = 0;
-};
-
-// Cuts the used parts of all inode tables into pieces, in the order of the tables on disk.
-std::vector<TablePiece> plan_pieces(const FileSystem& fs, const std::vector<uint32_t>& to_scan) {
-  const Geometry& g = fs.geometry;
-  const uint32_t per_block = g.block_size / g.inode_size;
-  const uint32_t blocks_per_piece = std::max(1u, kTablePieceBytes / g.block_size);
-  std::vector<TablePiece> pieces;
-  for (GroupNo group; group.value < g.groups; ++group) {
-    const BlockNo table = fs.groups[group.value].inode_table;
-    uint32_t blocks = (to_scan[group.value] + per_block - 1) / per_block;
-    if (fs.end && table + blocks > *fs.end) blocks = fs.is_missing(table) ? 0 : static_cast<uint32_t>(*fs.end - table);
-    for (uint32_t b = 0; b < blocks; b += blocks_per_piece) {
-      const uint32_t n = std::min(blocks_per_piece, blocks - b);
-      const uint32_t first = b * per_block;
-      pieces.push_back({group, first, std::min(n * per_block, to_scan[group.value] - first), table + b, n});
-    }
-  }
-  std::ranges::stable_sort(pieces, {}, &TablePiece::block);
-  return pieces;
-}
-
-bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_search(fs.bad_blocks, block); }
-
-// Reads a piece without the blocks that are given up as bad; where that fails, block by block, so that only what cannot be
-// read is lost. Returns, for each block, whether it holds what the image has.
-std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
-  std::vector<bool> good(piece.blocks, true);
-  bool any_bad = false;
-  for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)
-    if (is_bad(fs, piece.block + i)) good[i] = false, any_bad = true;
-  if (!any_bad && fs.blocks->read(piece.block, out)) return good;
-  const uint32_t size = fs.geometry.block_size;
-  for (uint32_t i = 0; i < piece.blocks; ++i) {
-    const BlockNo at = piece.block + i;
-    if (!good[i]) continue;
-    if (auto r = fs.blocks->read(at, out.subspan(size_t{i} * size, size)); !r) {
-      good[i] = false;
-      failures.push_back({at, piece.group, MetadataKind::inode_table, r.error()});
-    }
-  }
-  return good;
-}
-
-// Calls each(inode) for those inodes of the piece, from index `begin` to `end`, that could be read.
-template <class Each>
-void decode_piece(const FileSystem& fs, const TablePiece& piece, Bytes bytes, const std::vector<bool>& good, uint32_t begin,
-                  uint32_t end, Each&& each) {
-  const Geometry& g = fs.geometry;
-  const uint32_t per_block = g.block_size / g.inode_size;
-  const InodeNo first = g.group_first_inode(piece.group) + piece.first;
-  for (uint32_t i = begin; i < end; ++i)
-    if (good[i / per_block]) each(Inode(g, first + i, bytes.subspan(size_t{i} * g.inode_size, g.inode_size)));
-}
-
-// The pipeline itself: `work(worker, piece, bytes, good)` runs in parallel, `done(piece)` serially.
-template <class Workers, class Work, class Done>
-Result<void> run_pipeline(const FileSystem& fs, const std::vector<TablePiece>& pieces, Progress* progress, Workers& workers,
-                          Work&& work, Done&& done) {
-  const uint32_t block_size = fs.geometry.block_size;
-  size_t next = 0, asked = 0;
-  bool cancelled = false;
-  const auto plan = [&](tbb::flow_control& control) -> size_t {
-    cancelled = cancelled || (progress && progress->cancelled());
-    if (cancelled || next == pieces.size()) {
-      control.stop();
-      return 0;
-    }
-    for (; asked < std::min(pieces.size(), next + kTablePrefetchPieces); ++asked)
-      fs.image->prefetch(pieces[asked].block.value * block_size, uint64_t{pieces[asked].blocks} * block_size);
-    return next++;
-  };
-  const auto decode = [&](size_t index) {
-    const TablePiece& piece = pieces[index];
-    auto& worker = workers.local();
-    const MutableBytes bytes(worker.buffer.data(), size_t{piece.blocks} * block_size);
-    const auto good = read_piece(fs, piece, bytes, worker.failures);
-    auto result = work(worker, piece, Bytes(bytes), good);
-    if (progress) progress->advance(bytes.size());
-    return std::pair(index, result);
-  };
-  const size_t tokens = 2 * static_cast<size_t>(tbb::this_task_arena::max_concurrency()) + 2;
-  using Decoded = std::invoke_result_t<decltype(decode), size_t>;
-  tbb::parallel_pipeline(tokens, tbb::make_filter<void, size_t>(tbb::filter_mode::serial_in_order, plan) &
-                                     tbb::make_filter<size_t, Decoded>(tbb::filter_mode::parallel, decode) &
-                                     tbb::make_filter<Decoded, void>(tbb::filter_mode::serial_out_of_order,
-                                                                     [&](Decoded d) { done(pieces[d.first], d.second); }));
-  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
-  return {};
-}
 
 // Claims the clusters of one inode, remembering which were claimed before.
 class Claimer : public RunSink {
@@ -200,51 +100,15 @@ struct InodeWorker {
   DirectoryCollector directories;
 };
 
-bool is_reserved(const Geometry& g, InodeNo ino) { return ino.value < g.first_inode; }
-
 // Reserved inodes count as in use, links or not; the others when they have links, or wait to be released.
 bool in_use(const FileSystem& fs, const Inode& inode) {
   return inode.base().i_links_count > 0 || is_reserved(fs.geometry, inode.number()) ||
          std::ranges::binary_search(fs.orphans, inode.number());
 }
 
-}  // namespace
-
-bool is_named_journal(const FileSystem& fs, InodeNo ino) {
-  return fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && fs.super.s_journal_inum == ino.value;
-}
-
-bool is_named_quota_file(const FileSystem& fs, InodeNo ino) {
-  const ext2_super_block& s = fs.super;
-  return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
-}
-
-bool is_resize_inode(const FileSystem& fs, InodeNo ino) {
-  return fs.geometry.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE) && ino.value == EXT2_RESIZE_INO;
-}
-
-bool is_left_unnamed(const FileSystem& fs, const Inode& inode) {
-  const InodeNo ino = inode.number();
-  const bool quota = ino.value == EXT4_USR_QUOTA_INO || ino.value == EXT4_GRP_QUOTA_INO;
-  if (!quota && ino.value != EXT2_JOURNAL_INO) return false;
-  const bool named = quota ? is_named_quota_file(fs, ino) : is_named_journal(fs, ino);
-  const ext2_inode& base = inode.base();
-  return !named && base.i_links_count == 0 && base.i_blocks == 0 && base.i_block[0] == 0;
-}
-
-bool has_foreign_bytes(const Inode& inode) { return inode.base().i_faddr != 0 && inode.base().osd2.linux2.l_i_reserved != 0; }
-
-namespace {
-
 // Where a checksum is kept, that is wrong as well.
 bool is_noise(const Geometry& g, const InodeFacts& facts) {
   return has_foreign_bytes(facts.inode) && (!g.metadata_csum() || !facts.checksum_ok);
-}
-
-// Something leads to the inode, or would if it were what it should be.
-bool is_named(const FileSystem& fs, InodeNo ino) {
-  return !is_reserved(fs.geometry, ino) || ino.value == EXT2_ROOT_INO || ino.value == EXT2_BAD_INO || is_resize_inode(fs, ino) ||
-         is_named_journal(fs, ino) || is_named_quota_file(fs, ino);
 }
 
 }  // namespace
@@ -434,18 +298,17 @@ std::vector<uint32_t> load_inode_bitmaps(const FileSystem& fs, std::vector<Inode
   return to_scan;
 }
 
-uint64_t total_bytes(const std::vector<TablePiece>& pieces, uint32_t block_size) {
-  uint64_t total = 0;
-  for (const TablePiece& p : pieces) total += uint64_t{p.blocks} * block_size;
-  return total;
-}
-
 template <class T>
 void append(std::vector<T>& to, std::vector<T>& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
 }  // namespace
+
+bool InodeScan::claims_any(const Geometry& g, const RunList& map) const {
+  return std::ranges::any_of(map.runs, [&](const Run& run) { return claims.test_any(g, run.physical, run.count); }) ||
+         std::ranges::any_of(map.nodes, [&](BlockNo node) { return claims.test(g, node); });
+}
 
 uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes bitmap) {
   const Geometry& g = fs.geometry;

@@ -35,20 +35,6 @@ struct InodeFacts {
   const std::vector<std::byte>* encryption = nullptr;
 };
 
-// The superblock names this inode as its journal, or as its quota file of users or of groups.
-[[nodiscard]] bool is_named_journal(const FileSystem& fs, InodeNo ino);
-[[nodiscard]] bool is_named_quota_file(const FileSystem& fs, InodeNo ino);
-
-// It is the inode of the blocks that resizing keeps back, and the superblock has the feature.
-[[nodiscard]] bool is_resize_inode(const FileSystem& fs, InodeNo ino);
-
-// The inode is kept for a journal or a quota file, but the superblock names none there, and neither links, blocks nor the
-// first of i_block say that there is one: what else lies in it is nobody's, and e2fsck and the kernel do not look at it.
-[[nodiscard]] bool is_left_unnamed(const FileSystem& fs, const Inode& inode);
-
-// It holds other bytes than an inode's: two fields that every Linux leaves zero are not.
-[[nodiscard]] bool has_foreign_bytes(const Inode& inode);
-
 // A reserved inode that nothing leads to, with bytes that are no inode's.
 [[nodiscard]] bool is_reserved_noise(const FileSystem& fs, const InodeFacts& facts);
 
@@ -93,6 +79,9 @@ struct InodeScan {
   [[nodiscard]] bool holds_ea_value(InodeNo ino) const {
     return std::ranges::binary_search(ea_values, ino, {}, &EaValueReference::value);
   }
+
+  // Something uses a block of the map, or of its nodes.
+  [[nodiscard]] bool claims_any(const Geometry& geometry, const RunList& map) const;
 
   GroupBits claims;         // clusters that something uses
   GroupBits claimed_again;  // clusters that something more uses

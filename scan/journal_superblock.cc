@@ -315,8 +315,7 @@ bool is_in_use(const FileSystem& fs, const JournalLog& log) {
     const GroupDesc& d = fs.groups[group.value];
     if (read != group && (d.block_uninit() || !fs.blocks->read(d.block_bitmap, bitmap))) return false;
     read = group;
-    const uint64_t bit = (*at - g.group_first(group)) >> g.cluster_bits;
-    if (!(std::to_integer<unsigned>(bitmap[bit / 8]) >> bit % 8 & 1)) return false;
+    if (!test_bit(bitmap, g.cluster_in_group(*at))) return false;
   }
   return true;
 }

@@ -21,18 +21,6 @@ bool may_be_lost(const FileSystem& fs, const Inode& inode) {
   return inode.type() == FileType::directory && base.i_dtime != 0;
 }
 
-bool is_unused(const Geometry& g, const InodeScan& scan, BlockNo block) {
-  const GroupNo group = g.group_of(block);
-  return !scan.claims.test(group, static_cast<uint32_t>((block - g.group_first(group)) >> g.cluster_bits));
-}
-
-bool has_unused_blocks(const Geometry& g, const InodeScan& scan, const RunList& map) {
-  for (const Run& run : map.runs)
-    for (uint32_t i = 0; i < run.count; ++i)
-      if (!is_unused(g, scan, run.physical + i)) return false;
-  return std::ranges::all_of(map.nodes, [&](BlockNo b) { return is_unused(g, scan, b); });
-}
-
 // `.` for the inode, `..` for the parent; and where the block ends as a leaf's does, the inode's checksum.
 bool is_first_block(const Geometry& g, const Inode& inode, InodeNo parent, Bytes block) {
   EntryWalk walk(block, g.block_size);
@@ -58,7 +46,7 @@ bool is_lost_directory(const FileSystem& fs, const InodeScan& scan, InodeNo ino,
   if (!may_be_lost(fs, inode) || directory.block_area_is_blank()) return false;
   RunList list;
   if (!MapWalker(fs).walk(directory, list).whole || list.runs.empty() || list.runs.front().logical != 0) return false;
-  if (inode.base().i_links_count == 0 && !has_unused_blocks(g, scan, list)) return false;
+  if (inode.base().i_links_count == 0 && scan.claims_any(g, list)) return false;
   std::vector<std::byte> block(g.block_size);
   return fs.blocks->read(list.runs.front().physical, block) && is_first_block(g, inode, parent, block);
 }

@@ -61,7 +61,7 @@ class LostNameReader {
     const GroupDesc& d = fs_.groups[group.value];
     if (g_.group_csum() && d.readable && d.checksum_ok && d.block_uninit()) return;  // nothing was ever put there
     const std::vector<std::byte> bitmap = sound_bitmap(fs_, group);
-    const auto called_used = [&](uint32_t i) { return bitmap.empty() || std::to_integer<unsigned>(bitmap[i / 8] >> i % 8) & 1; };
+    const auto called_used = [&](uint32_t i) { return bitmap.empty() || test_bit(bitmap, i); };
     for (uint32_t i = 0; i < g_.clusters(group) && search_.whole; ++i) {
       if (scan_.claims.test(group, i) || !called_used(i)) continue;
       const BlockNo first = g_.group_first(group) + (uint64_t{i} << g_.cluster_bits);

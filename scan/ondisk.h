@@ -47,4 +47,7 @@ template <class T>
   return std::as_writable_bytes(std::span(&value, 1));
 }
 
+// Whether bit `at` of a bitmap is set; the caller has checked the bounds.
+[[nodiscard]] inline bool test_bit(Bytes bitmap, uint64_t at) { return std::to_integer<unsigned>(bitmap[at / 8] >> at % 8) & 1; }
+
 }  // namespace extscrub

@@ -47,11 +47,7 @@ struct OwnerWorker {
 }  // namespace
 
 FindBlocks shared_blocks(const Geometry& g, const InodeScan& scan) {
-  const auto is_shared = [&g, &scan](BlockNo block) {
-    const uint64_t cluster = (block.value - g.first_data_block) >> g.cluster_bits;
-    return scan.claimed_again.test(GroupNo(static_cast<uint32_t>(cluster / g.clusters_per_group)),
-                                   static_cast<uint32_t>(cluster % g.clusters_per_group));
-  };
+  const auto is_shared = [&g, &scan](BlockNo block) { return scan.claimed_again.test(g, block); };
   return [is_shared](BlockNo first, BlockNo end) -> std::optional<BlockRange> {
     while (first < end && !is_shared(first)) ++first;
     if (first >= end) return std::nullopt;

@@ -14,11 +14,6 @@ namespace extscrub {
 
 namespace {
 
-bool names_places(const Geometry& g, GroupNo group, const GroupDesc& d) {
-  return d.readable && valid_location(g, group, d.block_bitmap, 1) && valid_location(g, group, d.inode_bitmap, 1) &&
-         valid_location(g, group, d.inode_table, g.itable_blocks);
-}
-
 // At least half of them where checksums tell; all, and no more behind the last one, where nothing else does.
 bool descriptors_fit(const FileSystem& fs) {
   const Geometry& g = fs.geometry;
@@ -34,15 +29,9 @@ bool descriptors_fit(const FileSystem& fs) {
   return std::ranges::all_of(Bytes(block).subspan(size_t{in_last} * g.desc_size), [](std::byte b) { return b == std::byte{}; });
 }
 
-// The bits behind the last group's last block are set: a file system of more blocks would have some of them free.
 bool bitmap_ends_there(const FileSystem& fs) {
-  const Geometry& g = fs.geometry;
-  const GroupNo last(g.groups - 1);
-  std::vector<std::byte> bitmap(g.block_size);
-  if (!fs.blocks->read(fs.groups[last.value].block_bitmap, bitmap)) return false;
-  for (uint64_t bit = g.clusters(last); bit < uint64_t{g.block_size} * 8; ++bit)
-    if (!(std::to_integer<unsigned>(bitmap[bit / 8]) >> bit % 8 & 1)) return false;
-  return true;
+  std::vector<std::byte> bitmap(fs.geometry.block_size);
+  return fs.blocks->read(fs.groups.back().block_bitmap, bitmap) && ends_with_last_group(fs.geometry, bitmap);
 }
 
 bool root_fits(const FileSystem& fs) {
@@ -58,9 +47,8 @@ bool root_fits(const FileSystem& fs) {
 }  // namespace
 
 bool fits_its_place(const FileSystem& fs) {
-  const Overlay plain(*fs.image, fs.geometry.block_size);
-  FileSystem looked = fs;
-  if (!looked.blocks) looked.blocks = &plain;
+  ReadableCopy copy(fs);
+  FileSystem& looked = copy.fs;
   looked.groups = read_descriptors(looked, GroupNo());
   const bool described = descriptors_fit(looked);
   if (fs.geometry.group_csum()) return described || (fs.geometry.metadata_csum() && root_fits(looked));
@@ -100,10 +88,7 @@ bool has_root(const Image& image, uint64_t table, uint32_t block_size, uint32_t 
 bool another_root_is_there(const FileSystem& fs) {
   const Geometry& g = fs.geometry;
   const Image& image = *fs.image;
-  const Overlay plain(image, g.block_size);
-  FileSystem looked = fs;
-  if (!looked.blocks) looked.blocks = &plain;
-  const std::vector<GroupDesc> copies = read_descriptors(looked, g.group_of(fs.super_block));
+  const std::vector<GroupDesc> copies = read_descriptors(ReadableCopy(fs).fs, g.group_of(fs.super_block));
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
     const uint32_t block_size = 1u << bits;
     ext4_group_desc d{};
@@ -116,15 +101,33 @@ bool another_root_is_there(const FileSystem& fs) {
   return false;
 }
 
+bool names_places(const Geometry& g, GroupNo group, const GroupDesc& d) {
+  return d.readable && valid_location(g, group, d.block_bitmap, 1) && valid_location(g, group, d.inode_bitmap, 1) &&
+         valid_location(g, group, d.inode_table, g.itable_blocks);
+}
+
+bool ends_with_last_group(const Geometry& g, Bytes bitmap) {
+  for (uint64_t bit = g.clusters(GroupNo(g.groups - 1)); bit < bitmap.size() * 8; ++bit)
+    if (!test_bit(bitmap, bit)) return false;
+  return true;
+}
+
 bool same_uuid(const ext2_super_block& a, const ext2_super_block& b) { return std::ranges::equal(a.s_uuid, b.s_uuid); }
+
+bool same_size(const ext2_super_block& a, const ext2_super_block& b) {
+  const auto size = [](const ext2_super_block& s) {
+    const bool high = s.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT;
+    return std::tuple(s.s_blocks_count, high ? s.s_blocks_count_hi : 0, s.s_blocks_per_group);
+  };
+  return size(a) == size(b);
+}
 
 bool same_numbers(const ext2_super_block& primary, const ext2_super_block& backup) {
   const auto numbers = [](const ext2_super_block& s) {
-    const bool high = s.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT, clusters = s.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC;
-    return std::tuple(s.s_blocks_count, high ? s.s_blocks_count_hi : 0, s.s_inodes_count, s.s_first_data_block, s.s_log_block_size,
-                      clusters ? s.s_log_cluster_size : 0, s.s_blocks_per_group, s.s_inodes_per_group);
+    const bool clusters = s.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC;
+    return std::tuple(s.s_inodes_count, s.s_first_data_block, s.s_log_block_size, clusters ? s.s_log_cluster_size : 0, s.s_inodes_per_group);
   };
-  if (numbers(primary) != numbers(backup) || primary.s_rev_level < backup.s_rev_level) return false;
+  if (!same_size(primary, backup) || numbers(primary) != numbers(backup) || primary.s_rev_level < backup.s_rev_level) return false;
   if (primary.s_rev_level > backup.s_rev_level) return true;
   return primary.s_inode_size == backup.s_inode_size && primary.s_first_ino == backup.s_first_ino;
 }

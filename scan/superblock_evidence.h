@@ -16,8 +16,17 @@ namespace extscrub {
 // group 0's descriptor would have to be in blocks of any size: `fs` is an older one, or of a file.
 [[nodiscard]] bool another_root_is_there(const FileSystem& fs);
 
+// The descriptor names places for its structures that the group may have them at.
+[[nodiscard]] bool names_places(const Geometry& geometry, GroupNo group, const GroupDesc& descriptor);
+
+// The bits behind the last group's last cluster are set: a file system of more blocks would have some of them free.
+[[nodiscard]] bool ends_with_last_group(const Geometry& geometry, Bytes last_block_bitmap);
+
 // The same file system: the UUIDs are equal.
 [[nodiscard]] bool same_uuid(const ext2_super_block& a, const ext2_super_block& b);
+
+// As many blocks, in as large groups.
+[[nodiscard]] bool same_size(const ext2_super_block& a, const ext2_super_block& b);
 
 // The numbers that say how large the file system is and how its tables are laid out are the same. A kernel may have raised
 // s_rev_level in the `primary` alone, and turns features on there: features are not compared.

@@ -30,8 +30,6 @@ std::optional<InodeNo> self_of(const FileSystem& fs, const Inode& inode, Mutable
   return InodeNo(load<uint32_t>(block));
 }
 
-bool bit(Bytes bits, uint32_t at) { return std::to_integer<unsigned>(bits[at / 8]) >> at % 8 & 1; }
-
 }  // namespace
 
 Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
@@ -79,16 +77,16 @@ Evidence bitmap_evidence(const FileSystem& fs, GroupNo group, MetadataKind kind,
   }
   const auto valid = of_blocks ? static_cast<uint32_t>(g.clusters(group)) : g.inodes_per_group;
   for (uint32_t i = valid; i < g.block_size * 8; ++i)
-    if (!bit(block, i)) return Evidence::against;
+    if (!test_bit(block, i)) return Evidence::against;
   uint32_t free = 0;
-  for (uint32_t i = 0; i < valid; ++i) free += !bit(block, i);
+  for (uint32_t i = 0; i < valid; ++i) free += !test_bit(block, i);
   if (of_blocks) {
     // What begins the group is never free.
     for (uint32_t i = 0; i < g.super_and_desc_blocks(group); ++i)
-      if (const uint32_t c = i >> g.cluster_bits; c < valid && !bit(block, c)) return Evidence::against;
+      if (const uint32_t c = i >> g.cluster_bits; c < valid && !test_bit(block, c)) return Evidence::against;
   } else if (group.value == 0) {
     for (uint32_t i = 0; i + 1 < g.first_inode; ++i)
-      if (!bit(block, i)) return Evidence::against;
+      if (!test_bit(block, i)) return Evidence::against;
   }
   return free == (of_blocks ? d.free_clusters : d.free_inodes) ? Evidence::for_it : Evidence::none;
 }

@@ -64,6 +64,28 @@ TEST_CASE("options of the command line reach the audit") {
   CHECK(offset == 1024);
 }
 
+TEST_CASE("a journal's file that was of no use is named, with why") {
+  Audited a;
+  const std::string file = write_ext_like(a.directory.path() / "journal");
+  const auto said = [&](bool present, bool external, std::vector<std::string> arguments = {}) {
+    Audit audit = audit_with(Verdict::clean);
+    audit.recovery.journal.present = present;
+    audit.recovery.journal.external = external;
+    answer_audits_with(a.tool, audit);
+    arguments.insert(arguments.begin(), {"audit", "--journal", file});
+    arguments.push_back(a.image);
+    CHECK(a.tool(arguments) == 0);
+    return a.tool.said();
+  };
+  const std::string begin = "extscrub: " + a.image.string() + ": warning: --journal " + file + " was not used: ";
+  CHECK(said(true, false) == begin + "the file system's journal is its own, in the image\n");
+  CHECK(said(false, false) == begin + "the file system has no journal\n");
+  CHECK(said(true, true, {"--no-replay"}) == begin + "with --no-replay no journal is read\n");
+  CHECK(said(true, true).empty());
+  CHECK(a.status_of(Verdict::clean) == 0);
+  CHECK(a.tool.said().empty());
+}
+
 TEST_CASE("an image that is mounted is audited with a warning") {
   Audited a;
   a.tool.environment.engine.in_use = [](const fs::path&) { return "it is mounted on /mnt"; };

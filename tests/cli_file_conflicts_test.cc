@@ -74,6 +74,11 @@ TEST_CASE("no report is among the files of the state, or beside an image as one 
   CHECK(f.conflict({{&Options::metrics, f.image + ".extscrub-undo-20261124T081200Z"}}).contains("an undo file of image"));
   CHECK(f.conflict({{&Options::undo_file, f.image + ".extscrub-undo-mine"}}, Command::scrub).empty());
   CHECK(f.conflict({{&Options::output, f.at("b.img.extscrub-errored")}}).empty());
+  const std::string mark = f.image + ".extscrub-errored";
+  CHECK(f.conflict({{&Options::state, mark}}) ==
+        mark + ": --state would replace the record of failed writes to image " + f.image + "; give --state another directory");
+  CHECK(f.conflict({{&Options::state, f.image + ".extscrub-undo-20261124T081200Z"}}).contains("an undo file of image"));
+  CHECK(f.conflict({{&Options::state, f.at("b.img.extscrub-errored")}}).empty());
 }
 
 TEST_CASE("what keeps nothing may be named twice", "[files]") {

@@ -113,6 +113,7 @@ TEST_CASE("what could not be read: the bytes, and how much of which structure") 
   ImageReport image = scrubbed();
   CHECK(images_of(image)["images"][0]["coverage"] == json::array());
   Finding unread = finding(Problem::read_error);
+  unread.group = GroupNo(2);
   unread.block = BlockNo(300);
   unread.found = "inode bitmap";
   image.findings = {unread};

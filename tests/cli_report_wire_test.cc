@@ -23,7 +23,7 @@ ImageReport full_report() {
   r.partition_type = "Linux LVM";
   r.holds = "LVM2_member";
   r.not_audited = "holds a part of a volume";
-  r.info = ImageInfo{"uuid", "label", {"extent", "64bit"}, 4096, 8192, 77, 88, 3, 256, 32768};
+  r.info = ImageInfo{"uuid", "label", {"extent", "64bit"}, 4096, 8192, 77, 88, 3, 256, 64, 32768};
   r.verdict = Verdict::errored;
   r.exit_status = 12;
   r.error = "why";

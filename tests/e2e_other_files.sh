@@ -105,6 +105,7 @@ same '--metrics would replace --undo-file u' scrub --undo-file u --metrics "$wor
 same '--output would replace --undo-file folder/../u' scrub --undo-file folder/../u -o u image.img
 same 'what is kept in --state state' audit --state state -o "state/$name" sound.img
 same 'the record of failed writes to image image.img' audit -o image.img.extscrub-errored image.img
+same 'the record of failed writes to image image.img' audit --state image.img.extscrub-errored image.img
 same 'an undo file of image image.img' audit --metrics image.img.extscrub-undo-1 image.img
 cksum sound.img spoilt.img image.img list2 plan2 badblocks state/* | cmp -s before - || fail "a run wrote over one of its files"
 for file in x u image.img.extscrub-*; do [ ! -e "$file" ] || fail "$file was made"; done

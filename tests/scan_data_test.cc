@@ -87,6 +87,25 @@ TEST_CASE("a range that reaches over files and metadata is told apart") {
   CHECK(found(Problem::read_error, "", "group descriptors"));
 }
 
+TEST_CASE("groups with unread descriptors are counted once each, copies of descriptors apart") {
+  TempDir directory;
+  const auto map = write_file(directory.path() / "map", "0 ?\n0 0x40000000 ?\n");
+  const auto list = write_file(directory.path() / "list", "3\n");
+  const auto printed = [&](const TestImage& image, const std::string& text) {
+    Tool tool;
+    CHECK(tool({"audit", "--ddrescue-map", map, image.path()}) == 12);
+    INFO(tool.printed());
+    CHECK(tool.printed(text));
+  };
+  const TestImage copies({"-t", "ext4", "-b", "1024"}, "64M");
+  printed(copies, "  verified: 0.0 % of the group descriptors (8 of 8 groups could not be read), 0.0 % of the block bitmaps (8 of 8 groups");
+  printed(TestImage({"-t", "ext4", "-b", "1024", "-O", "meta_bg,^resize_inode"}, "256M"), "0.0 % of the group descriptors (32 of 32 groups could not");
+  // With descriptors of 64 bytes the second block has those of no group, but is reserved.
+  Tool tool;
+  CHECK(tool({"audit", "--bad-blocks", list, copies.path()}) == 12);
+  CHECK(tool.printed("  verified: not all of the others (1 places could not be read); all else"));
+}
+
 TEST_CASE("an unreadable block of an inode table is named by its inodes") {
   const DataImage d;
   const auto table = d.image.descriptor(0).bg_inode_table;

@@ -158,16 +158,7 @@ TEST_CASE("many kinds of damage are mended in one scrub", "[scrub]") {
     image.debugfs("ssv free_inodes_count 5");
     image.debugfs("set_bg 1 free_blocks_count 9");
     image.debugfs("set_bg 1 checksum calc", true);
-    const Result<Image> opened = Image::open(image.path());
-    REQUIRE(opened);
-    const RepairPlan plan = plan_of(*opened);
-    INFO(describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
-    CHECK(plan.proven_clean);
-    apply(image, plan);
-    const Outcome judgement = image.e2fsck_report();
-    INFO(judgement.output);
-    CHECK(judgement.status == 0);
-    CHECK_FALSE(judgement.output.contains("? no"));
+    check_proven_repair(image);
   }
 }
 

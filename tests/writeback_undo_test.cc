@@ -38,6 +38,23 @@ std::vector<Event> writes_and_flushes(const Log& log) {
   return events;
 }
 
+// Somebody has changed the image since. Returns why it was refused.
+std::string check_refused_but_forced(const TestImage& image, const std::vector<std::byte>& changed) {
+  write_file(image.path(), changed);
+  Log log;
+  const auto report = undo_with_faults(image, log);
+  CHECK(report.outcome == CommitOutcome::refused);
+  CHECK_THAT(report.message, Catch::Contains("--force"));
+  CHECK(log.count(Operation::write) == 0);
+  CHECK(image.now() == changed);
+
+  CHECK(undo_image(image, true).outcome == CommitOutcome::committed);
+  auto armed = image.original();
+  arm_superblock(std::span(armed).subspan<kSuperblockOffset, kSuperblockSize>());
+  CHECK(image.now() == armed);
+  return report.message;
+}
+
 }  // namespace
 
 TEST_CASE("undo gives back every byte, and so does e2undo: block sizes, offsets, tails") {
@@ -242,18 +259,7 @@ TEST_CASE("image that was mounted since, or another one: refused, nothing writte
   store(changed, kSuperblockOffset, sb);
   const auto superblock = std::span(changed).subspan<kSuperblockOffset, kSuperblockSize>();
   seal_superblock(superblock);
-  write_file(image.path(), changed);
-  Log log;
-  const auto report = undo_with_faults(image, log);
-  CHECK(report.outcome == CommitOutcome::refused);
-  CHECK_THAT(report.message, Catch::Contains("--force"));
-  CHECK(log.count(Operation::write) == 0);
-  CHECK(image.now() == changed);
-
-  CHECK(undo_image(image, true).outcome == CommitOutcome::committed);
-  auto armed = image.original();
-  arm_superblock(std::span(armed).subspan<kSuperblockOffset, kSuperblockSize>());
-  CHECK(image.now() == armed);
+  check_refused_but_forced(image, changed);
 }
 
 TEST_CASE("image in which somebody changed a block since, the superblock as it was: refused, nothing written; forced, not clean") {
@@ -264,18 +270,7 @@ TEST_CASE("image in which somebody changed a block since, the superblock as it w
   auto changed = image.now();
   const size_t at = 9 * size_t{block_size} + 100;
   changed[at] ^= std::byte{1};
-  write_file(image.path(), changed);
-  Log log;
-  const auto report = undo_with_faults(image, log);
-  CHECK(report.outcome == CommitOutcome::refused);
-  CHECK_THAT(report.message, Catch::Contains("block 9 ") && Catch::Contains("--force"));
-  CHECK(log.count(Operation::write) == 0);
-  CHECK(image.now() == changed);
-
-  CHECK(undo_image(image, true).outcome == CommitOutcome::committed);
-  auto armed = image.original();
-  arm_superblock(std::span(armed).subspan<kSuperblockOffset, kSuperblockSize>());
-  CHECK(image.now() == armed);
+  CHECK_THAT(check_refused_but_forced(image, changed), Catch::Contains("block 9 "));
 
   // One of the blocks has its old bytes already, as after an undo that was cut off: that is no change by others.
   auto half = image.repaired();

@@ -1,5 +1,6 @@
 #include "tests/support/audit_image.h"
 
+#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -48,6 +49,18 @@ void apply(const TestImage& image, const RepairPlan& plan) {
     const uint64_t at = staged.block.value * plan.overlay->block_size();
     image.write(at, staged.after.first(std::min<uint64_t>(staged.after.size(), image.size() - at)));
   }
+}
+
+void check_proven_repair(const TestImage& image, RepairPolicy policy) {
+  const Image opened = value_or_throw(Image::open(image.path()));
+  const RepairPlan plan = plan_of(opened, policy);
+  INFO(describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+  CHECK(plan.proven_clean);
+  apply(image, plan);
+  const Outcome judgement = image.e2fsck_report();
+  INFO(judgement.output);
+  CHECK(judgement.status == 0);
+  CHECK_FALSE(judgement.output.contains("? no"));
 }
 
 bool is_at(const Finding& finding, Problem problem, const Place& place) {

@@ -19,6 +19,9 @@ namespace extscrub::test {
 // Writes the staged blocks into the image, as a commit that never fails would.
 void apply(const TestImage& image, const RepairPlan& plan);
 
+// Mends the image: proven clean, and e2fsck finds nothing.
+void check_proven_repair(const TestImage& image, RepairPolicy policy = RepairPolicy::safe);
+
 // Does the finding have this problem and lie at this place?
 [[nodiscard]] bool is_at(const Finding& finding, Problem problem, const Place& place);
 
