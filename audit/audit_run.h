@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "audit/auditor.h"
+#include "audit/lost_write.h"
 #include "audit/rules.h"
 
 namespace extscrub {
@@ -15,6 +16,7 @@ struct AuditRun {
   std::unique_ptr<InodeScan> scan;
   std::vector<Owner> owners;       // of clusters claimed more than once, when there are any
   DirectoryScan directories;
+  std::vector<LostWrite> lost;     // writes, and what belongs in their places
   Findings findings;               // while the rules are at work; then they are in `audit`
   Audit audit;
 };

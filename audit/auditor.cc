@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "audit/audit_run.h"
+#include "audit/lost_writes.h"
 #include "audit/paths.h"
 #include "scan/descriptor_evidence.h"
 #include "scan/directory_scan.h"
@@ -244,6 +245,16 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
   }
 }
 
+// Where so much is wrong that not all of it is known, nothing can be told from what goes away.
+Result<void> check_history(AuditRun& run, const AuditOptions& options) {
+  if (!options.history || !options.replay || run.fs.end || run.findings.size() >= options.max_findings) return {};
+  auto lost = find_lost_writes(run, options, run.audit.history);
+  if (!lost) return std::unexpected(lost.error());
+  run.lost = std::move(*lost);
+  check_lost_writes(run.lost, run.findings);
+  return {};
+}
+
 // `most`: how many findings are kept in the end.
 Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) {
   Progress* const progress = options.progress;
@@ -278,6 +289,7 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) 
   look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
   if (auto r = check_end(run, progress); !r) return r;
+  if (auto r = check_history(run, options); !r) return r;
   findings.set_limit(most);
 
   AuditStatistics& stats = run.audit.statistics;

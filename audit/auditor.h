@@ -44,6 +44,8 @@ struct AuditOptions {
   const Image* journal = nullptr;         // --journal: the image of an external journal; may be null
   size_t max_findings = kUnlimited;       // of an audit: others are only counted
   bool data = false;                      // --data: read the contents of files too
+  bool history = true;                    // hold the image against what the journal still has
+  bool restore_lost = false;              // --restore-lost: of a scrub: put back writes too that may have been lost
   const UnreadableList* unreadable = nullptr;  // --bad-blocks, --ddrescue-map: instead of reading them; may be null
 };
 
@@ -69,12 +71,19 @@ struct AuditStatistics {
   std::chrono::duration<double> seconds{};
 };
 
+// How far back the journal's history goes.
+struct HistoryFacts {
+  uint64_t transactions = 0;
+  uint64_t since = 0;  // seconds since 1970: the commit of the first of them
+};
+
 struct Audit {
   ImageInfo info;
   std::vector<Finding> findings;    // sorted
   std::vector<FindingCount> past;   // the findings past AuditOptions::max_findings, by code
   uint64_t without_path = 0;        // findings whose inode was not looked up, as there are too many of them
   Verdict verdict = Verdict::unreadable;  // clean, recoverable or damaged
+  HistoryFacts history;
   Recovery recovery;                      // what was replayed and released before the image was looked at
   AuditStatistics statistics;
 };

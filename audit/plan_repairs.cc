@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <ctime>
 #include <set>
-#include <string_view>
-#include <tuple>
 
+#include "audit/finding_place.h"
+#include "audit/lost_writes.h"
 #include "audit/primary_superblock.h"
 #include "audit/repair.h"
 #include "audit/write_waves.h"
@@ -66,21 +66,15 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
   return (journal.flagged && !audit.recovery.replayed) || !journal.whole || has(audit.findings, Problem::superblock_primary_bad);
 }
 
-// Of the finding, which must outlive it.
-using Place = std::tuple<Problem, std::optional<GroupNo>, std::optional<InodeNo>, std::optional<BlockNo>, std::optional<uint64_t>,
-                         std::string_view>;
-
-Place place(const Finding& f) { return {f.problem, f.group, f.inode, f.block, f.logical, f.field}; }
-
 // Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
 // elsewhere.
-Place damage(const Finding& f) {
+FindingPlace damage(const Finding& f) {
   if (f.problem == Problem::block_multiply_claimed) return {f.problem, f.group, f.inode, {}, {}, {}};
-  return place(f);
+  return place_of(f);
 }
 
-std::set<Place> all(const std::vector<Finding>& findings, Place (*what)(const Finding&)) {
-  std::set<Place> places;
+std::set<FindingPlace> all(const std::vector<Finding>& findings, FindingPlace (*what)(const Finding&)) {
+  std::set<FindingPlace> places;
   for (const Finding& f : findings) places.insert(what(f));
   return places;
 }
@@ -98,9 +92,9 @@ void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
 
 // A repair that is staged in the first round but whose finding is still there after the last has not worked.
 void settle(RepairPlan& plan, RepairPolicy policy) {
-  const auto left = all(plan.after.findings, place);
+  const auto left = all(plan.after.findings, place_of);
   for (Finding& f : plan.before.findings) {
-    f.repair = left.contains(place(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
+    f.repair = left.contains(place_of(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
     if (f.problem == Problem::superblock_not_clean || f.problem == Problem::superblock_error_mark)
       f.repair = plan.proven_clean && policy != RepairPolicy::none ? RepairState::staged : RepairState::none;
   }
@@ -145,7 +139,7 @@ std::optional<BlockNo> find_journal_superblock(const FileSystem& fs) {
 }
 
 bool same_findings(const Audit& a, const Audit& b) {
-  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return place(x) == place(y); });
+  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return place_of(x) == place_of(y); });
 }
 
 // The rounds over one overlay.
@@ -153,7 +147,25 @@ class Rounds {
  public:
   Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
       : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
-        now_(plan.time) {}
+        now_(plan.time) {
+    options_.history = false;
+  }
+
+  // Before anything else: what writes were lost of. Returns how many blocks were put back; an audit has seen the outcome.
+  Result<size_t> put_back_lost() {
+    size_t restored = 0;
+    for (const LostWrite& lost : run_.lost) {
+      if (lost.content.empty() || (lost.evidence == LostWriteEvidence::time && !options_.restore_lost)) {
+        left_.push_back(lost);
+        continue;
+      }
+      if (auto r = put_back(lost, *plan_.overlay); !r) return std::unexpected(r.error());
+      ++restored;
+    }
+    if (restored == 0) return restored;
+    if (auto r = audit_again(); !r) return std::unexpected(r.error());
+    return restored;
+  }
 
   // `marked`: the state of the superblock has to change even when nothing else does.
   Result<void> go(bool marked) {
@@ -170,13 +182,10 @@ class Rounds {
       // From here on the primary is the one to go by.
       if (has(plan_.after.findings, Problem::superblock_primary_bad) && policy_ == RepairPolicy::all) options_.superblock.reset();
       ++plan_.rounds;
-      auto run = run_audit(image_, &*plan_.overlay, options_);
-      if (!run) return std::unexpected(run.error());
-      if (!before_) before_.emplace(UsedBefore{std::move(run_.scan->claims), std::move(run_.scan->claimed_again)});
-      run_ = std::move(*run);
+      const Audit before = plan_.after;
+      if (auto r = audit_again(); !r) return r;
       // A layer that changes nothing is left out until another one does.
-      first_layer_ = same_findings(plan_.after, run_.audit) ? last_layer_ + 1 : 0;
-      plan_.after = run_.audit;
+      first_layer_ = same_findings(before, plan_.after) ? last_layer_ + 1 : 0;
       if (is_done(plan_.after)) break;
     }
     if (plan_.after.verdict != Verdict::clean && !plan_.overlay->staged().empty())
@@ -187,6 +196,23 @@ class Rounds {
   }
 
  private:
+  // The findings of lost writes are those of the first audit: what was put back is no more, what was not stays.
+  Result<void> audit_again() {
+    auto run = run_audit(image_, &*plan_.overlay, options_);
+    if (!run) return std::unexpected(run.error());
+    if (!before_) before_.emplace(UsedBefore{std::move(run_.scan->claims), std::move(run_.scan->claimed_again)});
+    run_ = std::move(*run);
+    if (!left_.empty()) {
+      Findings lost;
+      check_lost_writes(left_, lost);
+      std::ranges::move(lost.take_kept(), std::back_inserter(run_.audit.findings));
+      sort_findings(run_.audit.findings);
+      run_.audit.verdict = verdict_of(run_.audit.findings, run_.audit.past);
+    }
+    plan_.after = run_.audit;
+    return {};
+  }
+
   // Returns how many findings were answered.
   Result<size_t> one_round() {
     BlockAllocator blocks = free_blocks();
@@ -224,6 +250,7 @@ class Rounds {
   AuditRun& run_;
   uint32_t now_;
   size_t first_layer_ = 0, last_layer_ = 0;
+  std::vector<LostWrite> left_;        // lost writes that are not put back
   std::optional<UsedBefore> before_;  // from the second round on
 };
 
@@ -300,8 +327,11 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   if (may_touch) {
     const bool marked = recovered || has(plan.before.findings, Problem::superblock_not_clean) ||
                         has(plan.before.findings, Problem::superblock_error_mark);
-    if (!is_done(plan.before) || marked)
-      if (auto r = Rounds(image, policy, options, plan, *run).go(marked); !r) return std::unexpected(r.error());
+    Rounds rounds(image, policy, options, plan, *run);
+    const auto restored = rounds.put_back_lost();
+    if (!restored) return std::unexpected(restored.error());
+    if (!is_done(plan.before) || marked || *restored > 0)
+      if (auto r = rounds.go(marked || *restored > 0); !r) return std::unexpected(r.error());
     plan.proven_clean = plan.after.verdict == Verdict::clean;
     if (made_worse(plan.before, plan.after)) {
       plan.overlay.emplace(image, block_size);  // nothing of it is written

@@ -2,19 +2,14 @@
 
 #include <algorithm>
 #include <set>
-#include <string_view>
-#include <tuple>
+
+#include "audit/finding_place.h"
 
 namespace extscrub {
 
 namespace {
 
 constexpr size_t kMostFindings = 20000;
-
-using Place = std::tuple<Problem, std::optional<GroupNo>, std::optional<InodeNo>, std::optional<BlockNo>, std::optional<uint64_t>,
-                         std::string_view>;
-
-Place place_of(const Finding& f) { return {f.problem, f.group, f.inode, f.block, f.logical, f.field}; }
 
 bool has_repair(const Finding& f) { return info(f.problem).repair != RepairClass::none; }
 
@@ -33,7 +28,7 @@ Result<void> promise_repairs(const Image& image, const Planner& plan_repairs, co
                              std::vector<Finding>& findings) {
   const auto plan = plan_repairs(image, RepairPolicy::safe, options);
   if (!plan) return std::unexpected(plan.error());
-  std::set<Place> repaired;
+  std::set<FindingPlace> repaired;
   for (const Finding& f : plan->before.findings)
     if (f.repair == RepairState::staged) repaired.insert(place_of(f));
   for (Finding& f : findings)

@@ -1,6 +1,7 @@
 #include "scan/checksum.h"
 
 #include <span>
+#include <vector>
 
 #include "scan/crc.h"
 
@@ -70,6 +71,17 @@ uint32_t stored_inode_checksum(const Geometry& g, Bytes raw) {
   uint32_t stored = load<uint16_t>(raw, kInodeChecksumLo);
   if (has_checksum_hi(g, raw)) stored |= uint32_t{load<uint16_t>(raw, kInodeChecksumHi)} << 16;
   return stored;
+}
+
+InodeNo sealed_inode_number(const Geometry& g, Bytes raw) {
+  if (!g.metadata_csum() || !has_checksum_hi(g, raw)) return InodeNo();
+  std::vector<std::byte> bytes(raw.begin(), raw.end());
+  store(bytes, kInodeChecksumLo, kZero);
+  store(bytes, kInodeChecksumHi, kZero);
+  uint32_t crc = crc32c_before(stored_inode_checksum(g, raw), bytes);
+  crc = crc32c_before(crc, raw.subspan(offsetof(ext2_inode, i_generation), sizeof(uint32_t)));
+  // Over one word, a CRC of that width depends on seed ^ word alone.
+  return InodeNo(crc32c_before(crc, bytes_of(uint32_t{0})) ^ g.csum_seed);
 }
 
 void seal_inode(const Geometry& g, InodeNo ino, MutableBytes raw) {

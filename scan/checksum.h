@@ -29,6 +29,9 @@ namespace extscrub {
 [[nodiscard]] bool has_checksum_hi(const Geometry& geometry, Bytes raw);
 // The checksum as the inode carries it.
 [[nodiscard]] uint32_t stored_inode_checksum(const Geometry& geometry, Bytes raw);
+// The number that the raw inode was sealed with, by running its checksum backwards: its own where the checksum fits. Other bytes
+// than an inode's give any number. 0 where the inode has no 32 bits of checksum to tell by.
+[[nodiscard]] InodeNo sealed_inode_number(const Geometry& geometry, Bytes raw);
 void seal_inode(const Geometry& geometry, InodeNo ino, MutableBytes raw);
 
 // et_checksum of an extent tree block: the header and eh_max entries, whatever is in use of them. `eh_max` must be in

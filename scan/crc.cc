@@ -19,6 +19,22 @@ constexpr std::array<uint16_t, 256> kCrc16Table = [] {
   return table;
 }();
 
+// Reflected polynomial 0x82F63B78. The index of an entry by its highest byte, in which all differ.
+struct Crc32cTable {
+  std::array<uint32_t, 256> of{};
+  std::array<uint8_t, 256> index_of_high{};
+};
+constexpr Crc32cTable kCrc32cTable = [] {
+  Crc32cTable table;
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = crc & 1 ? crc >> 1 ^ 0x82F63B78 : crc >> 1;
+    table.of[i] = crc;
+    table.index_of_high[crc >> 24] = static_cast<uint8_t>(i);
+  }
+  return table;
+}();
+
 #if defined(__x86_64__)
 const bool kHasCrc32 = __builtin_cpu_supports("sse4.2");
 
@@ -49,6 +65,14 @@ uint32_t crc32c(uint32_t seed, Bytes bytes) {
   // ISA-L does not write to the buffer, but its parameter is not const.
   auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(bytes.data()));
   return crc32_iscsi(data, static_cast<int>(bytes.size()), seed);
+}
+
+uint32_t crc32c_before(uint32_t crc, Bytes bytes) {
+  for (size_t i = bytes.size(); i-- > 0;) {
+    const uint32_t index = kCrc32cTable.index_of_high[crc >> 24];
+    crc = (crc ^ kCrc32cTable.of[index]) << 8 | (index ^ std::to_integer<uint32_t>(bytes[i]));
+  }
+  return crc;
 }
 
 uint16_t crc16(uint16_t seed, Bytes bytes) {

@@ -9,6 +9,8 @@ namespace extscrub {
 // crc32c without a final inversion: crc32c(crc32c(~0, a), b) == crc32c(~0, a + b).
 [[nodiscard]] uint32_t crc32c(uint32_t seed, Bytes bytes);
 [[nodiscard]] uint16_t crc16(uint16_t seed, Bytes bytes);
+// The way back: crc32c_before(crc32c(seed, bytes), bytes) == seed.
+[[nodiscard]] uint32_t crc32c_before(uint32_t crc, Bytes bytes);
 // The CRC-32 of Ethernet, most significant bit first, without a final inversion.
 [[nodiscard]] uint32_t crc32_be(uint32_t seed, Bytes bytes);
 

@@ -1,0 +1,502 @@
+#include "audit/lost_writes.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "audit/finding_place.h"
+#include "scan/inode_table.h"
+#include "scan/owned_block.h"
+#include "scan/stale_blocks.h"
+#include "scan/table_block.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr int kMostLayers = 6;      // of blocks that are found only when others are back
+constexpr size_t kMostAlone = 8;    // candidates that are each tried without
+
+using Places = std::set<FindingPlace>;
+
+bool counts(const Finding& f) { return info(f.problem).severity == Severity::error; }
+
+// Seconds since 1970. mke2fs says that it is one; then there was none since, and what is of the same second counts.
+uint64_t last_check(const ext2_super_block& super) { return super.s_lastcheck == super.s_mkfs_time ? 0 : super.s_lastcheck; }
+
+// More than half of what is stored in `b` stands in `a` as well.
+bool are_alike(Bytes a, Bytes b) {
+  size_t stored = 0, same = 0;
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (b[i] == std::byte{0}) continue;
+    ++stored;
+    same += a[i] == b[i];
+  }
+  return same > stored / 2;
+}
+
+template <class List>
+Places places_in(const List& findings) {
+  Places places;
+  for (const Finding& f : findings)
+    if (counts(f)) places.insert(place_of(f));
+  return places;
+}
+
+// The image with blocks put back, and what an audit says to that.
+struct Trial {
+  std::unique_ptr<Overlay> overlay;
+  AuditRun run;
+};
+
+class Search {
+ public:
+  Search(const AuditRun& run, const AuditOptions& options, const Journal& journal, const JournalHistory& history)
+      : run_(run), options_(options), journal_(journal), history_(history), fs_(run.fs), before_(places_in(run.findings)) {
+    options_.history = false;
+    options_.max_findings = kUnlimited;
+    options_.data = false;
+    options_.unreadable = nullptr;
+  }
+
+  Result<std::vector<LostWrite>> go() {
+    stale_ = find_stale_blocks(journal_, history_, fs_, last_check(fs_.super));
+    take_misplaced();
+    take_tables();
+    if (lost_.empty() && before_.empty() && !has_older_copy()) return std::vector<LostWrite>();
+    find_descriptors();
+    if (auto r = retry(); !r) return std::unexpected(r.error());
+    if (auto r = take_owned(); !r) return std::unexpected(r.error());
+    if (auto r = take_groups(); !r) return std::unexpected(r.error());
+    if (auto r = judge(); !r) return std::unexpected(r.error());
+    std::ranges::sort(lost_, {}, &LostWrite::block);
+    return std::move(lost_);
+  }
+
+ private:
+  using Content = std::vector<std::byte>;
+
+  // The run that the next step goes by: with everything put back that was found so far.
+  [[nodiscard]] const AuditRun& now() const { return trial_ ? trial_->run : run_; }
+
+  [[nodiscard]] bool has_older_copy() const {
+    return std::ranges::any_of(stale_, [](const StaleBlock& s) { return s.same.has_value(); });
+  }
+
+  [[nodiscard]] bool is_taken(BlockNo block) const {
+    return std::ranges::any_of(lost_, [=](const LostWrite& l) { return l.block == block; });
+  }
+
+  [[nodiscard]] Content in_place(BlockNo block) const {
+    Content bytes(fs_.geometry.block_size);
+    if (!fs_.blocks->read(block, bytes)) bytes.clear();
+    return bytes;
+  }
+
+  [[nodiscard]] Content newest(const StaleBlock& stale) const {
+    Content bytes(fs_.geometry.block_size);
+    if (!read_copy(journal_, history_, stale.newest, bytes)) bytes.clear();
+    return bytes;
+  }
+
+  [[nodiscard]] const StaleBlock* find_stale(BlockNo block) const {
+    const auto at = std::ranges::lower_bound(stale_, block, {}, &StaleBlock::block);
+    return at != stale_.end() && at->block == block ? &*at : nullptr;
+  }
+
+  LostWrite& take(BlockNo block, LostWriteEvidence evidence) {
+    LostWrite& lost = lost_.emplace_back();
+    lost.block = block;
+    lost.evidence = evidence;
+    if (const MetadataExtent* extent = fs_.metadata.find(block); extent && extent->kind != MetadataKind::descriptors) lost.group = extent->group;
+    return lost;
+  }
+
+  void from_log(LostWrite& lost, const StaleBlock& stale, Content content) const {
+    lost.content = std::move(content);
+    lost.logged = true;
+    const LoggedTransaction& t = history_.transactions[stale.newest.transaction];
+    lost.sequence = t.sequence;
+    lost.seconds = t.seconds;
+    if (!stale.same) return;
+    const LoggedTransaction& old = history_.transactions[stale.same->transaction];
+    lost.old_sequence = old.sequence;
+    lost.old_seconds = old.seconds;
+  }
+
+  // ---- Blocks of inode tables that lie in the place of others ----
+
+  // What a table block has in the log, where that is sound there.
+  [[nodiscard]] Content sound_newest(const TableBlock& place, const StaleBlock* stale) const {
+    Content content = stale ? newest(*stale) : Content();
+    if (!content.empty() && !is_sound(fs_, place, content)) content.clear();
+    return content;
+  }
+
+  void take_misplaced() {
+    if (!fs_.geometry.metadata_csum()) return;
+    std::set<BlockNo> damaged;
+    for (const Finding& f : run_.findings)
+      if (f.problem == Problem::inode_checksum) damaged.insert(place_of(fs_, *f.inode).block);
+    std::map<BlockNo, BlockNo> homes;  // by where they lie
+    for (const BlockNo block : damaged) {
+      const auto place = find_table_block(fs_, block);
+      const Content bytes = place ? in_place(block) : Content();
+      if (bytes.empty()) continue;
+      if (const auto home = find_home(fs_, *place, bytes)) homes.emplace(block, *home);
+    }
+    for (const auto& [block, home] : homes) take_from(block, home);
+    for (const auto& [block, home] : homes) take_home(block, home, homes);
+  }
+
+  // The block that was written over.
+  void take_from(BlockNo block, BlockNo home) {
+    const TableBlock place = *find_table_block(fs_, block);
+    LostWrite& lost = take(block, LostWriteEvidence::misplaced);
+    lost.home = home;
+    const StaleBlock* stale = find_stale(block);
+    if (Content content = sound_newest(place, stale); !content.empty()) {
+      lost.inodes = differing_inodes(fs_, place, in_place(block), content);
+      return from_log(lost, *stale, std::move(content));
+    }
+    const Content bytes = in_place(block);
+    for (uint32_t i = 0; i < place.count; ++i)
+      if (run_.scan->used.test(fs_.geometry.group_of(place.first), (place.first.value - 1) % fs_.geometry.inodes_per_group + i))
+        lost.inodes.push_back(place.first + i);
+  }
+
+  // The block that was to be written. What lies elsewhere is newer than what the log has when it is not the same.
+  void take_home(BlockNo block, BlockNo home, const std::map<BlockNo, BlockNo>& homes) {
+    const TableBlock place = *find_table_block(fs_, home);
+    Content content = in_place(block);
+    if (!is_sound(fs_, place, content)) return;
+    const auto there = homes.find(home);
+    if (there == homes.end()) {
+      const Content stays = in_place(home);
+      if (stays.empty() || std::ranges::equal(stays, content)) return;
+      if (is_sound(fs_, place, stays) && !is_older(fs_, place, stays, content)) return;
+      LostWrite& lost = take(home, LostWriteEvidence::agreement);
+      lost.source = block;
+      lost.inodes = differing_inodes(fs_, place, stays, content);
+      lost.content = std::move(content);
+      if (const StaleBlock* stale = find_stale(home)) from_log(lost, *stale, std::move(lost.content));
+      return;
+    }
+    // Something else lies there as well: the block is taken already.
+    for (LostWrite& lost : lost_)
+      if (lost.block == home && lost.content.empty()) {
+        lost.source = block;
+        lost.content = content;
+      }
+  }
+
+  // ---- Blocks of inode tables that are older than they should be ----
+
+  void take_tables() {
+    for (const StaleBlock& stale : stale_) {
+      const auto place = find_table_block(fs_, stale.block);
+      if (!place || is_taken(stale.block)) continue;
+      const Content old = in_place(stale.block);
+      if (old.empty() || !is_sound(fs_, *place, old)) continue;
+      Content fresh = sound_newest(*place, &stale);
+      if (fresh.empty() || !(stale.same || is_older(fs_, *place, old, fresh))) continue;
+      LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::time);
+      lost.inodes = differing_inodes(fs_, *place, old, fresh);
+      from_log(lost, stale, std::move(fresh));
+    }
+  }
+
+  // ---- Blocks that an inode has: directories, maps, attributes ----
+
+  Result<void> take_owned() {
+    for (int layer = 0; layer < kMostLayers; ++layer) {
+      std::vector<BlockRange> ranges;
+      for (const StaleBlock& stale : stale_)
+        if (!fs_.metadata.find(stale.block) && !is_taken(stale.block)) ranges.push_back({stale.block, stale.block + 1});
+      if (ranges.empty()) return {};
+      const auto owners = find_owners(now().fs, *now().scan, blocks_in(ranges), options_.progress);
+      if (!owners) return std::unexpected(owners.error());
+      const size_t before = lost_.size();
+      for (const Owner& owner : *owners)
+        if (const StaleBlock* stale = find_stale(owner.first); stale && !is_taken(stale->block)) take_owned(owner, *stale);
+      if (lost_.size() == before) return {};
+      if (auto r = retry(); !r) return r;
+    }
+    return {};
+  }
+
+  void take_owned(const Owner& owner, const StaleBlock& stale) {
+    const FileSystem& fs = now().fs;
+    std::vector<std::byte> raw(fs.geometry.inode_size);
+    if (!owner.inode || !read_inode(fs, owner.inode, raw)) return;
+    const Inode inode(fs.geometry, owner.inode, raw);
+    const Content old = in_place(stale.block);
+    Content fresh = newest(stale);
+    if (fresh.empty() || old.empty() || !fits_owner(fs, owner, inode, fresh)) return;
+    // An unsound block that is nearly the newest version was damaged, and is no older one.
+    if (!fits_owner(fs, owner, inode, old) && are_alike(old, fresh)) return;
+    if (!stale.same && now_places().empty()) return;
+    LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement);
+    lost.owner = owner.inode;
+    lost.group = fs.geometry.group_of(owner.inode);
+    from_log(lost, stale, std::move(fresh));
+  }
+
+  // ---- Bitmaps and descriptors: the newest is right where it says just what is in use, and what lies in place does not ----
+
+  Result<void> take_groups() {
+    if (now_places().empty() && descriptors_.empty()) return {};
+    for (const StaleBlock& stale : stale_) {
+      const MetadataExtent* extent = fs_.metadata.find(stale.block);
+      if (extent && (extent->kind == MetadataKind::block_bitmap || extent->kind == MetadataKind::inode_bitmap)) take_bitmap(*extent, stale);
+    }
+    if (auto r = retry(); !r) return r;
+    return take_descriptors();
+  }
+
+  void take_bitmap(const MetadataExtent& extent, const StaleBlock& stale) {
+    const bool of_blocks = extent.kind == MetadataKind::block_bitmap;
+    const InodeScan& scan = *now().scan;
+    const auto bits = of_blocks ? static_cast<uint32_t>(fs_.geometry.clusters(extent.group)) : fs_.geometry.inodes_per_group;
+    Content right(fs_.geometry.block_size);
+    make_bitmap(of_blocks ? scan.claims : scan.used, extent.group, bits, right);
+    Content fresh = newest(stale);
+    if (fresh != right || in_place(stale.block) == right) return;
+    from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
+  }
+
+  // They are in every trial where they might help; here it is told whether they do.
+  Result<void> take_descriptors() {
+    if (descriptors_.empty()) return {};
+    const Places with = now_places();
+    const auto tried = std::exchange(descriptors_, {});
+    if (auto r = retry(); !r) return r;
+    const Places without = now_places();
+    if (without.size() <= with.size() || !std::ranges::includes(without, with)) return {};
+    for (const StaleBlock* stale : tried)
+      from_log(take(stale->block, stale->same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), *stale, newest(*stale));
+    return retry();
+  }
+
+  // Those that say of the same places other counts, flags and checksums than the ones in place, and are sound.
+  void find_descriptors() {
+    if (before_.empty() && lost_.empty()) return;
+    for (const StaleBlock& stale : stale_) {
+      const MetadataExtent* extent = fs_.metadata.find(stale.block);
+      if (extent && extent->kind == MetadataKind::descriptors && is_sound_table_of_descriptors(stale)) descriptors_.push_back(&stale);
+    }
+  }
+
+  [[nodiscard]] bool is_sound_table_of_descriptors(const StaleBlock& stale) const {
+    const Geometry& g = fs_.geometry;
+    const Content fresh = newest(stale);
+    if (fresh.empty()) return false;
+    for (uint32_t index = 0; index < g.desc_blocks; ++index) {
+      if (g.desc_block(index, GroupNo()) != stale.block) continue;
+      for (uint32_t i = 0; i < g.desc_per_block && index * g.desc_per_block + i < g.groups; ++i) {
+        const GroupNo group(index * g.desc_per_block + i);
+        const GroupDesc was = fs_.groups[group.value];
+        const GroupDesc is = decode_group_desc(g, fs_.super, group, Bytes(fresh).subspan(size_t{i} * g.desc_size, g.desc_size));
+        if (!is.checksum_ok || is.block_bitmap != was.block_bitmap || is.inode_bitmap != was.inode_bitmap || is.inode_table != was.inode_table)
+          return false;
+      }
+      return true;
+    }
+    return false;
+  }
+
+  // ---- What it all amounts to ----
+
+  Result<void> judge() {
+    if (lost_.empty()) return {};
+    if (auto r = drop_what_harms(); !r) return r;
+    const Places with = now_places();
+    const bool few = std::ranges::count_if(lost_, needs_agreement) <= static_cast<ptrdiff_t>(kMostAlone);
+    for (size_t i = 0; few && i < lost_.size(); ++i) {
+      if (!needs_agreement(lost_[i])) continue;
+      const auto without = places_without(i);
+      if (!without) return std::unexpected(without.error());
+      const bool agrees = without->size() > with.size() && std::ranges::includes(*without, with);
+      lost_[i].evidence = agrees ? LostWriteEvidence::agreement : LostWriteEvidence::time;
+    }
+    if (!few && with.size() < before_.size())
+      for (LostWrite& lost : lost_)
+        if (needs_agreement(lost)) lost.evidence = LostWriteEvidence::agreement;
+    // Of a directory's block there is no time to go by.
+    std::erase_if(lost_, [](const LostWrite& l) { return l.evidence == LostWriteEvidence::time && l.owner; });
+    believe_transactions();
+    return {};
+  }
+
+  [[nodiscard]] static bool needs_agreement(const LostWrite& lost) {
+    return lost.evidence == LostWriteEvidence::time || (lost.evidence == LostWriteEvidence::agreement && lost.owner);
+  }
+
+  // One write of a transaction that was lost makes it likely of the others.
+  void believe_transactions() {
+    std::set<uint32_t> proven;
+    for (const LostWrite& lost : lost_)
+      if (lost.logged && lost.evidence != LostWriteEvidence::time) proven.insert(lost.sequence);
+    for (LostWrite& lost : lost_)
+      if (lost.evidence == LostWriteEvidence::time && proven.contains(lost.sequence)) lost.evidence = LostWriteEvidence::agreement;
+  }
+
+  // What brings findings that were not there is not put back. What is proven stays a finding.
+  Result<void> drop_what_harms() {
+    for (size_t i = lost_.size(); i-- > 0 && !is_harmless();) {
+      const size_t harm = new_places().size();
+      LostWrite held = std::move(lost_[i]);
+      lost_.erase(lost_.begin() + static_cast<ptrdiff_t>(i));
+      if (auto r = retry(); !r) return r;
+      if (new_places().size() < harm) continue;
+      lost_.insert(lost_.begin() + static_cast<ptrdiff_t>(i), std::move(held));
+      if (auto r = retry(); !r) return r;
+    }
+    if (is_harmless()) return {};
+    std::erase_if(lost_, [](const LostWrite& l) { return l.evidence != LostWriteEvidence::older_copy && l.evidence != LostWriteEvidence::misplaced; });
+    for (LostWrite& lost : lost_) lost.content.clear();
+    return retry();
+  }
+
+  [[nodiscard]] Places new_places() const {
+    Places fresh;
+    std::ranges::set_difference(now_places(), before_, std::inserter(fresh, fresh.end()));
+    return fresh;
+  }
+  [[nodiscard]] bool is_harmless() const { return new_places().empty(); }
+
+  Result<Places> places_without(size_t left_out) {
+    std::vector<const LostWrite*> others;
+    for (size_t i = 0; i < lost_.size(); ++i)
+      if (i != left_out) others.push_back(&lost_[i]);
+    auto trial = try_with(others);
+    if (!trial) return std::unexpected(trial.error());
+    spare_ = std::move(*trial);  // the places point into it
+    return places_in(spare_->run.audit.findings);
+  }
+
+  // ---- Trials ----
+
+  [[nodiscard]] Places now_places() const { return trial_ ? places_in(trial_->run.audit.findings) : before_; }
+
+  Result<void> retry() {
+    std::vector<const LostWrite*> all;
+    for (const LostWrite& lost : lost_) all.push_back(&lost);
+    auto trial = try_with(all);
+    if (!trial) return std::unexpected(trial.error());
+    trial_ = std::move(*trial);
+    return {};
+  }
+
+  Result<std::unique_ptr<Trial>> try_with(const std::vector<const LostWrite*>& lost) const {
+    auto trial = std::make_unique<Trial>();
+    trial->overlay = std::make_unique<Overlay>(*fs_.image, fs_.geometry.block_size, options_.overlay_memory);
+    for (const LostWrite* l : lost)
+      if (auto r = put_back(*l, *trial->overlay); !r) return std::unexpected(r.error());
+    for (const StaleBlock* stale : descriptors_) {
+      LostWrite l;
+      l.block = stale->block;
+      l.content = newest(*stale);
+      if (auto r = put_back(l, *trial->overlay); !r) return std::unexpected(r.error());
+    }
+    auto run = run_audit(*fs_.image, trial->overlay.get(), options_);
+    if (!run) return std::unexpected(run.error());
+    trial->run = std::move(*run);
+    return trial;
+  }
+
+  const AuditRun& run_;
+  AuditOptions options_;
+  const Journal& journal_;
+  const JournalHistory& history_;
+  const FileSystem& fs_;
+  Places before_;
+  std::vector<StaleBlock> stale_;
+  std::vector<const StaleBlock*> descriptors_;  // whose newest versions are in the trials
+  std::vector<LostWrite> lost_;
+  std::unique_ptr<Trial> trial_, spare_;
+};
+
+std::string when(uint32_t sequence, uint64_t seconds) {
+  return fmt::format("transaction {} of {:%Y-%m-%d %H:%M:%S} UTC", sequence, fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
+std::string list(const std::vector<InodeNo>& inodes) {
+  constexpr size_t kMost = 8;
+  const size_t shown = std::min(inodes.size(), kMost);
+  std::string text = fmt::format("{} {}", inodes.size() == 1 ? "inode" : "inodes", fmt::join(inodes.begin(), inodes.begin() + static_cast<ptrdiff_t>(shown), ", "));
+  if (inodes.size() > shown) text += fmt::format(" and {} more", inodes.size() - shown);
+  return text;
+}
+
+Problem problem_of(const LostWrite& lost) {
+  switch (lost.evidence) {
+    case LostWriteEvidence::misplaced: return Problem::metadata_block_misplaced;
+    case LostWriteEvidence::time: return Problem::metadata_write_perhaps_lost;
+    default: return Problem::metadata_write_lost;
+  }
+}
+
+std::string found_in(const LostWrite& lost) {
+  std::string text;
+  if (lost.home)
+    text = fmt::format("what belongs in block {}", *lost.home);
+  else if (lost.old_sequence)
+    text = "what was there after " + when(*lost.old_sequence, lost.old_seconds);
+  else
+    text = "an older version";
+  if (!lost.inodes.empty()) text += fmt::format("; {} {}", list(lost.inodes), lost.home ? "should be there" : lost.inodes.size() == 1 ? "is older" : "are older");
+  return text;
+}
+
+std::string expected_in(const LostWrite& lost) {
+  if (lost.logged) return "what the journal has of " + when(lost.sequence, lost.seconds);
+  if (lost.source) return fmt::format("what lies in block {}", *lost.source);
+  return "what nothing has any more";
+}
+
+}  // namespace
+
+Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistoryFacts& facts) {
+  const Journal journal = open_journal(run.fs, options.journal);
+  JournalHistory history;
+  const JournalFacts& recovered = run.audit.recovery.journal;
+  if (journal.facts.usable && (!recovered.flagged || run.audit.recovery.replayed)) history = read_history(journal, run.fs, &recovered);
+  facts.transactions = history.transactions.size();
+  facts.since = history.begin_seconds();
+  return Search(run, options, journal, history).go();
+}
+
+void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings) {
+  const auto add = [&](const LostWrite& l, InodeNo inode) {
+    Finding& f = findings.emplace_back();
+    f.problem = problem_of(l);
+    f.block = l.block;
+    f.group = l.group;
+    if (inode) f.inode = inode;
+    f.expected = expected_in(l);
+    f.found = found_in(l);
+  };
+  for (const LostWrite& l : lost) {
+    if (!l.content.empty() || l.inodes.empty()) {
+      add(l, l.owner);
+      continue;
+    }
+    for (const InodeNo inode : l.inodes) add(l, inode);
+  }
+}
+
+Result<void> put_back(const LostWrite& lost, Overlay& overlay) {
+  if (lost.content.empty()) return {};
+  auto block = overlay.edit(lost.block);
+  if (!block) return std::unexpected(block.error());
+  std::ranges::copy(lost.content, block->begin());
+  return {};
+}
+
+}  // namespace extscrub

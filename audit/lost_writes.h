@@ -1,0 +1,20 @@
+// Metadata whose last write was lost, or went to another place: what the history of the journal proves of it, and what the
+// audit of an image without the damage says to that. On the threads of the caller's task arena; belongs to one caller.
+#pragma once
+
+#include <vector>
+
+#include "audit/audit_run.h"
+
+namespace extscrub {
+
+// `run` with all its findings, on an image that is whole. Nothing where there is no history to go by.
+// Errors: those of run_audit().
+[[nodiscard]] Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistoryFacts& history);
+
+void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings);
+
+// Puts what belongs there into the overlay. Errors: the overlay cannot be staged.
+[[nodiscard]] Result<void> put_back(const LostWrite& lost, Overlay& overlay);
+
+}  // namespace extscrub

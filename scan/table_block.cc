@@ -1,0 +1,140 @@
+#include "scan/table_block.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "scan/inode.h"
+#include "scan/inode_table.h"
+
+namespace extscrub {
+
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;  // nanoseconds
+
+Inode inode_at(const FileSystem& fs, const TableBlock& place, Bytes block, uint32_t i) {
+  const uint32_t size = fs.geometry.inode_size;
+  return {fs.geometry, place.first + i, block.subspan(size_t{i} * size, size)};
+}
+
+// When something happened, as exactly as it is stored. Nanoseconds since 1970.
+struct Moment {
+  int64_t earliest = std::numeric_limits<int64_t>::min(), latest = std::numeric_limits<int64_t>::min();
+};
+
+// i_*time and i_*time_extra: two bits of epoch, 30 of nanoseconds.
+Moment moment(uint32_t seconds, const uint32_t* extra) {
+  const int64_t base = static_cast<int32_t>(seconds);
+  if (!extra) return {base * kSecond, base * kSecond + kSecond - 1};
+  const int64_t exact = (base + (int64_t{*extra & EXT4_EPOCH_MASK} << 32)) * kSecond + (*extra >> EXT4_EPOCH_BITS);
+  return {exact, exact};
+}
+
+Moment changed(const Inode& inode) {
+  const ext2_inode_large& l = inode.large();
+  const bool exact = inode.has_extra(offsetof(ext2_inode_large, i_ctime_extra) + sizeof l.i_ctime_extra);
+  return moment(inode.base().i_ctime, exact ? &l.i_ctime_extra : nullptr);
+}
+
+// Nothing where the inode does not say.
+std::optional<Moment> made(const Inode& inode) {
+  const ext2_inode_large& l = inode.large();
+  if (!inode.has_extra(offsetof(ext2_inode_large, i_crtime_extra) + sizeof l.i_crtime_extra) || l.i_crtime == 0) return {};
+  return moment(l.i_crtime, &l.i_crtime_extra);
+}
+
+// What happened to it last. On the orphan list i_dtime is no time, but the number of an inode.
+Moment last_event(const FileSystem& fs, const Inode& inode) {
+  if (inode.is_blank()) return {};
+  Moment last = changed(inode);
+  if (const auto birth = made(inode); birth && birth->latest > last.latest) last = *birth;
+  const uint32_t deleted = inode.base().i_dtime;
+  if (inode.base().i_links_count == 0 && deleted > fs.geometry.inodes) {
+    const Moment end = moment(deleted, nullptr);
+    last = {std::max(last.earliest, end.earliest), std::max(last.latest, end.latest)};
+  }
+  return last;
+}
+
+bool same_but_for_access(const Inode& a, const Inode& b) {
+  if (std::ranges::equal(a.raw(), b.raw())) return true;
+  const auto without = [](const Inode& inode) {
+    std::vector<std::byte> raw(inode.raw().begin(), inode.raw().end());
+    const MutableBytes bytes(raw);
+    store(bytes, offsetof(ext2_inode, i_atime), uint32_t{0});
+    store(bytes, offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo), uint16_t{0});
+    if (inode.has_extra(offsetof(ext2_inode_large, i_checksum_hi) + sizeof(uint16_t))) store(bytes, offsetof(ext2_inode_large, i_checksum_hi), uint16_t{0});
+    if (inode.has_extra(offsetof(ext2_inode_large, i_atime_extra) + sizeof(uint32_t))) store(bytes, offsetof(ext2_inode_large, i_atime_extra), uint32_t{0});
+    return raw;
+  };
+  return without(a) == without(b);
+}
+
+}  // namespace
+
+std::optional<TableBlock> find_table_block(const FileSystem& fs, BlockNo block) {
+  const Geometry& g = fs.geometry;
+  const MetadataExtent* extent = fs.metadata.find(block);
+  if (!extent || extent->kind != MetadataKind::inode_table) return {};
+  const uint32_t per_block = g.block_size / g.inode_size;
+  const auto index = static_cast<uint32_t>(block - fs.groups[extent->group.value].inode_table) * per_block;
+  if (index >= g.inodes_per_group) return {};
+  return TableBlock{g.group_first_inode(extent->group) + index, std::min(per_block, g.inodes_per_group - index)};
+}
+
+bool is_sound(const FileSystem& fs, const TableBlock& place, Bytes block) {
+  const Geometry& g = fs.geometry;
+  for (uint32_t i = 0; i < place.count; ++i) {
+    const Inode inode = inode_at(fs, place, block, i);
+    if (g.metadata_csum()) {
+      if (!inode.is_blank() && stored_inode_checksum(g, inode.raw()) != inode_checksum(g, inode.number(), inode.raw())) return false;
+    } else if (inode.base().i_links_count > 0 && inode.number().value >= g.first_inode &&
+               (inode.type() == FileType::none || inode.type() == FileType::unknown)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<BlockNo> find_home(const FileSystem& fs, const TableBlock& place, Bytes block) {
+  const Geometry& g = fs.geometry;
+  std::optional<BlockNo> home;
+  for (uint32_t i = 0; i < place.count; ++i) {
+    const Inode inode = inode_at(fs, place, block, i);
+    if (inode.is_blank()) continue;
+    const InodeNo sealed = sealed_inode_number(g, inode.raw());
+    if (!g.valid_inode(sealed) || sealed == inode.number()) return {};
+    const InodePlace at = place_of(fs, sealed);
+    if (at.offset != i * g.inode_size || (home && *home != at.block)) return {};
+    home = at.block;
+  }
+  return home;
+}
+
+std::vector<InodeNo> differing_inodes(const FileSystem& fs, const TableBlock& place, Bytes a, Bytes b) {
+  std::vector<InodeNo> inodes;
+  for (uint32_t i = 0; i < place.count; ++i)
+    if (!same_but_for_access(inode_at(fs, place, a, i), inode_at(fs, place, b, i))) inodes.push_back(place.first + i);
+  return inodes;
+}
+
+bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh) {
+  int64_t known = std::numeric_limits<int64_t>::min();  // the old version is of then, or later
+  for (uint32_t i = 0; i < place.count; ++i) known = std::max(known, last_event(fs, inode_at(fs, place, old, i)).earliest);
+  bool older = false;
+  for (const InodeNo ino : differing_inodes(fs, place, old, fresh)) {
+    const Inode was = inode_at(fs, place, old, ino - place.first), is = inode_at(fs, place, fresh, ino - place.first);
+    const bool both = !was.is_blank() && !is.is_blank();
+    // A write may reach the inode in two transactions, with one time: that tells nothing either way.
+    if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation &&
+        was.base().i_links_count == is.base().i_links_count)
+      continue;
+    if (last_event(fs, is).latest < known) return false;
+    // Then it was there already, and should be in the old version.
+    if (const auto birth = made(is); was.is_blank() && birth && birth->latest < known) return false;
+    older = true;
+  }
+  return older;
+}
+
+}  // namespace extscrub
