@@ -93,6 +93,15 @@ size_t find_unbroken(const std::vector<LoggedTransaction>& transactions, uint32_
   return i;
 }
 
+// A clean unmount takes the feature of fast commits off the journal, while the ring has been shorter by their area.
+Journal as_it_was_used(const Journal& journal, const FileSystem& fs) {
+  Journal used = journal;
+  JournalSuper& s = used.super;
+  const bool hidden = fs.geometry.has_compat(EXT4_FEATURE_COMPAT_FAST_COMMIT) && !s.has_incompat(kIncompatFastCommit);
+  if (hidden && s.end - s.first > s.fc_blocks) s.end -= s.fc_blocks;
+  return used;
+}
+
 struct RevokeBlock {
   uint32_t log_block = 0, transaction = 0;
 };
@@ -147,9 +156,10 @@ std::span<const LoggedCopy> JournalHistory::of(BlockNo block) const {
   return {first, last};
 }
 
-JournalHistory read_history(const Journal& journal, const FileSystem& fs, const JournalFacts* recovered, size_t most_copies) {
+JournalHistory read_history(const Journal& given, const FileSystem& fs, const JournalFacts* recovered, size_t most_copies) {
   JournalHistory history;
-  if (!journal.facts.usable) return history;
+  if (!given.facts.usable) return history;
+  const Journal journal = as_it_was_used(given, fs);
   uint32_t end = journal.super.sequence;
   if (recovered && recovered->external && recovered->needs_recovery) end = recovered->last_sequence + 2;
   history.transactions = choose_life(chains_of(find_transactions(journal, recovered)), end, made_at(fs));

@@ -251,9 +251,9 @@ bool read_bounds(Bytes block, Journal& journal) {
   }
   s.end = s.fc_first = s.fc_end = length;
   facts.blocks = s.end;
+  const uint32_t asked = s.version == 1 ? 0 : be32(block, kFastCommitBlocks);
+  const uint32_t reserved = s.fc_blocks = asked ? asked : kDefaultFastCommitBlocks;
   if (s.has_incompat(kIncompatFastCommit)) {
-    const uint32_t asked = be32(block, kFastCommitBlocks);
-    const uint32_t reserved = asked ? asked : kDefaultFastCommitBlocks;
     if (reserved >= s.end || s.end - reserved < kMinBlocks) {
       defect(facts, JournalDefectKind::fast_commit_area, s.end - kMinBlocks, reserved);
       return false;

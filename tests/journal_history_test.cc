@@ -163,6 +163,27 @@ TEST_CASE("transaction that goes over the end of the log", "[journal]") {
   CHECK(past.history.unbroken == 0);
 }
 
+
+TEST_CASE("ring that was shorter by the fast commits, which the journal no longer tells of", "[journal]") {
+  const TestImage image("ext4-fastcommit");
+  const JournalLog plain(image, {});
+  const uint32_t end = plain.length() - kDefaultFastCommitBlocks;
+  LogFormat format = at(end - 4, 10);
+  format.end = end;
+  JournalLog log(image, format);
+  image.fill(log.offset_of(0) + kFastCommitBlocks, 4, std::byte{0});
+  log.descriptor({{kP, log.block_of('a')}});
+  log.commit(kThen);
+  log.descriptor({{kP, log.block_of('b')}, {kQ, log.block_of('b')}});
+  log.commit(kThen);
+  log.descriptor({{kP, log.block_of('c')}});
+  log.commit(kThen);
+  close_log(image, log, 14);
+  const Past past(image);
+  CHECK(past.sequences() == Sequences{11, 12});
+  CHECK(past.fills(kP) == "bc");
+}
+
 TEST_CASE("logged block that was escaped", "[journal]") {
   for (const LogFormat& format : {at(1, 10), at(1, 10, {})}) {
     const TestImage image("ext4-plain");
