@@ -42,9 +42,9 @@ struct Past {
 };
 
 struct PastRequest {
-  std::optional<BlockNo> block;
-  std::optional<InodeNo> inode;
-  std::string path;  // from the root; empty: none
+  std::optional<BlockNo> block = {};
+  std::optional<InodeNo> inode = {};
+  std::string path = {};  // from the root; empty: none
 };
 
 // Errors: those of audit(); there is no such block, inode or path.
