@@ -99,10 +99,9 @@ class RingWalk {
 
   void descriptor(Bytes block) {
     const size_t end = read_tags(block, super_, tags_);
-    // Without checksums, what another format wrote is told from a descriptor by what follows the tags: nothing.
-    const bool sound = super_.csum_v2_or_v3() ? tail_matches(block, super_)
-                                              : std::ranges::all_of(block.subspan(std::min(end, block.size())),
-                                                                    [](std::byte b) { return b == std::byte{0}; });
+    // Without checksums, a descriptor of a format with them is told by its own: otherwise nothing is there.
+    const size_t tail = block.size() - sizeof(uint32_t);
+    const bool sound = super_.csum_v2_or_v3() ? tail_matches(block, super_) : end > tail || be32(block, tail) == 0;
     if (!sound) {
       open_.reset();
       advance(1);
@@ -139,7 +138,9 @@ class RingWalk {
 
   void commit(Bytes block, uint32_t sequence) {
     const bool sound = commit_matches(block, super_, crc_);
-    const uint64_t seconds = be64(block, kCommitSeconds);
+    uint64_t seconds = be64(block, kCommitSeconds);
+    // debugfs stores 32 bits of them, which makes them the upper ones.
+    if ((seconds & UINT32_MAX) == 0) seconds >>= 32;
     const uint32_t nanoseconds = be32(block, kCommitNanoseconds);
     advance(1);
     behind_ = sequence;

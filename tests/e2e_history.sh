@@ -9,7 +9,7 @@ step() { "$@"; sync -f mnt; }
 for set in '-t ext4' '-t ext4 -b 1024 -O ^metadata_csum,^64bit' '-t ext3 -b 1024' '-t ext4 -O fast_commit'; do
   rm -f image.img
   # shellcheck disable=SC2086
-  mke2fs -q $set image.img 32M 2>/dev/null
+  mke2fs -q $set image.img 32M >/dev/null 2>&1
   need_mount -o loop image.img mnt
   step mkdir mnt/dir
   step cp /dev/null mnt/dir/file
@@ -88,7 +88,7 @@ expect 8 "$extscrub" history --path /dir/file/x image.img
 expect 8 "$extscrub" history --inode 4000000000 image.img
 expect 8 "$extscrub" history --block 4000000000 image.img
 expect 16 "$extscrub" history image.img image.img
-mke2fs -q -t ext2 none.img 8M 2>/dev/null
+mke2fs -q -t ext2 none.img 8M >/dev/null 2>&1
 expect 0 "$extscrub" history --path / none.img
 grep -q 'no history (the file system has no journal)' output || fail "no word of a journal that is not there"
 conclude

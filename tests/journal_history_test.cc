@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <fstream>
 
 #include "scan/checksum.h"
 #include "scan/crc.h"
@@ -379,6 +380,19 @@ TEST_CASE("descriptors of another format are told from those without checksums",
   const JournalLog plain(image, {});
   close_log(image, plain, 12, false);
   CHECK(Past(image).sequences().empty());
+}
+
+TEST_CASE("transaction of debugfs, with what it leaves in its blocks", "[journal]") {
+  const TestImage image("ext4-plain");
+  const uint64_t before = image.superblock().s_mkfs_time;
+  const std::string requests = image.path().parent_path() / "requests";
+  std::ofstream(requests) << "jo\njw -b 20001 /dev/zero\njc\n";
+  run_or_throw({"debugfs", "-w", "-f", requests, image.path()});
+  const Past past(image);
+  REQUIRE(past.history.transactions.size() == 1);
+  CHECK(past.history.begin_seconds() >= before);
+  CHECK(past.history.begin_seconds() < before + 86400);
+  CHECK(past.history.of(BlockNo(20001)).size() == 1);
 }
 
 TEST_CASE("logged block that a header was written over cannot be read", "[journal]") {
