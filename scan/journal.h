@@ -85,6 +85,8 @@ class JournalLog {
  public:
   // Fills `out`, whole blocks, from this one on. Errors: the log has no such blocks, or the device does not give them.
   [[nodiscard]] Result<void> read(uint64_t log_block, MutableBytes out) const;
+  // Tells the kernel that the block will be read soon. Never fails.
+  void prefetch(uint64_t log_block) const noexcept;
   [[nodiscard]] uint64_t blocks() const { return blocks_; }
   [[nodiscard]] uint64_t super_block() const { return super_; }
   [[nodiscard]] uint32_t block_size() const { return block_size_; }

@@ -160,6 +160,11 @@ Result<void> JournalLog::read(uint64_t log_block, MutableBytes out) const {
   return {};
 }
 
+void JournalLog::prefetch(uint64_t log_block) const noexcept {
+  if (device_) return device_->prefetch(log_block * block_size_, block_size_);
+  if (const auto at = place(log_block)) image_->image().prefetch(at->value * block_size_, block_size_);
+}
+
 const Run* JournalLog::find_run(uint64_t log_block) const {
   auto it = std::ranges::upper_bound(runs_, log_block, {}, &Run::logical);
   if (it == runs_.begin()) return nullptr;
