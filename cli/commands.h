@@ -9,6 +9,7 @@ namespace extscrub {
 [[nodiscard]] int run_audit(const Options& options, const Environment& environment);
 [[nodiscard]] int run_scrub(const Options& options, const Environment& environment);
 [[nodiscard]] int run_undo(const Options& options, const Environment& environment);
+[[nodiscard]] int run_history(const Options& options, const Environment& environment);
 [[nodiscard]] int run_explain(const Options& options, const Environment& environment);
 [[nodiscard]] int run_checks(const Options& options, const Environment& environment);
 

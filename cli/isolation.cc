@@ -100,7 +100,7 @@ Environment environment_in_child(const Environment& given, bool confine, std::os
   ChannelText err(channel);
   try {
     std::ostream nowhere(nullptr);
-    const bool confine = options.command == Command::audit;
+    const bool confine = options.command == Command::audit || options.command == Command::history;
     work(first, environment_in_child(environment, confine, nowhere, err, channel), channel);
     err.flush();
     channel.end();
@@ -195,6 +195,8 @@ std::string Watched::phase_of(bool suspicious) const {
       return fmt::format(" while its repairs were prepared; nothing was written{}", hint);
     case Command::undo:
       return fmt::format(" before anything was put back{}", hint);
+    case Command::history:
+      return fmt::format(" while its history was read{}", hint);
     default:
       return fmt::format(" while it was audited{}", hint);
   }

@@ -183,29 +183,23 @@ void add_schedule_options(CLI::App& app, Options& o) {
   app.add_flag("--resume", o.resume, "Go on where a run over the same images was stopped")->needs(state);
 }
 
-void add_image_options(CLI::App& app, Options& o) {
-  app.add_option("IMAGE", o.images,
-                 "Image file, block device, virtual disk or NBD URI; - for a list of them on standard input")
-      ->type_name("");
-  app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
-  app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
-  add_report_options(app, o, {{"junit", Format::junit}});
-  add_disk_options(app, o);
+void add_unpack_option(CLI::App& app, Options& o) {
   app.add_option_function<std::string>(
          "--max-unpacked", [&o](const std::string& text) { o.max_unpacked = size_in_bytes(text); },
          "Unpack no more than SIZE of a compressed image (suffixes K, M, G, T)")
       ->type_name("SIZE")
       ->check(must_be("a size such as 512M or 20G",
                       [](const std::string& text) { return size_in_bytes(text).has_value(); }));
-  app.add_option("--metrics", o.metrics, "Write metrics to FILE, for the textfile collector of node_exporter")->type_name("FILE");
-  app.add_flag("--syslog", o.syslog, "Send the verdict of each image to the system's log");
+}
+
+void add_jobs_option(CLI::App& app, Options& o) {
   app.add_option("-j,--jobs", o.jobs, "Threads to work with [as many as the machine has]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 1024", is_thread_count));
-  add_progress_option(app, o);
-  add_choice<When>(app, "--color", o.color, kWhen, "Colour the text report");
-  const auto quiet = app.add_flag("-q,--quiet", o.quiet, "Report only images that are not clean, a line each");
-  app.add_flag("-v,--verbose", o.verbose, "Report every finding by itself, geometry, times and rates")->excludes(quiet);
+}
+
+// What of a file is the file system, and by what to go in it.
+void add_place_options(CLI::App& app, Options& o) {
   app.add_option("--superblock", o.superblock, "Go by the superblock in block N")
       ->type_name("N")
       ->check(must_be("a block number", [](const std::string& text) { return whole_number(text).has_value(); }));
@@ -226,6 +220,25 @@ void add_image_options(CLI::App& app, Options& o) {
   app.add_option("--max-partitions", o.max_partitions, "Look at no more than N partitions of a disk [256]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 131072", is_partition));
+}
+
+void add_image_options(CLI::App& app, Options& o) {
+  app.add_option("IMAGE", o.images,
+                 "Image file, block device, virtual disk or NBD URI; - for a list of them on standard input")
+      ->type_name("");
+  app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
+  app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
+  add_report_options(app, o, {{"junit", Format::junit}});
+  add_disk_options(app, o);
+  add_unpack_option(app, o);
+  app.add_option("--metrics", o.metrics, "Write metrics to FILE, for the textfile collector of node_exporter")->type_name("FILE");
+  app.add_flag("--syslog", o.syslog, "Send the verdict of each image to the system's log");
+  add_jobs_option(app, o);
+  add_progress_option(app, o);
+  add_choice<When>(app, "--color", o.color, kWhen, "Colour the text report");
+  const auto quiet = app.add_flag("-q,--quiet", o.quiet, "Report only images that are not clean, a line each");
+  app.add_flag("-v,--verbose", o.verbose, "Report every finding by itself, geometry, times and rates")->excludes(quiet);
+  add_place_options(app, o);
   app.add_option("--max-findings", o.max_findings, "Report no more than N findings of an image one by one, and count the rest [100000]")
       ->type_name("N")
       ->check(must_be("a number from 1 to 1000000000", is_finding_count));
@@ -233,10 +246,14 @@ void add_image_options(CLI::App& app, Options& o) {
   add_isolation_options(app, o);
 }
 
+void add_journal_option(CLI::App& app, Options& o) {
+  app.add_option("--journal", o.journal, "Device or image that holds the external journal")->type_name("FILE");
+}
+
 void add_audit_options(CLI::App& app, Options& o) {
   app.add_flag("--strict", o.strict, "Exit 4 for a journal to replay and for partitions that were not audited, too");
   app.add_flag("--no-replay", o.no_replay, "Look at the image as it is stored, before any recovery");
-  app.add_option("--journal", o.journal, "Device or image that holds the external journal")->type_name("FILE");
+  add_journal_option(app, o);
   const auto data = app.add_flag("--data", o.data, "Read the contents of files too");
   const auto bad_blocks =
       app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
@@ -294,6 +311,26 @@ void add_undo_options(CLI::App& app, Options& o) {
   add_queue_option(app, o);
 }
 
+void add_history_options(CLI::App& app, Options& o) {
+  app.add_option("IMAGE", o.images, "Image file, block device, virtual disk or NBD URI")->required()->expected(1)->type_name("");
+  const auto block = app.add_option("--block", o.history_block, "Show every version that is left of block N");
+  block->type_name("N")->check(must_be("a block number", [](const std::string& text) { return whole_number(text).has_value(); }));
+  const auto inode = app.add_option("--inode", o.history_inode, "Show every version of inode N, and of the metadata that belongs to it");
+  inode->type_name("N")->excludes(block)->check(must_be("the number of an inode", [](const std::string& text) {
+    const auto number = whole_number(text);
+    return number && *number >= 1 && *number <= std::numeric_limits<uint32_t>::max();
+  }));
+  app.add_option("--path", o.history_path, "The same for the inode at PATH in the file system")->type_name("PATH")->excludes(block)->excludes(inode);
+  add_report_options(app, o);
+  add_journal_option(app, o);
+  add_disk_options(app, o);
+  add_unpack_option(app, o);
+  add_jobs_option(app, o);
+  add_progress_option(app, o);
+  add_place_options(app, o);
+  add_isolation_options(app, o);
+}
+
 // CLI11's help without its remarks on each option (defaults, what excludes what): the texts here say it in words.
 class HelpFormatter : public CLI::Formatter {
  public:
@@ -327,16 +364,17 @@ Answer answer_of(const CLI::App& app, const CLI::ParseError& error, const std::v
   std::string reason = error.what();
   if (app.get_subcommands().empty())
     reason = arguments.empty()
-                 ? "a command is needed: audit, scrub, undo, explain or checks"
-                 : fmt::format("{} is not one of the commands audit, scrub, undo, explain and checks",
+                 ? "a command is needed: audit, scrub, undo, history, explain or checks"
+                 : fmt::format("{} is not one of the commands audit, scrub, undo, history, explain and checks",
                                arguments.front());
   return usage_error(reason);
 }
 
 Command command_of(const CLI::App& app) {
-  static const std::array<std::pair<std::string, Command>, 5> commands{{{"audit", Command::audit},
+  static const std::array<std::pair<std::string, Command>, 6> commands{{{"audit", Command::audit},
                                                                         {"scrub", Command::scrub},
                                                                         {"undo", Command::undo},
+                                                                        {"history", Command::history},
                                                                         {"explain", Command::explain},
                                                                         {"checks", Command::checks}}};
   const std::string name = app.get_subcommands().front()->get_name();
@@ -363,6 +401,10 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
 
   const auto undo = app.add_subcommand("undo", "Put the bytes back that a scrub has written over")->group("Commands");
   add_undo_options(*undo, options);
+
+  const auto history =
+      app.add_subcommand("history", "Show what the journal still has of the past; never writes to an image")->group("Commands");
+  add_history_options(*history, options);
 
   const auto explain =
       app.add_subcommand("explain", "Say what a problem is and what its repair does")->group("Commands");

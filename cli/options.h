@@ -14,7 +14,7 @@
 
 namespace extscrub {
 
-enum class Command : uint8_t { audit, scrub, undo, explain, checks };
+enum class Command : uint8_t { audit, scrub, undo, history, explain, checks };
 enum class Format : uint8_t { text, json, junit };
 enum class When : uint8_t { automatic, always, never };
 
@@ -55,11 +55,14 @@ struct Options {
 
   bool strict = false;  // of audit
   bool no_replay = false;  // of audit
-  std::string journal;  // of audit: the image of an external journal
+  std::string journal;  // of audit and history: the image of an external journal
   bool data = false;       // of audit: read the contents of files too
   std::string bad_blocks;  // of audit: a list of badblocks, instead of reading
   std::optional<uint32_t> bad_block_size;  // bytes; nothing: as the file system's
   std::string ddrescue_map;  // of audit: instead of reading
+  std::optional<uint64_t> history_block;  // of history
+  std::optional<uint32_t> history_inode;
+  std::string history_path;
   RepairPolicy repair = RepairPolicy::safe;
   bool drop_unflagged = false;  // --journal-replay=drop
   bool dry_run = false;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/auditor.h"
+#include "audit/look_back.h"
 #include "cli/last_result.h"
 #include "writeback/commit.h"
 
@@ -65,6 +66,7 @@ struct ImageReport {
   std::optional<CommitReport> writeback;
   std::string undo_log;        // of an undo: the log that was to be carried out
   std::optional<bool> undone;  // of an undo: the image has its old bytes
+  std::optional<Past> history;  // of history
   Timings timings;
 };
 

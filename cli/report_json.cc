@@ -7,6 +7,7 @@
 
 #include "cli/coverage.h"
 #include "cli/escape.h"
+#include "cli/history_report.h"
 #include "cli/report.h"
 #include "cli/units.h"
 #include "version.h"
@@ -320,6 +321,7 @@ Json json_of(const ImageReport& image) {
   json["writeback"] = image.writeback ? json_of_writeback(image) : Json(nullptr);
   json["undo_file"] = text_or_null(image.undo_log);
   json["undone"] = image.undone ? Json(*image.undone) : Json(nullptr);
+  json["history"] = image.history ? json_of(*image.history) : Json(nullptr);
   json["statistics"] = image.statistics ? json_of(*image.statistics) : Json(nullptr);
   json["timings"] = {{"audit_seconds", image.timings.audit.count()},
                      {"writeback_seconds", image.timings.writeback.count()},

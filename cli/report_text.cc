@@ -17,6 +17,7 @@
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/fold.h"
+#include "cli/history_report.h"
 #include "cli/report.h"
 #include "cli/text_writer.h"
 #include "cli/units.h"
@@ -239,6 +240,10 @@ void write_verdict(TextWriter& w, const ImageReport& image) {  // without a line
                                                                          : "undone");
     return;
   }
+  if (image.history) {
+    w.print("{}: {}", path, summary_of(*image.history));
+    return;
+  }
   if (!image.verdict) {
     w.print("{}: no verdict", path);
     return;
@@ -313,10 +318,13 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
   if (style.quiet && (image.verdict == Verdict::clean || needs_no_audit)) return {};
   TextWriter w{{}, style.color};
   if (!style.quiet) {
+    const std::string past = image.history ? text_of(*image.history) : std::string();
     const bool has_body = !image.findings.empty() || !image.past.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
                           (image.repairs && !image.repairs->blocks.empty()) ||
+                          !past.empty() ||
                           (image.undone && *image.undone && image.writeback->blocks_written > 0);
     if (has_body) w.print("{}\n", escape(name_of(image)));
+    w.text += past;
     if (style.verbose) write_info(w, image);
     write_findings(w, image, style);
     write_coverage(w, image);

@@ -293,15 +293,21 @@ FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, m
           undo_bytes, through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
+FIELDS_OF(LoggedTransaction, sequence, seconds, nanoseconds, log_begin, log_end, copies, revokes)
+FIELDS_OF(VersionChange, what, before, after)
+FIELDS_OF(BlockVersion, in_place, sequence, seconds, nanoseconds, log_block, revoked, error, changes)
+FIELDS_OF(BlockPast, block, what, versions)
+FIELDS_OF(Past, none, transactions, unbroken, bounded, copies, blocks, inode, asked)
 FIELDS_OF(ImageReport, path, partition, opened, read_only, needs_writing, offset, length, partition_type, holds, not_audited, info, verdict,
           exit_status, error, warnings, findings, past, without_path, changes, recovery, statistics, repairs, writeback, undo_log, undone,
-          timings)
+          history, timings)
 
 #undef FIELDS_OF
 
 // What who prints a report goes by without asking.
 bool is_consistent(const ImageReport& report) {
   if (report.undone && *report.undone && !report.writeback) return false;
+  if (report.history && report.history->unbroken > report.history->transactions.size()) return false;
   if (report.changes && !report.changes->is_new.empty() && report.changes->is_new.size() != report.findings.size()) return false;
   return true;
 }

@@ -63,6 +63,8 @@ std::string_view name_of(Command command) {
       return "scrub";
     case Command::undo:
       return "undo";
+    case Command::history:
+      return "history";
     default:
       return "audit";
   }

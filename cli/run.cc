@@ -20,6 +20,8 @@ int run_command(const Options& options, const Environment& environment) {
       return run_scrub(options, environment);
     case Command::undo:
       return run_undo(options, environment);
+    case Command::history:
+      return run_history(options, environment);
     case Command::explain:
       return run_explain(options, environment);
     case Command::checks:

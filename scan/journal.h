@@ -85,6 +85,8 @@ class JournalLog {
  public:
   // Fills `out`, whole blocks, from this one on. Errors: the log has no such blocks, or the device does not give them.
   [[nodiscard]] Result<void> read(uint64_t log_block, MutableBytes out) const;
+  // Tells the kernel that the block will be read soon. Never fails.
+  void prefetch(uint64_t log_block) const noexcept;
   [[nodiscard]] uint64_t blocks() const { return blocks_; }
   [[nodiscard]] uint64_t super_block() const { return super_; }
   [[nodiscard]] uint32_t block_size() const { return block_size_; }
@@ -114,6 +116,7 @@ struct JournalSuper {
   uint32_t end = 0;       // the block behind its last
   uint32_t fc_first = 0;  // the first block of fast commits; fc_end, or behind it, when there are none
   uint32_t fc_end = 0;
+  uint32_t fc_blocks = 0;  // of fast commits, where there are any: a mount that makes none takes the feature off the journal
   uint32_t start = 0;     // where the oldest transaction begins; 0: the log is empty
   uint32_t sequence = 0;
   uint32_t head = 0;      // where the log is to go on when it is empty; 0 where the kernel does not keep it

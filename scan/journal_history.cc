@@ -17,12 +17,13 @@ using namespace jbd2;
 
 namespace {
 
-constexpr size_t kMostCopies = 1 << 20;
-// A mount takes a number that no transaction gets, and one was perhaps not committed when the one before it ended. Where
-// numbers are missing, but no place in the log, so many may.
+// The numbers of transactions that follow each other in the log differ by so much at most: e2fsck and this program leave s_head
+// where it was when they replay the log, and the next mount writes over what was replayed.
 constexpr uint32_t kMostMissing = 64;
-// From the last transaction of a mount to the first of the next; had there been a mount between with but one, it were more.
+// From the last transaction of a mount to the first of the next; had there been one between, it were more.
 constexpr uint32_t kNextMount = 3;
+// From the last transaction to s_sequence.
+constexpr uint32_t kToEnd = 2;
 
 using Chain = std::vector<LoggedTransaction>;  // oldest first
 
@@ -80,16 +81,25 @@ std::vector<LoggedTransaction> choose_life(std::vector<Chain> chains, uint32_t e
   return life;
 }
 
-size_t find_unbroken(const std::vector<LoggedTransaction>& transactions, uint32_t end) {
-  size_t first = transactions.size();
-  if (first == 0 || end - transactions.back().sequence > kNextMount) return first;
-  --first;
-  while (first > 0) {
-    const LoggedTransaction &before = transactions[first - 1], &t = transactions[first];
-    if (t.log_begin != before.log_end && t.sequence - before.sequence > kNextMount) break;
-    --first;
-  }
-  return first;
+// `first`: the block of the log where kernels begin that do not keep s_head.
+size_t find_unbroken(const std::vector<LoggedTransaction>& transactions, uint32_t first, uint32_t end) {
+  size_t i = transactions.size();
+  if (i == 0 || end - transactions.back().sequence > kToEnd) return i;
+  const auto is_next = [=](const LoggedTransaction& before, const LoggedTransaction& t) {
+    return t.sequence - before.sequence <= kNextMount && (t.log_begin == before.log_end || t.log_begin == first);
+  };
+  --i;
+  while (i > 0 && is_next(transactions[i - 1], transactions[i])) --i;
+  return i;
+}
+
+// A clean unmount takes the feature of fast commits off the journal, while the ring has been shorter by their area.
+Journal as_it_was_used(const Journal& journal, const FileSystem& fs) {
+  Journal used = journal;
+  JournalSuper& s = used.super;
+  const bool hidden = fs.geometry.has_compat(EXT4_FEATURE_COMPAT_FAST_COMMIT) && !s.has_incompat(kIncompatFastCommit);
+  if (hidden && s.end - s.first > s.fc_blocks) s.end -= s.fc_blocks;
+  return used;
 }
 
 struct RevokeBlock {
@@ -97,12 +107,13 @@ struct RevokeBlock {
 };
 
 // The copies and revoke blocks of the transactions, from the newest on as far as there is room.
-std::vector<RevokeBlock> collect(const Journal& journal, const FileSystem& fs, LogWindow& window, JournalHistory& history) {
+std::vector<RevokeBlock> collect(const Journal& journal, const FileSystem& fs, size_t most_copies, LogWindow& window,
+                                 JournalHistory& history) {
   std::vector<RevokeBlock> revokes;
   size_t first = history.transactions.size();
   while (first > 0) {
     const LoggedTransaction& t = history.transactions[first - 1];
-    if (history.copies.size() + t.copies > kMostCopies) break;
+    if (history.copies.size() + t.copies > most_copies) break;
     --first;
     const auto index = static_cast<uint32_t>(first);
     const TransactionVisitor visitor = {
@@ -145,16 +156,17 @@ std::span<const LoggedCopy> JournalHistory::of(BlockNo block) const {
   return {first, last};
 }
 
-JournalHistory read_history(const Journal& journal, const FileSystem& fs, const JournalFacts* recovered) {
+JournalHistory read_history(const Journal& given, const FileSystem& fs, const JournalFacts* recovered, size_t most_copies) {
   JournalHistory history;
-  if (!journal.facts.usable) return history;
+  if (!given.facts.usable) return history;
+  const Journal journal = as_it_was_used(given, fs);
   uint32_t end = journal.super.sequence;
   if (recovered && recovered->external && recovered->needs_recovery) end = recovered->last_sequence + 2;
   history.transactions = choose_life(chains_of(find_transactions(journal, recovered)), end, made_at(fs));
   LogWindow window(journal);
-  const auto revokes = collect(journal, fs, window, history);
+  const auto revokes = collect(journal, fs, most_copies, window, history);
   mark_revoked(journal, window, revokes, history);
-  history.unbroken = find_unbroken(history.transactions, end);
+  history.unbroken = find_unbroken(history.transactions, journal.super.first, end);
   return history;
 }
 

@@ -44,8 +44,11 @@ struct JournalHistory {
 };
 
 // `journal`: opened over the file system `fs` as it is behind its recovery, where the log is empty and s_sequence is the
-// next. `recovered`: what the recovery met, for a journal on another device, which it leaves as it is; may be null.
-[[nodiscard]] JournalHistory read_history(const Journal& journal, const FileSystem& fs, const JournalFacts* recovered = nullptr);
+// next. `recovered`: what the recovery met, for a journal on another device, which it leaves as it is; may be null. Transactions
+// that have more than `most_copies` with the newer ones are left out; a copy takes 32 bytes.
+inline constexpr size_t kMostCopies = 1 << 20;
+[[nodiscard]] JournalHistory read_history(const Journal& journal, const FileSystem& fs, const JournalFacts* recovered = nullptr,
+                                          size_t most_copies = kMostCopies);
 
 // Fills `out`, a block, with the copy as it belongs in place. Errors: it cannot be read, has been written over, or the checksum
 // of its tag does not fit.

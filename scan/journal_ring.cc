@@ -15,10 +15,11 @@ using namespace jbd2;
 namespace {
 
 constexpr uint32_t kHeaderBytes = 16 << 10;   // read at once: a commit block and what follows it
+constexpr uint32_t kAhead = 16;               // descriptors of a long transaction asked for ahead: all of them are full but the last
 constexpr uint32_t kSearchBytes = 256 << 10;  // the same, in a search
 // A descriptor has fewer tags than this to a block of the log: without a header for longer, the log has never been written there.
 // Searched all the same are, of a log that is not too long, so many bytes.
-constexpr uint64_t kMostSearched = 32 << 20;
+constexpr uint64_t kMostSearchedBytes = 32 << 20;
 
 uint32_t blocks_of(const Journal& journal, uint64_t bytes) {
   return static_cast<uint32_t>(std::max<uint64_t>(bytes / journal.log.block_size(), 1));
@@ -35,17 +36,17 @@ class RingWalk {
   explicit RingWalk(const Journal& journal)
       : journal_(journal), super_(journal.super), window_(journal), length_(super_.end - super_.first),
         header_blocks_(blocks_of(journal, kHeaderBytes)), search_blocks_(blocks_of(journal, kSearchBytes)),
-        stretch_(journal.log.block_size() / 8 + 2), most_searched_(kMostSearched / journal.log.block_size()), seen_(length_) {}
+        stretch_(journal.log.block_size() / 8 + 2), most_searched_(kMostSearchedBytes / journal.log.block_size()), seen_(length_) {}
 
   // From here round the ring, until it comes to a header that was met before.
   void walk(uint32_t start) {
     at_ = start;
     steps_ = 0;
     open_.reset();
-    behind_.reset();
+    committed_.reset();
     fresh_ = start == super_.first;
     while (steps_ <= uint64_t{2} * length_) {
-      const Bytes block = window_.block(at_, header_blocks_);
+      const Bytes block = window_.block(at_, open_ ? 1 : header_blocks_);
       const auto header = block.empty() ? std::nullopt : header_of(block);
       if (!header) {
         if (!find_header()) return;
@@ -87,22 +88,21 @@ class RingWalk {
   // A transaction begins behind the commit block of an older one; anything else is the rest of one whose begin is gone.
   void begin(const Header& header) {
     if (open_ && open_->transaction.sequence != header.sequence) open_.reset();
-    if (!open_ && (fresh_ || (behind_ && is_before(*behind_, header.sequence)))) {
+    if (!open_ && (fresh_ || (committed_ && is_before(*committed_, header.sequence)))) {
       open_ = RingEntry{{.sequence = header.sequence, .log_begin = at_}};
       open_steps_ = steps_;
       crc_ = ~0u;
     }
     if (open_) ++open_->headers;
     fresh_ = false;
-    behind_.reset();
+    committed_.reset();
   }
 
   void descriptor(Bytes block) {
     const size_t end = read_tags(block, super_, tags_);
-    // Without checksums, what another format wrote is told from a descriptor by what follows the tags: nothing.
-    const bool sound = super_.csum_v2_or_v3() ? tail_matches(block, super_)
-                                              : std::ranges::all_of(block.subspan(std::min(end, block.size())),
-                                                                    [](std::byte b) { return b == std::byte{0}; });
+    // Without checksums, a descriptor of a format with them is told by its own: otherwise nothing is there.
+    const size_t tail = block.size() - sizeof(uint32_t);
+    const bool sound = super_.csum_v2_or_v3() ? tail_matches(block, super_) : end > tail || be32(block, tail) == 0;
     if (!sound) {
       open_.reset();
       advance(1);
@@ -110,12 +110,21 @@ class RingWalk {
     }
     const bool sums = open_ && super_.compat & kCompatChecksum && !super_.csum_v2_or_v3();
     if (sums) crc_ = crc32_be(crc_, block);
-    if (open_) open_->transaction.copies += static_cast<uint32_t>(tags_.size());
+    if (open_) {
+      open_->transaction.copies += static_cast<uint32_t>(tags_.size());
+      if (!(tags_.back().flags & kTagLast)) prefetch_like();
+    }
     advance(1);
     if (sums)
       sum_up();
     else
       advance(tags_.size());
+  }
+
+  // The descriptor at hand is full: the next ones lie as far from each other.
+  void prefetch_like() const {
+    for (uint32_t i = open_->headers == 1 ? 1 : kAhead; i <= kAhead; ++i)
+      journal_.log.prefetch(behind(i * (tags_.size() + 1)));
   }
 
   // Checksums of version 1 cover the logged blocks too.
@@ -139,10 +148,12 @@ class RingWalk {
 
   void commit(Bytes block, uint32_t sequence) {
     const bool sound = commit_matches(block, super_, crc_);
-    const uint64_t seconds = be64(block, kCommitSeconds);
+    uint64_t seconds = be64(block, kCommitSeconds);
+    // debugfs stores 32 bits of them, which makes them the upper ones.
+    if ((seconds & UINT32_MAX) == 0) seconds >>= 32;
     const uint32_t nanoseconds = be32(block, kCommitNanoseconds);
     advance(1);
-    behind_ = sequence;
+    committed_ = sequence;
     if (open_ && sound && steps_ - open_steps_ <= length_) {
       LoggedTransaction& t = open_->transaction;
       t.seconds = seconds;
@@ -157,7 +168,7 @@ class RingWalk {
   // On to the next header, whatever it is of. False when the rest of the log is not worth the search.
   bool find_header() {
     open_.reset();
-    behind_.reset();
+    committed_.reset();
     fresh_ = false;
     for (uint32_t stretch = 0; steps_ <= uint64_t{2} * length_; ++stretch) {
       if (stretch > stretch_ && searched_ > most_searched_) return false;
@@ -169,9 +180,14 @@ class RingWalk {
     return false;
   }
 
+  // The block of the log that lies so many on.
+  [[nodiscard]] uint32_t behind(uint64_t blocks) const {
+    return static_cast<uint32_t>(super_.first + (at_ - super_.first + blocks) % length_);
+  }
+
   void advance(uint64_t blocks) {
     steps_ += blocks;
-    at_ = static_cast<uint32_t>(super_.first + (at_ - super_.first + blocks) % length_);
+    at_ = behind(blocks);
   }
 
   const Journal& journal_;
@@ -191,7 +207,7 @@ class RingWalk {
   std::optional<RingEntry> open_;  // the transaction at hand, while it may be whole
   uint64_t open_steps_ = 0;
   uint32_t crc_ = ~0u;
-  std::optional<uint32_t> behind_;  // the commit block before this block is of that transaction
+  std::optional<uint32_t> committed_;  // the commit block before this block is of that transaction
   bool fresh_ = false;              // the walk has begun here, where a log begins
 };
 
@@ -228,12 +244,12 @@ std::vector<LoggedTransaction> find_transactions(const Journal& journal, const J
 void visit_transaction(const Journal& journal, const LoggedTransaction& transaction, LogWindow& window,
                        const TransactionVisitor& visitor) {
   const JournalSuper& super = journal.super;
-  const uint32_t length = super.end - super.first, ahead = blocks_of(journal, kHeaderBytes);
+  const uint32_t length = super.end - super.first;
   std::vector<Tag> tags;
   uint32_t at = transaction.log_begin;
   const auto advance = [&](uint64_t blocks) { at = static_cast<uint32_t>(super.first + (at - super.first + blocks) % length); };
   for (uint64_t steps = 0; steps < length;) {
-    const Bytes block = window.block(at, ahead);
+    const Bytes block = window.block(at, 1);
     const auto header = block.empty() ? std::nullopt : header_of(block);
     if (!header || header->sequence != transaction.sequence || header->type == kCommit) return;
     const uint32_t log_block = at;

@@ -160,6 +160,11 @@ Result<void> JournalLog::read(uint64_t log_block, MutableBytes out) const {
   return {};
 }
 
+void JournalLog::prefetch(uint64_t log_block) const noexcept {
+  if (device_) return device_->prefetch(log_block * block_size_, block_size_);
+  if (const auto at = place(log_block)) image_->image().prefetch(at->value * block_size_, block_size_);
+}
+
 const Run* JournalLog::find_run(uint64_t log_block) const {
   auto it = std::ranges::upper_bound(runs_, log_block, {}, &Run::logical);
   if (it == runs_.begin()) return nullptr;
@@ -251,9 +256,9 @@ bool read_bounds(Bytes block, Journal& journal) {
   }
   s.end = s.fc_first = s.fc_end = length;
   facts.blocks = s.end;
+  const uint32_t asked = s.version == 1 ? 0 : be32(block, kFastCommitBlocks);
+  const uint32_t reserved = s.fc_blocks = asked ? asked : kDefaultFastCommitBlocks;
   if (s.has_incompat(kIncompatFastCommit)) {
-    const uint32_t asked = be32(block, kFastCommitBlocks);
-    const uint32_t reserved = asked ? asked : kDefaultFastCommitBlocks;
     if (reserved >= s.end || s.end - reserved < kMinBlocks) {
       defect(facts, JournalDefectKind::fast_commit_area, s.end - kMinBlocks, reserved);
       return false;

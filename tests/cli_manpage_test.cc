@@ -81,7 +81,7 @@ OptionNames commands_of_help() {
 
 TEST_CASE("every option of a command's help is in the manual, and the other way round") {
   auto manual = options_of_manual();
-  for (const std::string command : {"extscrub", "audit", "scrub", "undo", "explain", "checks"}) {
+  for (const std::string command : {"extscrub", "audit", "scrub", "undo", "history", "explain", "checks"}) {
     CAPTURE(command);
     CHECK(options_of_help(command) == manual[command]);
     CHECK(manual[command].contains("--help"));
@@ -107,7 +107,7 @@ TEST_CASE("the manual's synopsis and description have exactly the commands of th
 TEST_CASE("the words an option takes are the same in help and manual") {
   const std::string page = manual();
   const std::regex choice(R"((--[a-z-]+) ([a-z]+(?:\|[a-z]+)+))");
-  for (const std::string command : {"audit", "scrub", "undo", "explain", "checks"}) {
+  for (const std::string command : {"audit", "scrub", "undo", "history", "explain", "checks"}) {
     const std::string help = help_of(command);
     size_t choices = 0;
     for (std::sregex_iterator it(help.begin(), help.end(), choice); it != std::sregex_iterator(); ++it, ++choices) {

@@ -115,6 +115,8 @@ if [ ${#injected[@]} -gt 0 ]; then
   expect 1 "$extscrub" scrub --undo-file undo2 image.img
   expect 8 "${injected[@]}" "$extscrub" undo --queue=threads --format=json --output undo_write_error.json undo2 image.img
 fi
+expect 0 "$extscrub" history --format=json --path / --output history.json recover.img
+expect 0 "$extscrub" history --format=json --block 3000 --output history_block.json recover.img
 expect 0 "$extscrub" checks --format=json --output checks.json
 expect 0 "$extscrub" explain --format=json --output explain.json block-bitmap-mismatch
 

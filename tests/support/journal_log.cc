@@ -59,7 +59,7 @@ std::vector<std::byte> JournalLog::header(uint32_t type) const {
 
 void JournalLog::put(const std::vector<std::byte>& block) {
   image_.write(offset_of(next_), block);
-  if (++next_ == length_) next_ = 1;
+  if (++next_ == (format_.end ? format_.end : length_)) next_ = 1;
 }
 
 void JournalLog::seal_tail(std::vector<std::byte>& block) const {

@@ -15,6 +15,7 @@ struct LogFormat {
   uint32_t start = 1;      // where the log begins
   uint32_t sequence = 10;  // its first transaction
   int version = 2;
+  uint32_t end = 0;        // of the ring; 0: where the log ends
 };
 
 class JournalLog {
