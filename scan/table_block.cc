@@ -101,13 +101,16 @@ std::optional<BlockNo> find_home(const FileSystem& fs, const TableBlock& place, 
   std::optional<BlockNo> home;
   for (uint32_t i = 0; i < place.count; ++i) {
     const Inode inode = inode_at(fs, place, block, i);
-    if (inode.is_blank()) continue;
+    // Of 16 bits no number follows: they are held against what the others say.
+    if (inode.is_blank() || !has_checksum_hi(g, inode.raw())) continue;
     const InodeNo sealed = sealed_inode_number(g, inode.raw());
     if (!g.valid_inode(sealed) || sealed == inode.number()) return {};
     const InodePlace at = place_of(fs, sealed);
     if (at.offset != i * g.inode_size || (home && *home != at.block)) return {};
     home = at.block;
   }
+  const auto there = home ? find_table_block(fs, *home) : std::nullopt;
+  if (!there || !is_sound(fs, *there, block)) return {};
   return home;
 }
 
