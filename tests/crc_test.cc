@@ -71,4 +71,52 @@ TEST_CASE("checksum of inodes of every size, with and without its upper half", "
   }
 }
 
+TEST_CASE("CRC32C is run backwards", "[checksum]") {
+  std::mt19937 random(4);
+  const std::vector<std::byte> bytes = random_bytes(random, 700);
+  for (const size_t size : {0u, 1u, 4u, 255u, 256u, 257u, 700u}) {
+    const auto seed = static_cast<uint32_t>(random());
+    const Bytes part = Bytes(bytes).first(size);
+    CHECK(crc32c_before(crc32c_by_bits(seed, part), part) == seed);
+  }
+}
+
+TEST_CASE("number that an inode was sealed with", "[checksum]") {
+  std::mt19937 random(5);
+  for (const uint32_t size : {256u, 512u, 1024u, 4096u}) {
+    INFO("size " << size);
+    Geometry g;
+    g.inode_size = size;
+    g.csum_seed = 0x89ABCDEF;
+    g.ro_compat = EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+    std::vector<std::byte> raw = random_bytes(random, size);
+    store(MutableBytes(raw), offsetof(ext2_inode_large, i_extra_isize), uint16_t{32});
+    for (const InodeNo ino : {InodeNo(1), InodeNo(77), InodeNo(0x01020304), InodeNo(0xFFFFFFFF)}) {
+      seal_inode(g, ino, raw);
+      const std::vector<std::byte> before = raw;
+      CHECK(sealed_inode_number(g, raw) == ino);
+      CHECK(raw == before);
+      raw[100] ^= std::byte{1};
+      CHECK(sealed_inode_number(g, raw) != ino);
+      raw[100] ^= std::byte{1};
+    }
+  }
+}
+
+TEST_CASE("inodes without 32 bits of checksum do not tell their number", "[checksum]") {
+  Geometry g;
+  g.inode_size = 128;
+  g.ro_compat = EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+  std::vector<std::byte> raw(256, std::byte{3});
+  seal_inode(g, InodeNo(77), MutableBytes(raw).first(128));
+  CHECK(sealed_inode_number(g, Bytes(raw).first(128)) == InodeNo());
+  g.inode_size = 256;
+  store(MutableBytes(raw), offsetof(ext2_inode_large, i_extra_isize), uint16_t{0});
+  seal_inode(g, InodeNo(77), raw);
+  CHECK(sealed_inode_number(g, raw) == InodeNo());
+  store(MutableBytes(raw), offsetof(ext2_inode_large, i_extra_isize), uint16_t{32});
+  g.ro_compat = 0;
+  CHECK(sealed_inode_number(g, raw) == InodeNo());
+}
+
 }  // namespace extscrub::test
