@@ -1,6 +1,6 @@
 #include "tests/support/journal_log.h"
 
-#include <sstream>
+#include <regex>
 
 #include "scan/crc.h"
 
@@ -9,8 +9,13 @@ namespace extscrub::test {
 using namespace jbd2;
 
 JournalLog::JournalLog(const TestImage& image, const LogFormat& format) : image_(image), format_(format) {
-  std::istringstream numbers(image.debugfs("blocks <8>"));
-  for (uint64_t block; numbers >> block;) places_.push_back(block);
+  // "(12-267):391-646", and "(IND):390" for what is no data.
+  static const std::regex run(R"(\((\d+)(?:-\d+)?\):(\d+)(?:-(\d+))?)");
+  const std::string map = image.debugfs("stat <8>");
+  for (std::sregex_iterator it(map.begin(), map.end(), run); it != std::sregex_iterator(); ++it) {
+    const uint64_t first = std::stoull((*it)[2]), last = (*it)[3].matched ? std::stoull((*it)[3]) : first;
+    for (uint64_t block = first; block <= last; ++block) places_.push_back(block);
+  }
   const Bytes uuid = std::as_bytes(std::span("a journal's uuid", 16));
   std::vector<std::byte> super(image.block_size());
   image.read(offset_of(0), super);
@@ -34,9 +39,7 @@ JournalLog::JournalLog(const TestImage& image, const LogFormat& format) : image_
 bool JournalLog::v2_or_v3() const { return format_.incompat & (kIncompatCsumV2 | kIncompatCsumV3); }
 
 uint64_t JournalLog::offset_of(uint32_t log_block) const {
-  // The list of debugfs has the blocks of the extent tree before the data; they are few, and the log's end is its end.
-  const size_t nodes = length_ == 0 ? 0 : places_.size() - length_;
-  return image_.offset(places_.at(nodes + log_block));
+  return image_.offset(places_.at(log_block));
 }
 
 void JournalLog::seal_super() const {
