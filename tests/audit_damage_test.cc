@@ -16,6 +16,9 @@ constexpr Problem kNotByDamage[] = {
     Problem::data_unreadable,  // "contents of files that the device does not give are named"
     Problem::journal_device,  // "external journal of another file system"
     Problem::feature_dir_nlink,  // "directory with more subdirectories than can be counted needs dir_nlink"
+    Problem::metadata_write_lost,          // these three in lost_writes_test.cc
+    Problem::metadata_write_perhaps_lost,
+    Problem::metadata_block_misplaced,
 };
 
 // The tables are worth what their damage is: e2fsck, which shares no code with the audit, sees each of it too.
