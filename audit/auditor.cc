@@ -248,7 +248,7 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
 // Where so much is wrong that not all of it is known, nothing can be told from what goes away.
 Result<void> check_history(AuditRun& run, const AuditOptions& options) {
   if (!options.history || !options.replay || run.fs.end || run.findings.size() >= options.max_findings) return {};
-  auto lost = find_lost_writes(run, options, run.audit.history);
+  auto lost = find_lost_writes(run, options, run.audit.statistics.history);
   if (!lost) return std::unexpected(lost.error());
   run.lost = std::move(*lost);
   check_lost_writes(run.lost, run.findings);
