@@ -40,12 +40,16 @@ class FindingShards {
 // Gives each inode to the rules while it is hot.
 class InodeRules : public InodeSink {
  public:
-  InodeRules(const FileSystem& fs, size_t most) : findings(most), fs_(fs) {}
+  InodeRules(const FileSystem& fs, size_t most, HistoryCheck* history) : findings(most), fs_(fs), history_(history) {}
   void inode(const InodeFacts& facts) override { check_inode(fs_, facts, findings.local()); }
+  void table(BlockNo first, Bytes blocks) override {
+    if (history_) history_->look(first, blocks);
+  }
   FindingShards findings;
 
  private:
   const FileSystem& fs_;
+  HistoryCheck* history_;  // may be null
 };
 
 // The same for defects of directories.
@@ -231,10 +235,10 @@ Result<void> check_end(AuditRun& run, Progress* progress) {
 }
 
 // All inodes. Once more where that shows bitmaps to lie elsewhere: what is claimed depends on it.
-Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
+Result<void> check_inodes(AuditRun& run, const AuditOptions& options, HistoryCheck* history) {
   FileSystem& fs = run.fs;
   for (bool again = false;; again = true) {
-    InodeRules rules(fs, options.max_findings);
+    InodeRules rules(fs, options.max_findings, history);
     auto scan = scan_inodes(fs, rules, options.progress);
     if (!scan) return std::unexpected(scan.error());
     run.scan = std::make_unique<InodeScan>(std::move(*scan));
@@ -246,9 +250,10 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options) {
 }
 
 // Where so much is wrong that not all of it is known, nothing can be told from what goes away.
-Result<void> check_history(AuditRun& run, const AuditOptions& options) {
-  if (!options.history || !options.replay || run.fs.end || run.findings.size() >= options.max_findings) return {};
-  auto lost = find_lost_writes(run, options, run.audit.history);
+Result<void> check_history(AuditRun& run, const AuditOptions& options, HistorySource& source) {
+  run.audit.statistics.history = {source.history.transactions.size(), source.history.begin_seconds()};
+  if (run.findings.size() >= options.max_findings) return {};
+  auto lost = find_lost_writes(run, options, source);
   if (!lost) return std::unexpected(lost.error());
   run.lost = std::move(*lost);
   check_lost_writes(run.lost, run.findings);
@@ -271,7 +276,9 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) 
   check_quota_inodes(fs, findings);
   if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_MMP)) check_mmp(fs, read_mmp(fs), findings);
 
-  if (auto r = check_inodes(run, options); !r) return r;
+  std::optional<HistorySource> history;
+  if (options.history && options.replay && !fs.end) history.emplace(run, options);
+  if (auto r = check_inodes(run, options, history ? &history->check : nullptr); !r) return r;
   check_moved(fs, findings);
   check_claimed_bitmaps(fs, *run.scan, findings);
   check_read_failures(run.scan->failures, findings);
@@ -289,7 +296,8 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) 
   look_for_lost_names(run, findings);
   check_totals(fs, totals.free_clusters, totals.free_inodes, findings);
   if (auto r = check_end(run, progress); !r) return r;
-  if (auto r = check_history(run, options); !r) return r;
+  if (history)
+    if (auto r = check_history(run, options, *history); !r) return r;
   findings.set_limit(most);
 
   AuditStatistics& stats = run.audit.statistics;

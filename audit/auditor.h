@@ -63,18 +63,19 @@ struct ImageInfo {
   uint64_t superblock_block = 0;     // the block of the superblock that was gone by
 };
 
+// How far back the journal's history goes.
+struct HistoryFacts {
+  uint64_t transactions = 0;
+  uint64_t since = 0;  // seconds since 1970: the commit of the first of them
+};
+
 struct AuditStatistics {
   uint64_t inodes_in_use = 0;
   uint64_t directories = 0;
   uint64_t blocks_in_use = 0;     // blocks, not clusters
   uint64_t bytes_read = 0;
+  HistoryFacts history;           // what the image was held against
   std::chrono::duration<double> seconds{};
-};
-
-// How far back the journal's history goes.
-struct HistoryFacts {
-  uint64_t transactions = 0;
-  uint64_t since = 0;  // seconds since 1970: the commit of the first of them
 };
 
 struct Audit {
@@ -83,7 +84,6 @@ struct Audit {
   std::vector<FindingCount> past;   // the findings past AuditOptions::max_findings, by code
   uint64_t without_path = 0;        // findings whose inode was not looked up, as there are too many of them
   Verdict verdict = Verdict::unreadable;  // clean, recoverable or damaged
-  HistoryFacts history;
   Recovery recovery;                      // what was replayed and released before the image was looked at
   AuditStatistics statistics;
 };

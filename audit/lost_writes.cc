@@ -56,8 +56,8 @@ struct Trial {
 
 class Search {
  public:
-  Search(const AuditRun& run, const AuditOptions& options, const Journal& journal, const JournalHistory& history)
-      : run_(run), options_(options), journal_(journal), history_(history), fs_(run.fs), before_(places_in(run.findings)) {
+  Search(const AuditRun& run, const AuditOptions& options, HistorySource& source)
+      : run_(run), options_(options), check_(source.check), journal_(source.journal), history_(source.history), fs_(run.fs), before_(places_in(run.findings)) {
     options_.history = false;
     options_.max_findings = kUnlimited;
     options_.data = false;
@@ -65,9 +65,11 @@ class Search {
   }
 
   Result<std::vector<LostWrite>> go() {
-    stale_ = find_stale_blocks(journal_, history_, fs_, last_check(fs_.super));
+    // Where nothing is wrong, nothing speaks for a copy but its age, or an older one that lies in place.
+    stale_ = check_.finish(before_.empty() ? HistoryCheck::Depth::tables : HistoryCheck::Depth::all);
     take_misplaced();
     take_tables();
+    if (!lost_.empty()) stale_ = check_.finish(HistoryCheck::Depth::all);
     if (lost_.empty() && before_.empty() && !has_older_copy()) return std::vector<LostWrite>();
     find_descriptors();
     if (auto r = retry(); !r) return std::unexpected(r.error());
@@ -412,6 +414,7 @@ class Search {
 
   const AuditRun& run_;
   AuditOptions options_;
+  HistoryCheck& check_;
   const Journal& journal_;
   const JournalHistory& history_;
   const FileSystem& fs_;
@@ -421,6 +424,13 @@ class Search {
   std::vector<LostWrite> lost_;
   std::unique_ptr<Trial> trial_, spare_;
 };
+
+// A log that waits and was not replayed holds what is newer than any history.
+JournalHistory read_if_recovered(const Journal& journal, const AuditRun& run) {
+  const JournalFacts& recovered = run.audit.recovery.journal;
+  if (!journal.facts.usable || (recovered.flagged && !run.audit.recovery.replayed)) return {};
+  return read_history(journal, run.fs, &recovered);
+}
 
 std::string when(uint32_t sequence, uint64_t seconds) {
   return fmt::format("transaction {} of {:%Y-%m-%d %H:%M:%S} UTC", sequence, fmt::gmtime(static_cast<std::time_t>(seconds)));
@@ -462,14 +472,12 @@ std::string expected_in(const LostWrite& lost) {
 
 }  // namespace
 
-Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistoryFacts& facts) {
-  const Journal journal = open_journal(run.fs, options.journal);
-  JournalHistory history;
-  const JournalFacts& recovered = run.audit.recovery.journal;
-  if (journal.facts.usable && (!recovered.flagged || run.audit.recovery.replayed)) history = read_history(journal, run.fs, &recovered);
-  facts.transactions = history.transactions.size();
-  facts.since = history.begin_seconds();
-  return Search(run, options, journal, history).go();
+HistorySource::HistorySource(const AuditRun& run, const AuditOptions& options)
+    : journal(open_journal(run.fs, options.journal)), history(read_if_recovered(journal, run)),
+      check(journal, history, run.fs, last_check(run.fs.super)) {}
+
+Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistorySource& source) {
+  return Search(run, options, source).go();
 }
 
 void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings) {

@@ -5,12 +5,22 @@
 #include <vector>
 
 #include "audit/audit_run.h"
+#include "scan/stale_blocks.h"
 
 namespace extscrub {
 
-// `run` with all its findings, on an image that is whole. Nothing where there is no history to go by.
-// Errors: those of run_audit().
-[[nodiscard]] Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistoryFacts& history);
+// What the journal still has, and the check that holds it against the image while that is scanned.
+struct HistorySource {
+  // `run` behind its recovery; it has to outlive this.
+  HistorySource(const AuditRun& run, const AuditOptions& options);
+
+  Journal journal;
+  JournalHistory history;  // empty where there is none to go by
+  HistoryCheck check;
+};
+
+// `run` with all its findings, on an image that is whole. Errors: those of run_audit().
+[[nodiscard]] Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistorySource& source);
 
 void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings);
 

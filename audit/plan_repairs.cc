@@ -9,6 +9,7 @@
 #include "audit/repair.h"
 #include "audit/write_waves.h"
 #include "scan/journal.h"
+#include "scan/table_block.h"
 
 namespace extscrub {
 
@@ -202,6 +203,7 @@ class Rounds {
     if (!run) return std::unexpected(run.error());
     if (!before_) before_.emplace(UsedBefore{std::move(run_.scan->claims), std::move(run_.scan->claimed_again)});
     run_ = std::move(*run);
+    std::erase_if(left_, [this](const LostWrite& lost) { return is_settled(lost); });
     if (!left_.empty()) {
       Findings lost;
       check_lost_writes(left_, lost);
@@ -211,6 +213,15 @@ class Rounds {
     }
     plan_.after = run_.audit;
     return {};
+  }
+
+  // Another repair has written the block; of one that holds what belongs elsewhere, so that it does not any more.
+  [[nodiscard]] bool is_settled(const LostWrite& lost) const {
+    if (!plan_.overlay->has(lost.block)) return false;
+    const auto place = lost.evidence == LostWriteEvidence::misplaced ? find_table_block(run_.fs, lost.block) : std::nullopt;
+    if (!place) return true;
+    std::vector<std::byte> bytes(run_.fs.geometry.block_size);
+    return plan_.overlay->read(lost.block, bytes) && !find_home(run_.fs, *place, bytes);
   }
 
   // Returns how many findings were answered.

@@ -29,7 +29,7 @@ enum class Problem : uint16_t {
 
 struct ProblemInfo {
   Problem problem;
-  std::string_view code;  // kebab-case, stable, never reused
+  std::string_view code;  // kebab-case, stable, never reused; two entries share one where its severity depends on the evidence
   Severity severity;
   RepairClass repair;
   std::string_view message;      // one line, without the place

@@ -9,7 +9,9 @@
 #include "audit/inode_repair.h"
 #include "scan/checksum.h"
 #include "scan/dir_block.h"
+#include "scan/inode_table.h"
 #include "scan/reserved_inodes.h"
+#include "scan/table_block.h"
 
 namespace extscrub {
 
@@ -224,6 +226,13 @@ class InodeRepairs {
       seal_inode(round_.geometry(), ino, *raw);
       return findings.size();
     }
+    if (checksum && round_.lossy() && lies_elsewhere(ino)) {
+      clear_inode(work);
+      round_.lose(*checksum, "cleared: what lies here belongs to another inode");
+      for (Finding* f : findings) f->repair = RepairState::staged;
+      seal_inode(round_.geometry(), ino, *raw);
+      return findings.size();
+    }
     size_t answered = 0, left = 0;
     for (Finding* f : findings) {
       if (f == checksum) continue;
@@ -234,7 +243,10 @@ class InodeRepairs {
       if (*done) f->repair = RepairState::staged, ++answered;
       left += !*done;
     }
-    if (checksum && left == 0 && !lost_directory) checksum->repair = RepairState::staged, ++answered;
+    if (checksum && left == 0 && !lost_directory) {
+      checksum->repair = RepairState::staged, ++answered;
+      round_.lose(*checksum, "nothing that is known, but nothing vouches for its fields: sealed as they are");
+    }
     if (answered > 0 && (!checksum || (left == 0 && !lost_directory))) seal_inode(round_.geometry(), ino, *raw);
     return answered;
   }
@@ -371,6 +383,18 @@ class InodeRepairs {
     return no_type && (bad_sum ? kinds.size() >= 2 : kinds.size() >= 3);
   }
 
+  // The checksums in its block of the inode table say that all of it belongs elsewhere. Asked before the first is cleared.
+  bool lies_elsewhere(InodeNo ino) {
+    const BlockNo block = place_of(round_.fs(), ino).block;
+    const auto known = elsewhere_.find(block);
+    if (known != elsewhere_.end()) return known->second;
+    std::vector<std::byte> bytes(round_.geometry().block_size);
+    const auto place = find_table_block(round_.fs(), block);
+    const bool found = place && round_.overlay.read(block, bytes) && find_home(round_.fs(), *place, bytes);
+    elsewhere_.emplace(block, found);
+    return found;
+  }
+
   bool maps_nothing(const InodeAtWork& work) const {
     RunList list;
     MapWalker walker(round_.fs());
@@ -399,6 +423,7 @@ class InodeRepairs {
   RepairRound& round_;
   std::map<InodeNo, InodeFindings> by_inode_;
   std::set<InodeNo> reshaped_;
+  std::map<BlockNo, bool> elsewhere_;  // by block of an inode table
   bool map_damaged_ = false;  // of the inode at work: there are findings that are mended elsewhere
   std::optional<std::set<InodeNo>> named_;
 };

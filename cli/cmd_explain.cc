@@ -39,7 +39,7 @@ std::string wrapped(std::string_view text) {
 std::string_view remedy_of(RepairClass repair) {
   switch (repair) {
     case RepairClass::none:
-      return "none yet";
+      return "none by itself";
     case RepairClass::safe:
       return "safe (made by `extscrub scrub`; no user data goes away)";
     case RepairClass::lossy:
@@ -71,9 +71,12 @@ int run_explain(const Options& options, const Environment& environment) {
     environment.err << similar_codes(options.code);
     return kExitUsage;
   }
-  const ProblemInfo& entry = info(*problem);
-  return print_report(options.format == Format::json ? json_explanation(entry) : text_explanation(entry), options,
-                      environment);
+  if (options.format == Format::json) return print_report(json_explanation(info(*problem)), options, environment);
+  // A code has more than one entry where it is told with more than one severity.
+  std::string text;
+  for (const ProblemInfo& entry : problem_catalogue())
+    if (entry.code == options.code) text += (text.empty() ? "" : "\n") + text_explanation(entry);
+  return print_report(text, options, environment);
 }
 
 }  // namespace extscrub

@@ -214,6 +214,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   AuditOptions settings = audit_options(options, progress);
   settings.overlay_memory = options.overlay_memory;
   settings.drop_unflagged = options.drop_unflagged;
+  settings.restore_lost = options.restore_lost;
   std::optional<ScrubPlan> asked;
   if (!options.plan.empty()) {
     auto read = read_plan(options.plan, report.path, {.stop = environment.stop});

@@ -278,6 +278,7 @@ void add_scrub_options(CLI::App& app, Options& o) {
                            "Which repairs to make");
   add_choice<bool>(app, "--journal-replay", o.drop_unflagged, {{"auto", false}, {"drop", true}},
                    "With --repair=all, a log that is said not to be needed: replay it where that proves right, or drop it");
+  app.add_flag("--restore-lost", o.restore_lost, "Put back from the journal also what only its age says to be lost");
   app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
   app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")->type_name("FILE");
   app.add_option_function<std::string>(

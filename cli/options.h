@@ -65,6 +65,7 @@ struct Options {
   std::string history_path;
   RepairPolicy repair = RepairPolicy::safe;
   bool drop_unflagged = false;  // --journal-replay=drop
+  bool restore_lost = false;    // --restore-lost
   bool dry_run = false;
   std::string plan;  // of scrub: the report of a dry run that is to be carried out
   uint64_t overlay_memory = kDefaultOverlayMemory;  // bytes

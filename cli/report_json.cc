@@ -263,7 +263,8 @@ Json json_of(const AuditStatistics& s) {
   return {{"inodes_in_use", s.inodes_in_use},
           {"directories", s.directories},
           {"blocks_in_use", s.blocks_in_use},
-          {"bytes_read", s.bytes_read}};
+          {"bytes_read", s.bytes_read},
+          {"journal_history", {{"transactions", s.history.transactions}, {"since", s.history.since ? Json(utc(s.history.since)) : Json(nullptr)}}}};
 }
 
 // null: not known; empty: all that is in use was verified.

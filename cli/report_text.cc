@@ -289,6 +289,7 @@ void write_statistics(TextWriter& w, const ImageReport& image) {
     const AuditStatistics& s = *image.statistics;
     w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories,
             s.blocks_in_use);
+    if (s.history.transactions > 0) w.print("  history: {} since {}\n", counted(s.history.transactions, "transaction"), utc(s.history.since));
     w.print("  {} read in {:.2f} s, {}\n", human_bytes(s.bytes_read), s.seconds.count(),
             human_rate(s.bytes_read, s.seconds));
   }

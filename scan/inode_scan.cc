@@ -339,6 +339,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
   tbb::enumerable_thread_specific<InodeWorker> workers([&] { return InodeWorker(fs, scan); });
   const auto work = [&](InodeWorker& worker, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     GroupTally tally;
+    if (std::ranges::find(good, false) == good.end()) sink.table(piece.block, data);
     if (!fs.bad_blocks.empty()) take_bad_inodes(fs, piece, scan, tally);
     for (uint32_t begin = 0; begin < piece.count;) {
       const uint32_t end = fetch_nodes(fs, piece, data, begin, worker);

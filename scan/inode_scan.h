@@ -43,6 +43,8 @@ class InodeSink {
  public:
   virtual ~InodeSink() = default;
   virtual void inode(const InodeFacts& facts) = 0;
+  // A piece of an inode table: whole blocks, as they are in place.
+  virtual void table(BlockNo, Bytes) {}
 };
 
 // Blocks of metadata that the device does not give.

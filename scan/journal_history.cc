@@ -194,12 +194,17 @@ bool closes_its_checksum(Bytes block) {
 
 bool equals_copy(const Journal& journal, const JournalHistory& history, const LoggedCopy& copy, Bytes bytes) {
   if (header_of(bytes).has_value() != copy.escaped) return false;
-  std::vector<std::byte> logged(bytes.begin(), bytes.end());
+  std::vector<std::byte> logged;
+  if (copy.escaped) {
+    logged.assign(bytes.begin(), bytes.end());
+    put_be32(logged, 0, 0);
+  }
   if (journal.super.has_incompat(kIncompatCsumV3)) {
-    if (copy.escaped) put_be32(logged, 0, 0);
-    if (tag_checksum(logged, journal.super, history.transactions[copy.transaction].sequence) != copy.checksum) return false;
+    const Bytes as_logged = copy.escaped ? Bytes(logged) : bytes;
+    if (tag_checksum(as_logged, journal.super, history.transactions[copy.transaction].sequence) != copy.checksum) return false;
     if (!closes_its_checksum(bytes)) return true;
   }
+  logged.resize(bytes.size());
   return read_copy(journal, history, copy, logged) && std::ranges::equal(logged, bytes);
 }
 

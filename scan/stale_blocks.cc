@@ -1,6 +1,5 @@
 #include "scan/stale_blocks.h"
 
-#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -25,26 +24,58 @@ std::vector<LoggedCopy> newest_copies(const Journal& journal, const JournalHisto
 
 }  // namespace
 
-std::vector<StaleBlock> find_stale_blocks(const Journal& journal, const JournalHistory& history, const FileSystem& fs, uint64_t since) {
-  const std::vector<LoggedCopy> newest = newest_copies(journal, history, fs, since);
+HistoryCheck::HistoryCheck(const Journal& journal, const JournalHistory& history, const FileSystem& fs, uint64_t since)
+    : journal_(journal), history_(history), fs_(fs), newest_(newest_copies(journal, history, fs, since)), state_(newest_.size()) {}
+
+void HistoryCheck::look(BlockNo first, Bytes blocks) {
+  const uint32_t size = fs_.geometry.block_size;
+  const BlockNo end = first + blocks.size() / size;
+  const auto begin = std::ranges::lower_bound(newest_, first, {}, &LoggedCopy::block);
+  for (auto i = static_cast<size_t>(begin - newest_.begin()); i < newest_.size() && newest_[i].block < end; ++i)
+    compare(i, blocks.subspan((newest_[i].block - first) * size, size));
+}
+
+void HistoryCheck::compare(size_t i, Bytes bytes) {
+  state_[i].store(equals_copy(journal_, history_, newest_[i], bytes) ? State::equal : State::differs, std::memory_order_relaxed);
+}
+
+void HistoryCheck::read_rest(Depth depth) {
+  std::vector<size_t> rest;
+  for (size_t i = 0; i < newest_.size(); ++i) {
+    if (state_[i].load(std::memory_order_relaxed) != State::unseen) continue;
+    const MetadataExtent* extent = fs_.metadata.find(newest_[i].block);
+    if (depth == Depth::all || (extent && extent->kind == MetadataKind::inode_table) || has_older(newest_[i].block)) rest.push_back(i);
+  }
   constexpr size_t kGrain = 64;  // blocks
-  tbb::enumerable_thread_specific<std::vector<StaleBlock>> shards;
-  tbb::parallel_for(tbb::blocked_range<size_t>(0, newest.size(), kGrain), [&](const auto& range) {
-    std::vector<std::byte> bytes(fs.geometry.block_size);
-    for (size_t i = range.begin(); i < range.end(); ++i) {
-      const LoggedCopy& copy = newest[i];
-      if (!fs.blocks->read(copy.block, bytes) || equals_copy(journal, history, copy, bytes)) continue;
-      StaleBlock stale{copy.block, copy, {}};
-      const auto all = history.of(copy.block);
-      for (size_t k = all.size() - 1; k-- > 0 && !stale.same;)
-        if (equals_copy(journal, history, all[k], bytes)) stale.same = all[k];
-      shards.local().push_back(std::move(stale));
+  tbb::parallel_for(tbb::blocked_range<size_t>(0, rest.size(), kGrain), [&](const auto& range) {
+    const uint32_t size = fs_.geometry.block_size;
+    std::vector<std::byte> bytes;
+    for (size_t k = range.begin(); k < range.end();) {
+      size_t count = 1;  // of blocks that follow each other
+      while (k + count < range.end() && newest_[rest[k + count]].block == newest_[rest[k]].block + count) ++count;
+      bytes.resize(count * size);
+      if (fs_.blocks->read(newest_[rest[k]].block, bytes))
+        for (size_t n = 0; n < count; ++n) compare(rest[k + n], Bytes(bytes).subspan(n * size, size));
+      k += count;
     }
   });
-  std::vector<StaleBlock> all;
-  for (auto& shard : shards) std::ranges::move(shard, std::back_inserter(all));
-  std::ranges::sort(all, {}, &StaleBlock::block);
-  return all;
+}
+
+std::optional<LoggedCopy> HistoryCheck::find_same(BlockNo block) const {
+  const auto all = history_.of(block);
+  std::vector<std::byte> bytes(fs_.geometry.block_size);
+  if (all.size() < 2 || !fs_.blocks->read(block, bytes)) return {};
+  for (size_t k = all.size() - 1; k-- > 0;)
+    if (equals_copy(journal_, history_, all[k], bytes)) return all[k];
+  return {};
+}
+
+std::vector<StaleBlock> HistoryCheck::finish(Depth depth) {
+  read_rest(depth);
+  std::vector<StaleBlock> stale;
+  for (size_t i = 0; i < newest_.size(); ++i)
+    if (state_[i].load(std::memory_order_relaxed) == State::differs) stale.push_back({newest_[i].block, newest_[i], find_same(newest_[i].block)});
+  return stale;
 }
 
 }  // namespace extscrub

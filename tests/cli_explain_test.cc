@@ -14,7 +14,8 @@ TEST_CASE("every code that checks lists can be explained") {
     CAPTURE(problem.code);
     CHECK(list.find("\n" + std::string(problem.code) + " ") != std::string::npos);
     CHECK(tool({"explain", std::string(problem.code)}) == 0);
-    CHECK(tool.printed().starts_with(std::string(problem.code) + ": " + std::string(problem.message) + "\n"));
+    CHECK(tool.printed().starts_with(std::string(problem.code) + ": "));
+    CHECK(tool.printed().contains(std::string(problem.code) + ": " + std::string(problem.message) + "\n"));
     std::istringstream lines(tool.printed());
     lines.ignore(1000, '\n');
     for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 90);

@@ -179,7 +179,7 @@ TEST_CASE("a path from the image cannot move the cursor") {
 
 TEST_CASE("times and rates stand only in the verbose report") {
   ImageReport report = report_with(Verdict::damaged, {wrong_blocks()});
-  report.statistics = AuditStatistics{10, 2, 100, 4096, Seconds(1.5)};
+  report.statistics = AuditStatistics{10, 2, 100, 4096, {}, Seconds(1.5)};
   const std::string text = text_report(report, {});
   report.statistics->seconds = Seconds(3);
   report.timings.total = Seconds(9);

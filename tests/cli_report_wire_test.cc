@@ -45,7 +45,7 @@ ImageReport full_report() {
   r.recovery->journal.uuid[15] = 7;
   r.recovery->journal.defects = {{JournalDefectKind::target, 1, 2, 3, 4}};
   r.recovery->orphans.defects = {{OrphanDefectKind::metadata, InodeNo(5), BlockNo(6), 7, 8}};
-  r.statistics = AuditStatistics{1, 2, 3, 4, std::chrono::duration<double>(0.5)};
+  r.statistics = AuditStatistics{1, 2, 3, 4, {5, 6}, std::chrono::duration<double>(0.5)};
   r.repairs = RepairReport{RepairPolicy::all, true, true, 3, 4, {{BlockNo(1), "w", "b", "a"}},
                            {{Problem::inode_links, InodeNo(5), "/p", "cut", ByteRange{1, 2}}},
                            WayChoice{false, "why", {BlockNo(4), BlockNo(5)}}};

@@ -56,6 +56,10 @@ assert [t['sequence'] for t in history['transactions'] if t['blocks']] == sorted
 assert history['versions'] == len(copies) and history['blocks'] == len({b for _, b, _ in copies})
 assert all(t['unbroken'] for t in history['transactions'])
 PY
+  first=$(dumpe2fs -h image.img 2>/dev/null | sed -n 's/^First block: *//p')
+  expect 0 "$extscrub" history --block "$first" image.img
+  grep -q '^      s_free_inodes_count: [0-9]* -> [0-9]*$' output || { fail "$set: the history of the superblock"; cat output >&2; }
+
   # Every block but the superblock is as it was logged last.
   for block in $(sed -n 's/.*FS block \([0-9]*\) logged.*/\1/p' dump | sort -un | tail -n +2); do
     "$extscrub" history --block "$block" image.img >block

@@ -197,7 +197,8 @@ TEST_CASE("what there is no history of", "[history]") {
   CHECK_FALSE(looked_back(image, {.path = "/small/x"}));
   CHECK(looked_back(image, {.path = "//dir///file1"})->inode == InodeNo(image.inode_of("/dir/file1")));
   CHECK(looked_back(image, {.path = "/"})->inode == InodeNo(EXT2_ROOT_INO));
-  CHECK(looked_back(TestImage("ext4-inline"), {.path = "/dir"}));
+  const TestImage with_inline("ext4-inline");
+  CHECK(looked_back(with_inline, {.path = "/dir/sub/deeper"})->inode == InodeNo(with_inline.inode_of("/dir/sub/deeper")));
   const auto past = looked_back(TestImage("ext4-1group"), {.path = "/"});
   REQUIRE(past);
   CHECK(past->none == "the file system has no journal");
