@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "scan/checksum.h"
+#include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
@@ -149,8 +150,8 @@ TEST_CASE("images with a past are sound", "[lost]") {
       INFO(describe(audit.findings));
       CHECK(audit.verdict == Verdict::clean);
       CHECK(audit.findings.empty());
-      CHECK(audit.history.transactions == (logged ? 2 : 1));
-      CHECK(audit.history.since == past.seconds() - (logged ? 1000 : 0));
+      CHECK(audit.statistics.history.transactions == (logged ? 2 : 1));
+      CHECK(audit.statistics.history.since == past.seconds() - (logged ? 1000 : 0));
     }
   }
 }
@@ -384,7 +385,7 @@ TEST_CASE("no history, no lost write", "[lost]") {
     const Audit audit = audit_of(image);
     CHECK(lost_in(audit).empty());
     CHECK(audit.verdict == Verdict::damaged);
-    CHECK(audit.history.transactions == 0);
+    CHECK(audit.statistics.history.transactions == 0);
   }
   const PastImage past = with_past("ext4-1k", true);
   past.lose(past.image().block_of("/"));
@@ -393,7 +394,49 @@ TEST_CASE("no history, no lost write", "[lost]") {
   const auto audited = audit(*Image::open(past.image().path()), nullptr, options);
   REQUIRE(audited);
   CHECK(lost_in(*audited).empty());
-  CHECK(audited->history.transactions == 0);
+  CHECK(audited->statistics.history.transactions == 0);
+}
+
+TEST_CASE("what may have been lost is a warning, and the run ends with 0", "[lost]") {
+  PastImage past(TestImage("ext4-1k"));
+  past.write(kTouch);
+  const uint64_t block = table_of(past.image(), "/small");
+  past.lose(block);
+  Tool tool;
+  CHECK(tool({"audit", past.image().path()}) == 0);
+  CHECK(tool.printed("warning"));
+  CHECK(tool.printed("metadata-write-lost"));
+  CHECK(tool({"scrub", past.image().path()}) == 0);
+  CHECK(past.not_as_written() == BlockNumbers{block});
+}
+
+TEST_CASE("scrub of lost writes leaves a true history, and its undo the lost writes", "[lost]") {
+  for (const char* way : {"journal", "direct"}) {
+    INFO(way);
+    const PastImage past = with_past("ext4-1k", true);
+    for (const Kind& kind : {kinds_of_blocks()[0], kinds_of_blocks()[6]}) past.lose(kind.block(past));
+    const std::string image = past.image().path(), undo = image + ".undo";
+    const std::string found = describe(lost_in(audit_of(past.image())));
+    Tool tool;
+    CHECK(tool({"scrub", std::string("--commit=") + way, "--undo-file", undo, image}) == 1);
+    CHECK(past.not_as_written().empty());
+    CHECK(tool({"audit", image}) == 0);
+    CHECK(tool({"undo", undo, image}) == 0);
+    CHECK(describe(lost_in(audit_of(past.image()))) == found);
+  }
+}
+
+TEST_CASE("contents of files that went through the journal are nobody's lost write", "[lost]") {
+  PastImage past(TestImage("ext4-1k"));
+  const TestImage& image = past.image();
+  const std::string file = image.path().parent_path() / "file";
+  write_file(file, std::string(5000, 'x'));
+  past.write({"write " + file + " /copied"});
+  const uint64_t block = image.block_of("/copied", 2);
+  REQUIRE(past.changed().contains(block));
+  past.lose(block);
+  const Audit audit = audit_of(image);
+  CHECK(audit.findings.empty());
 }
 
 TEST_CASE("newest copy that makes it worse is not put back", "[lost]") {
@@ -487,6 +530,7 @@ TEST_CASE("write that went to another block, of which nothing has what was there
     CHECK(blocks_with(plan.after, Problem::metadata_block_misplaced) == BlockNumbers{other});
     apply(image, plan);
     CHECK(past.block(home) == right);
+    CHECK(past.block(other) == right);  // nothing there is made to fit
   }
 }
 

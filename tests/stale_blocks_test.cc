@@ -19,14 +19,18 @@ struct Seen {
   friend bool operator==(const Seen&, const Seen&) = default;
 };
 
-std::vector<Seen> stale_in(const TestImage& image, uint64_t since = 0) {
+// `looked_at`: blocks that a scan has come by.
+std::vector<Seen> stale_in(const TestImage& image, uint64_t since = 0, HistoryCheck::Depth depth = HistoryCheck::Depth::all,
+                           std::optional<uint64_t> looked_at = {}) {
   const Recovered behind(image);
   FileSystem fs = *load_superblock(behind.image, &*behind.overlay, {});
   load_descriptors(fs);
   const Journal journal = open_journal(fs, nullptr);
   const JournalHistory history = read_history(journal, fs, &behind.recovery.journal);
+  HistoryCheck check(journal, history, fs, since);
+  if (looked_at) check.look(BlockNo(*looked_at), behind.block(*looked_at));
   std::vector<Seen> all;
-  for (const StaleBlock& s : find_stale_blocks(journal, history, fs, since)) {
+  for (const StaleBlock& s : check.finish(depth)) {
     const auto sequence = [&](const LoggedCopy& copy) { return history.transactions[copy.transaction].sequence; };
     all.push_back({s.block.value, sequence(s.newest), s.same ? Sequence(sequence(*s.same)) : Sequence()});
   }
@@ -128,6 +132,45 @@ TEST_CASE("block that was edited past the journal is none of its older copies", 
   past.write(kMode644);
   past.write_offline(kMode600);  // with another time
   CHECK(stale_in(past.image()) == std::vector<Seen>{{table_block(past.image(), "/small"), past.sequence(), {}}});
+}
+
+TEST_CASE("what a scan has come by is not read again", "[stale]") {
+  PastImage past(TestImage("ext4-1k"));
+  past.write(kMode600);
+  past.write(kMode640);
+  const uint64_t block = table_block(past.image(), "/small");
+  const std::vector<Seen> expected = {{block, past.sequence(), past.sequence() - 1}};
+  past.lose(block);
+  for (const uint64_t looked_at : {block, block - 1, block + 1}) CHECK(stale_in(past.image(), 0, HistoryCheck::Depth::all, looked_at) == expected);
+
+  const Recovered behind(past.image());
+  FileSystem fs = *load_superblock(behind.image, &*behind.overlay, {});
+  load_descriptors(fs);
+  const Journal journal = open_journal(fs, nullptr);
+  const JournalHistory history = read_history(journal, fs, &behind.recovery.journal);
+  HistoryCheck check(journal, history, fs, 0);
+  // Three blocks at once, the middle one as it should be.
+  auto blocks = behind.block(block - 1);
+  std::ranges::copy(past.block_as_written(block), std::back_inserter(blocks));
+  std::ranges::copy(behind.block(block + 1), std::back_inserter(blocks));
+  check.look(BlockNo(block - 1), blocks);
+  CHECK(check.finish(HistoryCheck::Depth::all).empty());
+}
+
+TEST_CASE("first look: blocks of inode tables, and those of which the log has more than one copy", "[stale]") {
+  PastImage past(TestImage("ext4-1k"));
+  past.write({"sif / ctime NOW", "symlink /first " + std::string(200, 'f')});
+  past.write({"sif / ctime NOW", "symlink /second " + std::string(200, 's')});
+  const TestImage& image = past.image();
+  const uint64_t target = image.block_of("/second"), root = image.block_of("/"), table = table_block(image, "/");
+  for (const uint64_t block : {target, root, table}) past.lose(block);
+  const auto blocks = [&](HistoryCheck::Depth depth) {
+    std::set<uint64_t> found;
+    for (const Seen& seen : stale_in(image, 0, depth)) found.insert(seen.block);
+    return found;
+  };
+  CHECK(blocks(HistoryCheck::Depth::tables) == std::set{root, table});
+  CHECK(blocks(HistoryCheck::Depth::all) == std::set{target, root, table});
 }
 
 }  // namespace extscrub::test

@@ -101,15 +101,9 @@ void PastImage::reopen() const {
 
 void PastImage::lose(uint64_t block) const { image_.write(image_.offset(block), block_before(block)); }
 
-std::vector<std::byte> PastImage::block(uint64_t block) const {
-  std::vector<std::byte> bytes(image_.block_size());
-  image_.read(image_.offset(block), bytes);
-  return bytes;
-}
-
-std::vector<std::byte> PastImage::block_before(uint64_t block) const {
-  std::vector<std::byte> bytes(image_.block_size());
-  before_.read(image_.offset(block), bytes);
+std::vector<std::byte> PastImage::block_of(const TestImage& image, uint64_t block) {
+  std::vector<std::byte> bytes(image.block_size());
+  image.read(image.offset(block), bytes);
   return bytes;
 }
 
