@@ -224,8 +224,30 @@ class Rounds {
     return plan_.overlay->read(lost.block, bytes) && !find_home(run_.fs, *place, bytes);
   }
 
+  // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches an inode of it.
+  [[nodiscard]] bool lies_in_misplaced(const Finding& f) const {
+    return f.inode && std::ranges::any_of(left_, [&](const LostWrite& lost) {
+      const auto place = lost.evidence == LostWriteEvidence::misplaced ? find_table_block(run_.fs, lost.block) : std::nullopt;
+      return place && *f.inode >= place->first && *f.inode - place->first < place->count;
+    });
+  }
+
   // Returns how many findings were answered.
   Result<size_t> one_round() {
+    std::vector<Finding>& findings = run_.audit.findings;
+    std::vector<Finding> aside;
+    if (policy_ != RepairPolicy::all) {
+      const auto rest = std::ranges::stable_partition(findings, [this](const Finding& f) { return !lies_in_misplaced(f); });
+      std::ranges::move(rest, std::back_inserter(aside));
+      findings.erase(rest.begin(), rest.end());
+    }
+    auto answered = try_layers();
+    std::ranges::move(aside, std::back_inserter(findings));
+    sort_findings(findings);
+    return answered;
+  }
+
+  Result<size_t> try_layers() {
     BlockAllocator blocks = free_blocks();
     RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
     size_t answered = 0;
