@@ -4,6 +4,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace extscrub {
 
@@ -34,8 +35,12 @@ std::vector<StaleBlock> find_stale_blocks(const Journal& journal, const JournalH
     for (size_t i = range.begin(); i < range.end(); ++i) {
       const LoggedCopy& copy = newest[i];
       if (!fs.blocks->read(copy.block, bytes) || equals_copy(journal, history, copy, bytes)) continue;
-      StaleBlock stale{copy.block, copy, {}};
+      StaleBlock stale{copy.block, copy, {}, copy};
       const auto all = history.of(copy.block);
+      for (const LoggedCopy& c : all | std::views::reverse) {
+        if (c.revoked || c.transaction < history.unbroken) break;
+        stale.oldest = c;
+      }
       for (size_t k = all.size() - 1; k-- > 0 && !stale.same;)
         if (equals_copy(journal, history, all[k], bytes)) stale.same = all[k];
       shards.local().push_back(std::move(stale));

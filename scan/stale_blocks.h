@@ -13,6 +13,9 @@ struct StaleBlock {
   BlockNo block;
   LoggedCopy newest;
   std::optional<LoggedCopy> same;  // the last older copy that is what lies in place
+  // No version of the block that was committed behind this one is missing in the log: an older version that is none of them
+  // is older than this one, too. It is the newest one where nothing is known of any other.
+  LoggedCopy oldest;
 };
 
 // All of them, by block. Left out are the superblock, the journal, blocks that the recovery staged, whose newest copy was

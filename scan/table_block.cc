@@ -56,6 +56,13 @@ Moment last_event(const FileSystem& fs, const Inode& inode) {
   return last;
 }
 
+// i_ctime of another second with the same part of one: only who sets the seconds by hand leaves that.
+bool is_edited_time(const Inode& a, const Inode& b) {
+  if (!a.has_extra(offsetof(ext2_inode_large, i_ctime_extra) + sizeof(uint32_t))) return false;
+  const uint32_t part = a.large().i_ctime_extra >> EXT4_EPOCH_BITS;
+  return part != 0 && part == b.large().i_ctime_extra >> EXT4_EPOCH_BITS && a.base().i_ctime != b.base().i_ctime;
+}
+
 bool same_but_for_access(const Inode& a, const Inode& b) {
   if (std::ranges::equal(a.raw(), b.raw())) return true;
   const auto without = [](const Inode& inode) {
@@ -118,9 +125,11 @@ std::vector<InodeNo> differing_inodes(const FileSystem& fs, const TableBlock& pl
   return inodes;
 }
 
-bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh) {
+bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh, const WriteTime& written) {
   int64_t known = std::numeric_limits<int64_t>::min();  // the old version is of then, or later
   for (uint32_t i = 0; i < place.count; ++i) known = std::max(known, last_event(fs, inode_at(fs, place, old, i)).earliest);
+  if (known > written.known) return false;
+  const auto cannot_be = [&](const Moment& m) { return m.latest < known || (m.earliest > written.known && m.latest < written.begin); };
   bool older = false;
   for (const InodeNo ino : differing_inodes(fs, place, old, fresh)) {
     const Inode was = inode_at(fs, place, old, ino - place.first), is = inode_at(fs, place, fresh, ino - place.first);
@@ -129,12 +138,18 @@ bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fr
     if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation &&
         was.base().i_links_count == is.base().i_links_count)
       continue;
-    if (last_event(fs, is).latest < known) return false;
+    if (cannot_be(last_event(fs, is))) return false;
+    if (both && is_edited_time(was, is)) return false;
     // Then it was there already, and should be in the old version.
-    if (const auto birth = made(is); was.is_blank() && birth && birth->latest < known) return false;
+    if (const auto birth = made(is); was.is_blank() && birth && cannot_be(*birth)) return false;
     older = true;
   }
   return older;
+}
+
+bool is_made_since(const Inode& inode, int64_t time) {
+  const auto birth = made(inode);
+  return birth && birth->earliest > time;
 }
 
 }  // namespace extscrub

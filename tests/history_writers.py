@@ -559,7 +559,10 @@ class Story:
         for at, folders, files in os.walk(self.mnt):
             for name in files + folders:
                 path = os.path.join(at, name)
-                st = os.lstat(path)
+                try:
+                    st = os.lstat(path)
+                except OSError:
+                    continue
                 self.names.append(('/' + os.path.relpath(path, self.mnt), name in folders, st.st_ino, st.st_size))
 
     def a_file(self):
