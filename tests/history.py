@@ -184,6 +184,13 @@ def look_at_folder(folder, options, counts):
                 raise_alarm(options, counts, os.path.basename(path), path, alarms, image, 'others')
 
 
+def leave_alone():
+    """Goes on in a mount namespace of its own: one that somebody else makes meanwhile would have our mounts too, and keep them when we unmount."""
+    if 'HISTORY_ALONE' not in os.environ and shutil.which('unshare'):
+        os.environ['HISTORY_ALONE'] = '1'
+        os.execvp('unshare', ['unshare', '-m', '--propagation', 'private', sys.executable, *sys.argv])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seed', default='1')
@@ -204,6 +211,7 @@ def main():
     options.sets = options.sets.split(',') if options.sets else sorted(SETS)
     os.environ.update({'E2FSCK_CONFIG': '/dev/null', 'MKE2FS_CONFIG': '/dev/null', 'BLKID_FILE': '/dev/null', 'LC_ALL': 'C', 'TZ': 'GMT0',
                        'PATH': os.environ['PATH'] + ':/usr/sbin:/sbin'})
+    leave_alone()
     if not shutil.which('fuse2fs'):
         print('fuse2fs is not installed: without its writes')
     counts = Counts()
