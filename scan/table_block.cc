@@ -63,18 +63,33 @@ bool is_edited_time(const Inode& a, const Inode& b) {
   return part != 0 && part == b.large().i_ctime_extra >> EXT4_EPOCH_BITS && a.base().i_ctime != b.base().i_ctime;
 }
 
-bool same_but_for_access(const Inode& a, const Inode& b) {
+enum class But : uint8_t { access, times };
+
+// Whether they are the same but for the time of the last access, or for all times.
+bool same(const Inode& a, const Inode& b, But but) {
   if (std::ranges::equal(a.raw(), b.raw())) return true;
-  const auto without = [](const Inode& inode) {
+  const auto without = [=](const Inode& inode) {
     std::vector<std::byte> raw(inode.raw().begin(), inode.raw().end());
     const MutableBytes bytes(raw);
-    store(bytes, offsetof(ext2_inode, i_atime), uint32_t{0});
+    const auto clear = [&](size_t offset) {
+      if (offset < sizeof(ext2_inode) || inode.has_extra(offset + sizeof(uint32_t))) store(bytes, offset, uint32_t{0});
+    };
+    clear(offsetof(ext2_inode, i_atime));
+    clear(offsetof(ext2_inode_large, i_atime_extra));
     store(bytes, offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo), uint16_t{0});
     if (inode.has_extra(offsetof(ext2_inode_large, i_checksum_hi) + sizeof(uint16_t))) store(bytes, offsetof(ext2_inode_large, i_checksum_hi), uint16_t{0});
-    if (inode.has_extra(offsetof(ext2_inode_large, i_atime_extra) + sizeof(uint32_t))) store(bytes, offsetof(ext2_inode_large, i_atime_extra), uint32_t{0});
+    if (but == But::times)
+      for (const size_t offset : {offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime), offsetof(ext2_inode_large, i_ctime_extra),
+                                  offsetof(ext2_inode_large, i_mtime_extra)})
+        clear(offset);
     return raw;
   };
   return without(a) == without(b);
+}
+
+// Without parts of a second, a time that somebody has set cannot be told from one that was.
+bool only_seconds_tell(const Inode& a, const Inode& b) {
+  return !a.has_extra(offsetof(ext2_inode_large, i_ctime_extra) + sizeof(uint32_t)) && same(a, b, But::times);
 }
 
 }  // namespace
@@ -121,7 +136,7 @@ std::optional<BlockNo> find_home(const FileSystem& fs, const TableBlock& place, 
 std::vector<InodeNo> differing_inodes(const FileSystem& fs, const TableBlock& place, Bytes a, Bytes b) {
   std::vector<InodeNo> inodes;
   for (uint32_t i = 0; i < place.count; ++i)
-    if (!same_but_for_access(inode_at(fs, place, a, i), inode_at(fs, place, b, i))) inodes.push_back(place.first + i);
+    if (!same(inode_at(fs, place, a, i), inode_at(fs, place, b, i), But::access)) inodes.push_back(place.first + i);
   return inodes;
 }
 
@@ -138,6 +153,7 @@ bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fr
     if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation &&
         was.base().i_links_count == is.base().i_links_count)
       continue;
+    if (both && only_seconds_tell(was, is)) continue;
     if (cannot_be(last_event(fs, is))) return false;
     if (both && is_edited_time(was, is)) return false;
     // Then it was there already, and should be in the old version.
