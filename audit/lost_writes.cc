@@ -285,7 +285,7 @@ class Search {
   // It is none of the versions in the log: then it is older than all of them, the first as well as the newest.
   [[nodiscard]] bool is_older_table(const TableBlock& place, const StaleBlock& stale, Bytes old, Bytes fresh) const {
     const Content first = oldest(stale);
-    return !first.empty() && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
+    return !first.empty() && !is_edited(stale, old, fresh, Unit::byte) && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
   }
 
   // ---- Blocks that an inode has: directories, maps, attributes ----

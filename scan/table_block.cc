@@ -63,6 +63,14 @@ bool is_edited_time(const Inode& a, const Inode& b) {
   return part != 0 && part == b.large().i_ctime_extra >> EXT4_EPOCH_BITS && a.base().i_ctime != b.base().i_ctime;
 }
 
+// One inode keeps i_generation and i_crtime as long as it lives; the next one of that number is made when it is gone.
+bool can_become(const FileSystem& fs, const Inode& was, const Inode& is) {
+  const auto first = made(was), second = made(is);
+  if (!first || !second) return true;
+  if (was.base().i_generation == is.base().i_generation) return first->earliest == second->earliest;
+  return second->latest >= last_event(fs, was).earliest;
+}
+
 enum class But : uint8_t { access, times };
 
 // Whether they are the same but for the time of the last access, or for all times.
@@ -149,13 +157,12 @@ bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fr
   for (const InodeNo ino : differing_inodes(fs, place, old, fresh)) {
     const Inode was = inode_at(fs, place, old, ino - place.first), is = inode_at(fs, place, fresh, ino - place.first);
     const bool both = !was.is_blank() && !is.is_blank();
-    // A write may reach the inode in two transactions, with one time: that tells nothing either way.
-    if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation &&
-        was.base().i_links_count == is.base().i_links_count)
-      continue;
+    // A write may reach the inode in two transactions, with one time, and an editor may leave the time as it is: that tells
+    // nothing either way.
+    if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation) continue;
     if (both && only_seconds_tell(was, is)) continue;
     if (cannot_be(last_event(fs, is))) return false;
-    if (both && is_edited_time(was, is)) return false;
+    if (both && (is_edited_time(was, is) || !can_become(fs, was, is))) return false;
     // Then it was there already, and should be in the old version.
     if (const auto birth = made(is); was.is_blank() && birth && cannot_be(*birth)) return false;
     older = true;

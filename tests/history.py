@@ -63,7 +63,8 @@ class Story(history_writers.Story):
     def tell(self):
         self.make()
         self.look('')
-        names, weights = list(WRITERS), [w for _, w in WRITERS.values()]
+        names = self.options.writers
+        weights = [WRITERS[name][1] for name in names]
         count = self.rng.choice([1, 2, 3, 4, 5, 6, 6])
         for n in range(count):
             if self.alarmed:
@@ -199,6 +200,7 @@ def main():
     parser.add_argument('--also', action='append', default=[], help='a folder with other images')
     parser.add_argument('--maker', help='a tool that makes images in a folder, of a seed')
     parser.add_argument('--sets', help='only these feature sets, with commas between')
+    parser.add_argument('--writers', help='only these, with commas between: ' + ', '.join(WRITERS))
     parser.add_argument('--jobs', type=int, default=1)
     parser.add_argument('--only', type=int, action='append', help='only the image of that number')
     parser.add_argument('--first', type=int, default=0, help='begin with the image of that number')
@@ -209,6 +211,7 @@ def main():
     options.extscrub = os.path.abspath(options.extscrub)
     options.keep = options.keep and os.path.abspath(options.keep)
     options.sets = options.sets.split(',') if options.sets else sorted(SETS)
+    options.writers = options.writers.split(',') if options.writers else list(WRITERS)
     os.environ.update({'E2FSCK_CONFIG': '/dev/null', 'MKE2FS_CONFIG': '/dev/null', 'BLKID_FILE': '/dev/null', 'LC_ALL': 'C', 'TZ': 'GMT0',
                        'PATH': os.environ['PATH'] + ':/usr/sbin:/sbin'})
     leave_alone()

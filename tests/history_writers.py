@@ -334,7 +334,6 @@ def debugfs_requests(story):
         lambda: [f'copy_inode {other} {file}'],
         lambda: [f'expand_dir {folder}'],
         lambda: [f'punch {file} 0 3', f'fallocate {other} 0 5'],
-        lambda: [f'zap_block -f {file} 0'],
         lambda: [f'ssv free_blocks_count {rng.randrange(900)}', f'ssv mnt_count {rng.randrange(9)}'],
         lambda: ['ssv lastcheck 20200101', f'ssv wtime @{then}'],
         lambda: ['initialize_dirblock ' + folder] if rng.random() < 0.1 else [f'mknod {new} p'],
