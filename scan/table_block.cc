@@ -159,7 +159,7 @@ bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fr
     const bool both = !was.is_blank() && !is.is_blank();
     // A write may reach the inode in two transactions, with one time, and an editor may leave the time as it is: that tells
     // nothing either way.
-    if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation) continue;
+    if (both && changed(was).earliest == changed(is).earliest) continue;
     if (both && only_seconds_tell(was, is)) continue;
     if (cannot_be(last_event(fs, is))) return false;
     if (both && (is_edited_time(was, is) || !can_become(fs, was, is))) return false;

@@ -405,9 +405,9 @@ def fuse2fs(story):
     # In the foreground: it writes after it was unmounted, and is done when it has ended.
     with subprocess.Popen(['fuse2fs', '-f', '-o', 'fakeroot', story.image, story.mnt], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not os.path.ismount(story.mnt):
+        while process.poll() is None and not story.is_mounted():
             time.sleep(0.01)
-        if process.poll() is not None:
+        if not story.is_mounted():
             return 'fuse2fs (refused)'
         story.mounted = True
         try:
@@ -608,10 +608,15 @@ class Story:
 
     def umount(self):
         for _ in range(50):
-            if self.run('umount', self.mnt) == 0 or not os.path.ismount(self.mnt):
+            if self.run('umount', self.mnt) == 0 or not self.is_mounted():
                 break
             time.sleep(0.05)
         self.mounted = False
+
+    def is_mounted(self):
+        """Also where the process behind it has died."""
+        with open('/proc/self/mounts') as mounts:
+            return any(line.split()[1] == self.mnt for line in mounts)
 
     def snapshot(self, to):
         """What the device of a mounted image has at one moment; False where it was written to all the time."""
