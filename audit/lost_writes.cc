@@ -30,8 +30,11 @@ using Places = std::set<FindingPlace>;
 
 bool counts(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
-// Seconds since 1970. mke2fs says that it is one; then there was none since, and what is of the same second counts.
-uint64_t last_check(const ext2_super_block& super) { return super.s_lastcheck == super.s_mkfs_time ? 0 : super.s_lastcheck; }
+// Seconds since 1970. mke2fs says that it is one; then there was none since, and what is of the same second counts. But not
+// where there are no mounts since: a check sets their number to 0, and without any there was nothing to log.
+uint64_t last_check(const ext2_super_block& super) {
+  return super.s_lastcheck == super.s_mkfs_time && super.s_mnt_count > 0 ? 0 : super.s_lastcheck;
+}
 
 // More than half of what is stored in `b` stands in `a` as well.
 bool are_alike(Bytes a, Bytes b) {
