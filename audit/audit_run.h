@@ -17,6 +17,7 @@ struct AuditRun {
   std::vector<Owner> owners;       // of clusters claimed more than once, when there are any
   DirectoryScan directories;
   std::vector<LostWrite> lost;     // writes, and what belongs in their places
+  uint32_t log_head = 0;           // the block of the log behind the newest transaction of the history; 0: there is none
   Findings findings;               // while the rules are at work; then they are in `audit`
   Audit audit;
 };

@@ -251,6 +251,7 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options, HistoryChe
 
 // Where so much is wrong that not all of it is known, nothing can be told from what goes away.
 Result<void> check_history(AuditRun& run, const AuditOptions& options, HistorySource& source) {
+  if (!source.history.transactions.empty()) run.log_head = source.history.transactions.back().log_end;
   run.audit.statistics.history = {source.history.transactions.size(), source.history.begin_seconds()};
   if (run.findings.size() >= options.max_findings) return {};
   auto lost = find_lost_writes(run, options, source);

@@ -23,6 +23,7 @@ struct LostWrite {
   bool logged = false;                   // the log has what should be there; by which transaction:
   uint32_t sequence = 0;
   uint64_t seconds = 0;                  // of its commit
+  uint32_t log_block = 0;                // where in the log
   std::optional<uint32_t> old_sequence;  // of the older copy that lies in place
   uint64_t old_seconds = 0;
   std::optional<BlockNo> home;           // where what lies here belongs

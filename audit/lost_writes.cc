@@ -196,6 +196,7 @@ class Search {
   void from_log(LostWrite& lost, const StaleBlock& stale, Content content) const {
     lost.content = std::move(content);
     lost.logged = true;
+    lost.log_block = stale.newest.log_block;
     const LoggedTransaction& t = history_.transactions[stale.newest.transaction];
     lost.sequence = t.sequence;
     lost.seconds = t.seconds;

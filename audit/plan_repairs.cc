@@ -345,6 +345,9 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   plan.proven_clean = plan.before.verdict == Verdict::clean;
   plan.time = options.now.value_or(static_cast<uint32_t>(std::time(nullptr)));
   plan.journal_superblock = find_journal_superblock(run->fs);
+  LogInUse in_use{run->log_head, {}};
+  for (const LostWrite& lost : run->lost)
+    if (lost.logged) in_use.kept.push_back(lost.log_block);
 
   if (auto replayed = with_log_replayed(image, plan.before, policy, options)) {
     *run = std::move(*replayed);
@@ -376,7 +379,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
   }
   settle(plan, policy);
   if (!plan.overlay->staged().empty()) {
-    plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal);
+    plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal, in_use);
     if (plan.journal->unfit.empty() && has_damaged_journal_inode(plan.before))
       plan.journal->unfit = "the journal's inode is damaged";
   }

@@ -92,12 +92,12 @@ std::string why_unfit(const View& stored, const View& mended, const Overlay& sta
   return {};
 }
 
-// From `first` on, round the log's end, up to the oldest transaction.
-void find_free(const Journal& journal, const JournalFacts& replayed, JournalSpace& space) {
+// From `first` on, round the log's end, up to the oldest transaction, or to a block that is to be kept.
+void find_free(const Journal& journal, const JournalFacts& replayed, const LogInUse& in_use, JournalSpace& space) {
   const JournalSuper& s = journal.super;
   uint32_t count = s.end - s.first;
   if (!journal.facts.needs_recovery) {
-    space.first = s.first;
+    space.first = in_use.head >= s.first && in_use.head < s.end ? in_use.head : s.first;
     space.sequence = s.sequence;
   } else {
     // The number that the emptied journal will have: the one before it may be in the log, of a transaction cut short.
@@ -106,6 +106,7 @@ void find_free(const Journal& journal, const JournalFacts& replayed, JournalSpac
     if (replayed.transactions > 0) count = (s.start + count - space.first) % count;
   }
   for (uint32_t at = space.first; count > 0; --count) {
+    if (std::ranges::find(in_use.kept, at) != in_use.kept.end()) break;
     space.free.push_back(*journal.log.place(at));
     if (++at == s.end) at = s.first;
   }
@@ -113,7 +114,7 @@ void find_free(const Journal& journal, const JournalFacts& replayed, JournalSpac
 
 }  // namespace
 
-JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed) {
+JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed, const LogInUse& in_use) {
   JournalSpace space;
   const Overlay plain(image, staged.block_size());
   const auto stored = view(image, plain), mended = view(image, staged);
@@ -131,7 +132,7 @@ JournalSpace find_journal_space(const Image& image, const Overlay& staged, const
   const Journal& journal = stored->journal;
   space.super = journal.super;
   space.uuid = journal.facts.uuid;
-  find_free(journal, replayed, space);
+  find_free(journal, replayed, in_use, space);
   space.superblock = *journal.log.place(journal.log.super_block());
   space.superblock_bytes.resize(staged.block_size());
   if (!plain.read(space.superblock, space.superblock_bytes)) space.unfit = "the journal is damaged";

@@ -22,7 +22,14 @@ struct JournalSpace {
   std::vector<std::byte> superblock_bytes;  // of that block, as stored
 };
 
-// `staged`: the image as it will be. `replayed`: what replaying the journal that is stored now has met.
-[[nodiscard]] JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed);
+// What the log holds besides: it is worth keeping until the transaction is whole.
+struct LogInUse {
+  uint32_t head = 0;           // the block of the log behind the newest transaction of its history; 0: there is none
+  std::vector<uint32_t> kept;  // blocks of the log that the repair has taken something from
+};
+
+// `staged`: the image as it will be. `replayed`: what replaying the journal that is stored now has met. The transaction goes
+// where the log's oldest blocks are, and over none of those to be kept: who is interrupted finds them again.
+[[nodiscard]] JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed, const LogInUse& in_use);
 
 }  // namespace extscrub

@@ -32,7 +32,7 @@ void stage(Recovered& r, uint64_t block, const std::vector<std::byte>& bytes) {
 }
 
 JournalSpace space_in(const Recovered& r) {
-  return find_journal_space(r.image, *r.overlay, r.recovery.journal);
+  return find_journal_space(r.image, *r.overlay, r.recovery.journal, {});
 }
 
 JournalTransaction transaction_of(const JournalSpace& space, const Content& content) {
@@ -224,7 +224,24 @@ TEST_CASE("what keeps a repair out of the journal is named", "[transaction]") {
   const auto image_file = Image::open(no_primary.path());
   REQUIRE(image_file);
   const Overlay nothing(*image_file, 1024);
-  CHECK(find_journal_space(*image_file, nothing, {}).unfit == "the primary superblock is damaged");
+  CHECK(find_journal_space(*image_file, nothing, {}, {}).unfit == "the primary superblock is damaged");
+}
+
+TEST_CASE("a transaction goes behind the newest one, and over nothing that is to be kept", "[journal]") {
+  const TestImage image("ext4-1k");
+  Recovered r(image);
+  stage(r, image.block_of("/big"), std::vector<std::byte>(image.block_size(), std::byte{7}));
+  const JournalSpace all = space_in(r);
+  REQUIRE(all.unfit == "");
+  const uint32_t head = all.first + 100;
+  const JournalSpace behind = find_journal_space(r.image, *r.overlay, r.recovery.journal, {head, {}});
+  CHECK(behind.first == head);
+  CHECK(behind.free.size() == all.free.size());
+  CHECK(behind.free.front() == all.free[100]);
+  CHECK(behind.free.back() == all.free[99]);
+  const JournalSpace spared = find_journal_space(r.image, *r.overlay, r.recovery.journal, {head, {head + 7}});
+  CHECK(spared.free.size() == 7);
+  CHECK(find_journal_space(r.image, *r.overlay, r.recovery.journal, {head, {head}}).free.empty());
 }
 
 }  // namespace extscrub::test
