@@ -354,8 +354,8 @@ class Search {
     Content fresh = newest(stale);
     const Content old = in_place(stale.block);
     if (fresh != right || old.empty() || old == right) return;
-    // Who edits a bitmap gives its checksum to the descriptor, too.
-    const bool sealed = of_blocks && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
+    // Who edits a bitmap gives its checksum to the descriptor, too, which a replay then may have put back.
+    const bool sealed = of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
     if (!stale.same && !sealed && (is_edited(stale, old, fresh, Unit::bit) || !is_sealed(now().fs, extent, fresh))) return;
     from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
   }
