@@ -356,14 +356,15 @@ class Search {
     make_bitmap(of_blocks ? scan.claims : scan.used, extent.group, bits, right);
     Content fresh = newest(stale);
     const Content old = in_place(stale.block);
-    if (fresh != right || old.empty() || old == right || is_edited(stale, old, fresh, Unit::bit)) return;
-    if (!stale.same && !is_sealed(extent, fresh)) return;
+    if (fresh != right || old.empty() || old == right) return;
+    // Who edits a bitmap gives its checksum to the descriptor, too, which a replay then may have put back.
+    const bool sealed = of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
+    if (!stale.same && !sealed && (is_edited(stale, old, fresh, Unit::bit) || !is_sealed(now().fs, extent, fresh))) return;
     from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
   }
 
-  // The descriptor, as it is when all is put back, has the checksum of this bitmap. Without metadata_csum nothing speaks against it.
-  [[nodiscard]] bool is_sealed(const MetadataExtent& extent, Bytes bitmap) const {
-    const FileSystem& fs = now().fs;
+  // The descriptor has the checksum of this bitmap. Without metadata_csum nothing speaks against it.
+  [[nodiscard]] static bool is_sealed(const FileSystem& fs, const MetadataExtent& extent, Bytes bitmap) {
     const Geometry& g = fs.geometry;
     if (!g.metadata_csum()) return true;
     const GroupDesc& desc = fs.groups[extent.group.value];

@@ -26,6 +26,8 @@ import time
 import history_writers
 from history_writers import SETS, WRITERS
 
+# Whoever made these has zeroed a block that was written once: when that one write is lost, the image is the same to the byte.
+LIKE_LOST = {'f_quota_deallocate_inode.1.img.zst'}
 CODES = ('metadata-write-lost', 'metadata-block-misplaced')
 
 
@@ -181,7 +183,9 @@ def look_at_folder(folder, options, counts):
             alarms = audit(options.extscrub, image)
             if alarms is None:
                 counts.add('unread')
-            if alarms:
+            if alarms and os.path.basename(path) in LIKE_LOST:
+                print(f'{os.path.basename(path)}: as if a write had been lost: {alarms[0]}')
+            elif alarms:
                 raise_alarm(options, counts, os.path.basename(path), path, alarms, image, 'others')
 
 
