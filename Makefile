@@ -21,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile sweep kill mutants bench demo program \
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history sweep kill mutants bench demo program \
 	package package-check virtual-disks install clean
 
 help:  ## list the targets
@@ -108,6 +108,10 @@ block-devices: program  ## audit, scrub and undo on loop devices, with sectors o
 hostile: program  ## audit and scrub HOSTILE_IMAGES (5000) damaged images and HOSTILE_CONTAINERS (1000) disks, within limits (HOSTILE_SEED)
 	tests/hostile.py --seed $(or $(HOSTILE_SEED),1) --images $(or $(HOSTILE_IMAGES),5000) --containers $(or $(HOSTILE_CONTAINERS),1000) \
 	  --jobs $(or $(HOSTILE_JOBS),1) --keep build/hostile build/extscrub
+
+history: program  ## have others write to HISTORY_IMAGES (300) images, and see that no audit says that a write was lost (HISTORY_SEED; needs root)
+	tests/history.py --seed $(or $(HISTORY_SEED),1) --images $(or $(HISTORY_IMAGES),300) --snapshots $(or $(HISTORY_SNAPSHOTS),200) \
+	  --jobs $(or $(HISTORY_JOBS),2) --also $(SHARED)/corpus --maker $(SHARED)/tools/make-images --keep build/history build/extscrub
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools

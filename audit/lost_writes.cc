@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <ctime>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "audit/finding_place.h"
+#include "scan/checksum.h"
+#include "scan/dir_block.h"
 #include "scan/inode_table.h"
 #include "scan/owned_block.h"
 #include "scan/stale_blocks.h"
@@ -20,14 +23,18 @@ namespace extscrub {
 namespace {
 
 constexpr int kMostLayers = 6;      // of blocks that are found only when others are back
+constexpr size_t kEdited = 2;        // of an edited block, one in so many of the changes since the oldest version is there
 constexpr size_t kMostAlone = 8;    // candidates that are each tried without
 
 using Places = std::set<FindingPlace>;
 
 bool counts(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
-// Seconds since 1970. mke2fs says that it is one; then there was none since, and what is of the same second counts.
-uint64_t last_check(const ext2_super_block& super) { return super.s_lastcheck == super.s_mkfs_time ? 0 : super.s_lastcheck; }
+// Seconds since 1970. mke2fs says that it is one; then there was none since, and what is of the same second counts. But not
+// where there are no mounts since: a check sets their number to 0, and without any there was nothing to log.
+uint64_t last_check(const ext2_super_block& super) {
+  return super.s_lastcheck == super.s_mkfs_time && super.s_mnt_count > 0 ? 0 : super.s_lastcheck;
+}
 
 // More than half of what is stored in `b` stands in `a` as well.
 bool are_alike(Bytes a, Bytes b) {
@@ -38,6 +45,43 @@ bool are_alike(Bytes a, Bytes b) {
     same += a[i] == b[i];
   }
   return same > stored / 2;
+}
+
+enum class Unit : uint8_t { bit, byte, half_word };
+
+struct Likeness {
+  size_t changed = 0;   // units in which the newest version differs from the first
+  size_t as_fresh = 0;  // of these, those that are in place as in the newest
+};
+
+Likeness compare(Bytes place, Bytes first, Bytes fresh, Unit unit) {
+  Likeness like;
+  const size_t step = unit == Unit::half_word ? 2 : 1;
+  for (size_t i = 0; i + step <= fresh.size(); i += step) {
+    if (unit == Unit::bit) {
+      const auto changed = std::to_integer<uint8_t>(first[i] ^ fresh[i]);
+      like.changed += static_cast<size_t>(std::popcount(changed));
+      like.as_fresh += static_cast<size_t>(std::popcount(static_cast<uint8_t>(changed & ~std::to_integer<uint8_t>(place[i] ^ fresh[i]))));
+    } else if (!std::ranges::equal(first.subspan(i, step), fresh.subspan(i, step))) {
+      ++like.changed;
+      like.as_fresh += std::ranges::equal(place.subspan(i, step), fresh.subspan(i, step));
+    }
+  }
+  return like;
+}
+
+// A name that `newest` has and `place` has not, and its bytes are still where it was: it was removed behind the newest version.
+// The kernel wipes them; other tools only let the entry before it reach over them.
+bool has_trace_of_removed(const Geometry& g, Bytes place, Bytes newest) {
+  std::set<uint32_t> names;  // where they are
+  for (EntryWalk walk(place, g.block_size); const auto entry = walk.next();)
+    if (entry->inode) names.insert(entry->offset);
+  for (EntryWalk walk(newest, g.block_size); const auto entry = walk.next();) {
+    const size_t at = entry->offset + kEntryHeader;
+    if (!entry->inode || names.contains(entry->offset) || entry->name.empty()) continue;
+    if (std::ranges::equal(place.subspan(at, entry->name.size()), newest.subspan(at, entry->name.size()))) return true;
+  }
+  return false;
 }
 
 template <class List>
@@ -104,6 +148,36 @@ class Search {
     Content bytes(fs_.geometry.block_size);
     if (!read_copy(journal_, history_, stale.newest, bytes)) bytes.clear();
     return bytes;
+  }
+
+  [[nodiscard]] Content oldest(const StaleBlock& stale) const {
+    Content bytes(fs_.geometry.block_size);
+    if (!read_copy(journal_, history_, stale.oldest, bytes)) bytes.clear();
+    return bytes;
+  }
+
+  // Of the oldest version that the log has for sure: its transaction is the first one there that wrote the block.
+  [[nodiscard]] WriteTime time_of_oldest(const StaleBlock& stale) const {
+    const auto committed = [&](size_t index) {
+      const LoggedTransaction& t = history_.transactions[index];
+      return static_cast<int64_t>(t.seconds) * 1'000'000'000 + t.nanoseconds;
+    };
+    WriteTime time;
+    if (stale.oldest.transaction < history_.unbroken) return time;
+    time.known = committed(history_.unbroken);
+    // A transaction opens while the one before it is being committed, and never before the commit of the one before that.
+    if (stale.oldest.transaction > history_.unbroken + 1) time.begin = committed(stale.oldest.transaction - 2);
+    return time;
+  }
+
+  // What an editor leaves, and no lost write: where the newest version differs from the oldest one in the log, most of what
+  // lies in place is as in the newest. `unit`: bits or bytes that are compared as one.
+  [[nodiscard]] bool is_edited(const StaleBlock& stale, Bytes place, Bytes fresh, Unit unit) const {
+    if (stale.same) return false;
+    const Content first = oldest(stale);
+    if (first.empty()) return true;
+    const Likeness like = compare(place, first, fresh, unit);
+    return like.changed > 0 && like.as_fresh * kEdited >= like.changed;
   }
 
   [[nodiscard]] const StaleBlock* find_stale(BlockNo block) const {
@@ -206,11 +280,17 @@ class Search {
       const Content old = in_place(stale.block);
       if (old.empty() || !is_sound(fs_, *place, old)) continue;
       Content fresh = sound_newest(*place, &stale);
-      if (fresh.empty() || !(stale.same || is_older(fs_, *place, old, fresh))) continue;
+      if (fresh.empty() || !(stale.same || is_older_table(*place, stale, old, fresh))) continue;
       LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::time);
       lost.inodes = differing_inodes(fs_, *place, old, fresh);
       from_log(lost, stale, std::move(fresh));
     }
+  }
+
+  // It is none of the versions in the log: then it is older than all of them, the first as well as the newest.
+  [[nodiscard]] bool is_older_table(const TableBlock& place, const StaleBlock& stale, Bytes old, Bytes fresh) const {
+    const Content first = oldest(stale);
+    return !first.empty() && !is_edited(stale, old, fresh, Unit::byte) && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
   }
 
   // ---- Blocks that an inode has: directories, maps, attributes ----
@@ -240,9 +320,15 @@ class Search {
     const Content old = in_place(stale.block);
     Content fresh = newest(stale);
     if (fresh.empty() || old.empty() || !fits_owner(fs, owner, inode, fresh)) return;
+    const bool fits = fits_owner(fs, owner, inode, old), alike = are_alike(old, fresh);
     // An unsound block that is nearly the newest version was damaged, and is no older one.
-    if (!fits_owner(fs, owner, inode, old) && are_alike(old, fresh)) return;
-    if (!stale.same && now_places().empty()) return;
+    if (!fits && alike) return;
+    if (!stale.same) {
+      if (now_places().empty() || is_edited(stale, old, fresh, Unit::byte)) return;
+      if (inode.type() == FileType::directory && has_trace_of_removed(fs.geometry, old, fresh)) return;
+      // The log has every version since its owner was made: one that is not there was written past it.
+      if (fits && (alike || fs.geometry.metadata_csum()) && is_made_since(inode, time_of_oldest(stale).known)) return;
+    }
     LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement);
     lost.owner = owner.inode;
     lost.group = fs.geometry.group_of(owner.inode);
@@ -268,8 +354,20 @@ class Search {
     Content right(fs_.geometry.block_size);
     make_bitmap(of_blocks ? scan.claims : scan.used, extent.group, bits, right);
     Content fresh = newest(stale);
-    if (fresh != right || in_place(stale.block) == right) return;
+    const Content old = in_place(stale.block);
+    if (fresh != right || old.empty() || old == right || is_edited(stale, old, fresh, Unit::bit)) return;
+    if (!stale.same && !is_sealed(extent, fresh)) return;
     from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
+  }
+
+  // The descriptor, as it is when all is put back, has the checksum of this bitmap. Without metadata_csum nothing speaks against it.
+  [[nodiscard]] bool is_sealed(const MetadataExtent& extent, Bytes bitmap) const {
+    const FileSystem& fs = now().fs;
+    const Geometry& g = fs.geometry;
+    if (!g.metadata_csum()) return true;
+    const GroupDesc& desc = fs.groups[extent.group.value];
+    if (extent.kind == MetadataKind::block_bitmap) return desc.block_bitmap_csum == bitmap_checksum(g, bitmap, g.clusters_per_group);
+    return desc.inode_bitmap_csum == bitmap_checksum(g, bitmap, g.inodes_per_group);
   }
 
   // They are in every trial where they might help; here it is told whether they do.
@@ -297,7 +395,8 @@ class Search {
   [[nodiscard]] bool is_sound_table_of_descriptors(const StaleBlock& stale) const {
     const Geometry& g = fs_.geometry;
     const Content fresh = newest(stale);
-    if (fresh.empty()) return false;
+    const Content old = in_place(stale.block);
+    if (fresh.empty() || old.empty() || is_edited(stale, old, fresh, Unit::half_word)) return false;
     for (uint32_t index = 0; index < g.desc_blocks; ++index) {
       if (g.desc_block(index, GroupNo()) != stale.block) continue;
       for (uint32_t i = 0; i < g.desc_per_block && index * g.desc_per_block + i < g.groups; ++i) {
@@ -306,10 +405,19 @@ class Search {
         const GroupDesc is = decode_group_desc(g, fs_.super, group, Bytes(fresh).subspan(size_t{i} * g.desc_size, g.desc_size));
         if (!is.checksum_ok || is.block_bitmap != was.block_bitmap || is.inode_bitmap != was.inode_bitmap || is.inode_table != was.inode_table)
           return false;
+        if (!stale.same && !is_newer(was, is)) return false;
       }
       return true;
     }
     return false;
+  }
+
+  // What changes the counts of a group changes one of its bitmaps, and with it that bitmap's checksum.
+  [[nodiscard]] bool is_newer(const GroupDesc& was, const GroupDesc& is) const {
+    if (!fs_.geometry.metadata_csum()) return true;
+    const bool counts = was.free_clusters != is.free_clusters || was.free_inodes != is.free_inodes || was.used_dirs != is.used_dirs ||
+                        was.itable_unused != is.itable_unused || was.flags != is.flags;
+    return !counts || was.block_bitmap_csum != is.block_bitmap_csum || was.inode_bitmap_csum != is.inode_bitmap_csum;
   }
 
   // ---- What it all amounts to ----

@@ -3,6 +3,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace extscrub {
 
@@ -70,11 +71,21 @@ std::optional<LoggedCopy> HistoryCheck::find_same(BlockNo block) const {
   return {};
 }
 
+LoggedCopy HistoryCheck::find_oldest(BlockNo block) const {
+  const auto all = history_.of(block);
+  LoggedCopy oldest = all.back();
+  for (const LoggedCopy& copy : all | std::views::reverse) {
+    if (copy.revoked || copy.transaction < history_.unbroken) break;
+    oldest = copy;
+  }
+  return oldest;
+}
+
 std::vector<StaleBlock> HistoryCheck::finish(Depth depth) {
   read_rest(depth);
   std::vector<StaleBlock> stale;
   for (size_t i = 0; i < newest_.size(); ++i)
-    if (state_[i].load(std::memory_order_relaxed) == State::differs) stale.push_back({newest_[i].block, newest_[i], find_same(newest_[i].block)});
+    if (state_[i].load(std::memory_order_relaxed) == State::differs) stale.push_back({newest_[i].block, newest_[i], find_same(newest_[i].block), find_oldest(newest_[i].block)});
   return stale;
 }
 

@@ -14,6 +14,9 @@ struct StaleBlock {
   BlockNo block;
   LoggedCopy newest;
   std::optional<LoggedCopy> same;  // the last older copy that is what lies in place
+  // No version of the block that was committed behind this one is missing in the log: an older version that is none of them
+  // is older than this one, too. It is the newest one where nothing is known of any other.
+  LoggedCopy oldest;
 };
 
 // Holds what lies in place against the newest copies. Most of them are of inode tables, which the scan reads anyway: they are
@@ -41,6 +44,7 @@ class HistoryCheck {
   void read_rest(Depth depth);
   [[nodiscard]] bool has_older(BlockNo block) const { return history_.of(block).size() > 1; }
   [[nodiscard]] std::optional<LoggedCopy> find_same(BlockNo block) const;
+  [[nodiscard]] LoggedCopy find_oldest(BlockNo block) const;
 
   const Journal& journal_;
   const JournalHistory& history_;

@@ -56,18 +56,48 @@ Moment last_event(const FileSystem& fs, const Inode& inode) {
   return last;
 }
 
-bool same_but_for_access(const Inode& a, const Inode& b) {
+// i_ctime of another second with the same part of one: only who sets the seconds by hand leaves that.
+bool is_edited_time(const Inode& a, const Inode& b) {
+  if (!a.has_extra(offsetof(ext2_inode_large, i_ctime_extra) + sizeof(uint32_t))) return false;
+  const uint32_t part = a.large().i_ctime_extra >> EXT4_EPOCH_BITS;
+  return part != 0 && part == b.large().i_ctime_extra >> EXT4_EPOCH_BITS && a.base().i_ctime != b.base().i_ctime;
+}
+
+// One inode keeps i_generation and i_crtime as long as it lives; the next one of that number is made when it is gone.
+bool can_become(const FileSystem& fs, const Inode& was, const Inode& is) {
+  const auto first = made(was), second = made(is);
+  if (!first || !second) return true;
+  if (was.base().i_generation == is.base().i_generation) return first->earliest == second->earliest;
+  return second->latest >= last_event(fs, was).earliest;
+}
+
+enum class But : uint8_t { access, times };
+
+// Whether they are the same but for the time of the last access, or for all times.
+bool same(const Inode& a, const Inode& b, But but) {
   if (std::ranges::equal(a.raw(), b.raw())) return true;
-  const auto without = [](const Inode& inode) {
+  const auto without = [=](const Inode& inode) {
     std::vector<std::byte> raw(inode.raw().begin(), inode.raw().end());
     const MutableBytes bytes(raw);
-    store(bytes, offsetof(ext2_inode, i_atime), uint32_t{0});
+    const auto clear = [&](size_t offset) {
+      if (offset < sizeof(ext2_inode) || inode.has_extra(offset + sizeof(uint32_t))) store(bytes, offset, uint32_t{0});
+    };
+    clear(offsetof(ext2_inode, i_atime));
+    clear(offsetof(ext2_inode_large, i_atime_extra));
     store(bytes, offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo), uint16_t{0});
     if (inode.has_extra(offsetof(ext2_inode_large, i_checksum_hi) + sizeof(uint16_t))) store(bytes, offsetof(ext2_inode_large, i_checksum_hi), uint16_t{0});
-    if (inode.has_extra(offsetof(ext2_inode_large, i_atime_extra) + sizeof(uint32_t))) store(bytes, offsetof(ext2_inode_large, i_atime_extra), uint32_t{0});
+    if (but == But::times)
+      for (const size_t offset : {offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime), offsetof(ext2_inode_large, i_ctime_extra),
+                                  offsetof(ext2_inode_large, i_mtime_extra)})
+        clear(offset);
     return raw;
   };
   return without(a) == without(b);
+}
+
+// Without parts of a second, a time that somebody has set cannot be told from one that was.
+bool only_seconds_tell(const Inode& a, const Inode& b) {
+  return !a.has_extra(offsetof(ext2_inode_large, i_ctime_extra) + sizeof(uint32_t)) && same(a, b, But::times);
 }
 
 }  // namespace
@@ -117,27 +147,35 @@ std::optional<BlockNo> find_home(const FileSystem& fs, const TableBlock& place, 
 std::vector<InodeNo> differing_inodes(const FileSystem& fs, const TableBlock& place, Bytes a, Bytes b) {
   std::vector<InodeNo> inodes;
   for (uint32_t i = 0; i < place.count; ++i)
-    if (!same_but_for_access(inode_at(fs, place, a, i), inode_at(fs, place, b, i))) inodes.push_back(place.first + i);
+    if (!same(inode_at(fs, place, a, i), inode_at(fs, place, b, i), But::access)) inodes.push_back(place.first + i);
   return inodes;
 }
 
-bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh) {
+bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh, const WriteTime& written) {
   int64_t known = std::numeric_limits<int64_t>::min();  // the old version is of then, or later
   for (uint32_t i = 0; i < place.count; ++i) known = std::max(known, last_event(fs, inode_at(fs, place, old, i)).earliest);
+  if (known > written.known) return false;
+  const auto cannot_be = [&](const Moment& m) { return m.latest < known || (m.earliest > written.known && m.latest < written.begin); };
   bool older = false;
   for (const InodeNo ino : differing_inodes(fs, place, old, fresh)) {
     const Inode was = inode_at(fs, place, old, ino - place.first), is = inode_at(fs, place, fresh, ino - place.first);
     const bool both = !was.is_blank() && !is.is_blank();
-    // A write may reach the inode in two transactions, with one time: that tells nothing either way.
-    if (both && changed(was).earliest == changed(is).earliest && was.base().i_generation == is.base().i_generation &&
-        was.base().i_links_count == is.base().i_links_count)
-      continue;
-    if (last_event(fs, is).latest < known) return false;
+    // A write may reach the inode in two transactions, with one time, and an editor may leave the time as it is: that tells
+    // nothing either way.
+    if (both && changed(was).earliest == changed(is).earliest) continue;
+    if (both && only_seconds_tell(was, is)) continue;
+    if (cannot_be(last_event(fs, is))) return false;
+    if (both && (is_edited_time(was, is) || !can_become(fs, was, is))) return false;
     // Then it was there already, and should be in the old version.
-    if (const auto birth = made(is); was.is_blank() && birth && birth->latest < known) return false;
+    if (const auto birth = made(is); was.is_blank() && birth && cannot_be(*birth)) return false;
     older = true;
   }
   return older;
+}
+
+bool is_made_since(const Inode& inode, int64_t time) {
+  const auto birth = made(inode);
+  return birth && birth->earliest > time;
 }
 
 }  // namespace extscrub

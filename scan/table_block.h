@@ -3,10 +3,12 @@
 // Stateless: any thread.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "scan/file_system.h"
+#include "scan/inode.h"
 
 namespace extscrub {
 
@@ -30,8 +32,19 @@ struct TableBlock {
 // The inodes in which the two versions differ, but for the time of the last access.
 [[nodiscard]] std::vector<InodeNo> differing_inodes(const FileSystem& fs, const TableBlock& place, Bytes a, Bytes b);
 
+// What is known of when a version of a block was written, in nanoseconds since 1970: an older one is of before `known`, and
+// nothing happened to the block from then on until `begin`.
+struct WriteTime {
+  int64_t known = std::numeric_limits<int64_t>::max();
+  int64_t begin = std::numeric_limits<int64_t>::min();
+};
+
 // Whether `old` is what the block was at some moment before `fresh`: every inode that differs was changed, made or deleted
-// behind everything that the old version knows of. Somebody who edits single inodes does not leave that behind.
-[[nodiscard]] bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh);
+// behind everything that the old version knows of, and when something happened to the block. Somebody who edits single inodes
+// does not leave that behind.
+[[nodiscard]] bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fresh, const WriteTime& written = {});
+
+// By i_crtime, behind `time`. False where the inode does not have it.
+[[nodiscard]] bool is_made_since(const Inode& inode, int64_t time);
 
 }  // namespace extscrub
