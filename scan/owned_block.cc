@@ -5,7 +5,6 @@
 #include "scan/checksum.h"
 #include "scan/dir_block.h"
 #include "scan/htree.h"
-#include "scan/reserved_inodes.h"
 
 namespace extscrub {
 
@@ -69,7 +68,7 @@ bool fits_owner(const FileSystem& fs, const Owner& owner, const Inode& inode, By
     case Owner::Use::data:
       if (inode.type() == FileType::directory) return is_directory_block(fs, inode, owner.logical, bytes);
       if (inode.type() == FileType::symlink) return is_target(inode, bytes);
-      return is_named_quota_file(fs, owner.inode);
+      return false;
     case Owner::Use::map_node: return inode.uses_extents() ? is_extent_node(fs, inode, bytes) : is_indirect_node(fs, bytes);
     case Owner::Use::ea_block: return is_attribute_block(fs, owner.first, bytes);
     case Owner::Use::metadata: return false;
