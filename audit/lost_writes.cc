@@ -1,18 +1,13 @@
 #include "audit/lost_writes.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <bit>
-#include <ctime>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "audit/finding_place.h"
+#include "scan/block_likeness.h"
 #include "scan/checksum.h"
-#include "scan/dir_block.h"
 #include "scan/inode_table.h"
 #include "scan/owned_block.h"
 #include "scan/stale_blocks.h"
@@ -25,6 +20,7 @@ namespace {
 constexpr int kMostLayers = 6;      // of blocks that are found only when others are back
 constexpr size_t kEdited = 2;        // of an edited block, one in so many of the changes since the oldest version is there
 constexpr size_t kMostAlone = 8;    // candidates that are each tried without
+constexpr size_t kMostHeld = 16;    // and of those that may harm; a trial takes as long as an audit
 
 using Places = std::set<FindingPlace>;
 
@@ -34,54 +30,6 @@ bool counts(const Finding& f) { return info(f.problem).severity == Severity::err
 // where there are no mounts since: a check sets their number to 0, and without any there was nothing to log.
 uint64_t last_check(const ext2_super_block& super) {
   return super.s_lastcheck == super.s_mkfs_time && super.s_mnt_count > 0 ? 0 : super.s_lastcheck;
-}
-
-// More than half of what is stored in `b` stands in `a` as well.
-bool are_alike(Bytes a, Bytes b) {
-  size_t stored = 0, same = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    if (b[i] == std::byte{0}) continue;
-    ++stored;
-    same += a[i] == b[i];
-  }
-  return same > stored / 2;
-}
-
-enum class Unit : uint8_t { bit, byte, half_word };
-
-struct Likeness {
-  size_t changed = 0;   // units in which the newest version differs from the first
-  size_t as_fresh = 0;  // of these, those that are in place as in the newest
-};
-
-Likeness compare(Bytes place, Bytes first, Bytes fresh, Unit unit) {
-  Likeness like;
-  const size_t step = unit == Unit::half_word ? 2 : 1;
-  for (size_t i = 0; i + step <= fresh.size(); i += step) {
-    if (unit == Unit::bit) {
-      const auto changed = std::to_integer<uint8_t>(first[i] ^ fresh[i]);
-      like.changed += static_cast<size_t>(std::popcount(changed));
-      like.as_fresh += static_cast<size_t>(std::popcount(static_cast<uint8_t>(changed & ~std::to_integer<uint8_t>(place[i] ^ fresh[i]))));
-    } else if (!std::ranges::equal(first.subspan(i, step), fresh.subspan(i, step))) {
-      ++like.changed;
-      like.as_fresh += std::ranges::equal(place.subspan(i, step), fresh.subspan(i, step));
-    }
-  }
-  return like;
-}
-
-// A name that `newest` has and `place` has not, and its bytes are still where it was: it was removed behind the newest version.
-// The kernel wipes them; other tools only let the entry before it reach over them.
-bool has_trace_of_removed(const Geometry& g, Bytes place, Bytes newest) {
-  std::set<uint32_t> names;  // where they are
-  for (EntryWalk walk(place, g.block_size); const auto entry = walk.next();)
-    if (entry->inode) names.insert(entry->offset);
-  for (EntryWalk walk(newest, g.block_size); const auto entry = walk.next();) {
-    const size_t at = entry->offset + kEntryHeader;
-    if (!entry->inode || names.contains(entry->offset) || entry->name.empty()) continue;
-    if (std::ranges::equal(place.subspan(at, entry->name.size()), newest.subspan(at, entry->name.size()))) return true;
-  }
-  return false;
 }
 
 template <class List>
@@ -114,9 +62,11 @@ class Search {
     take_misplaced();
     take_tables();
     if (!lost_.empty()) stale_ = check_.finish(HistoryCheck::Depth::all);
+    if (lost_.empty() && stale_.empty()) return std::vector<LostWrite>();
     if (lost_.empty() && before_.empty() && !has_older_copy()) return std::vector<LostWrite>();
     find_descriptors();
-    if (auto r = retry(); !r) return std::unexpected(r.error());
+    if (!lost_.empty() || !descriptors_.empty())
+      if (auto r = retry(); !r) return std::unexpected(r.error());
     if (auto r = take_owned(); !r) return std::unexpected(r.error());
     if (auto r = take_groups(); !r) return std::unexpected(r.error());
     if (auto r = judge(); !r) return std::unexpected(r.error());
@@ -172,11 +122,11 @@ class Search {
 
   // What an editor leaves, and no lost write: where the newest version differs from the oldest one in the log, most of what
   // lies in place is as in the newest. `unit`: bits or bytes that are compared as one.
-  [[nodiscard]] bool is_edited(const StaleBlock& stale, Bytes place, Bytes fresh, Unit unit) const {
+  [[nodiscard]] bool is_edited(const StaleBlock& stale, Bytes place, Bytes fresh, LikenessUnit unit) const {
     if (stale.same) return false;
     const Content first = oldest(stale);
     if (first.empty()) return true;
-    const Likeness like = compare(place, first, fresh, unit);
+    const Likeness like = compare_versions(place, first, fresh, unit);
     return like.changed > 0 && like.as_fresh * kEdited >= like.changed;
   }
 
@@ -291,7 +241,7 @@ class Search {
   // It is none of the versions in the log: then it is older than all of them, the first as well as the newest.
   [[nodiscard]] bool is_older_table(const TableBlock& place, const StaleBlock& stale, Bytes old, Bytes fresh) const {
     const Content first = oldest(stale);
-    return !first.empty() && !is_edited(stale, old, fresh, Unit::byte) && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
+    return !first.empty() && !is_edited(stale, old, fresh, LikenessUnit::byte) && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
   }
 
   // ---- Blocks that an inode has: directories, maps, attributes ----
@@ -325,7 +275,7 @@ class Search {
     // An unsound block that is nearly the newest version was damaged, and is no older one.
     if (!fits && alike) return;
     if (!stale.same) {
-      if (now_places().empty() || is_edited(stale, old, fresh, Unit::byte)) return;
+      if (now_places().empty() || is_edited(stale, old, fresh, LikenessUnit::byte)) return;
       if (inode.type() == FileType::directory && has_trace_of_removed(fs.geometry, old, fresh)) return;
       // The log has every version since its owner was made: one that is not there was written past it.
       if (fits && (alike || fs.geometry.metadata_csum()) && is_made_since(inode, time_of_oldest(stale).known)) return;
@@ -359,7 +309,7 @@ class Search {
     if (fresh != right || old.empty() || old == right) return;
     // Who edits a bitmap gives its checksum to the descriptor, too, which a replay then may have put back.
     const bool sealed = of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
-    if (!stale.same && !sealed && (is_edited(stale, old, fresh, Unit::bit) || !is_sealed(now().fs, extent, fresh))) return;
+    if (!stale.same && !sealed && (is_edited(stale, old, fresh, LikenessUnit::bit) || !is_sealed(now().fs, extent, fresh))) return;
     from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
   }
 
@@ -376,6 +326,7 @@ class Search {
   Result<void> take_descriptors() {
     if (descriptors_.empty()) return {};
     const Places with = now_places();
+    const auto kept = std::move(trial_);  // the places point into it
     const auto tried = std::exchange(descriptors_, {});
     if (auto r = retry(); !r) return r;
     const Places without = now_places();
@@ -398,7 +349,7 @@ class Search {
     const Geometry& g = fs_.geometry;
     const Content fresh = newest(stale);
     const Content old = in_place(stale.block);
-    if (fresh.empty() || old.empty() || is_edited(stale, old, fresh, Unit::half_word)) return false;
+    if (fresh.empty() || old.empty() || is_edited(stale, old, fresh, LikenessUnit::half_word)) return false;
     for (uint32_t index = 0; index < g.desc_blocks; ++index) {
       if (g.desc_block(index, GroupNo()) != stale.block) continue;
       for (uint32_t i = 0; i < g.desc_per_block && index * g.desc_per_block + i < g.groups; ++i) {
@@ -460,7 +411,7 @@ class Search {
 
   // What brings findings that were not there is not put back. What is proven stays a finding.
   Result<void> drop_what_harms() {
-    for (size_t i = lost_.size(); i-- > 0 && !is_harmless();) {
+    for (size_t i = lost_.size(), tried = 0; i-- > 0 && tried < kMostHeld && !is_harmless(); ++tried) {
       const size_t harm = new_places().size();
       LostWrite held = std::move(lost_[i]);
       lost_.erase(lost_.begin() + static_cast<ptrdiff_t>(i));
@@ -542,44 +493,6 @@ JournalHistory read_if_recovered(const Journal& journal, const AuditRun& run) {
   return read_history(journal, run.fs, &recovered);
 }
 
-std::string when(uint32_t sequence, uint64_t seconds) {
-  return fmt::format("transaction {} of {:%Y-%m-%d %H:%M:%S} UTC", sequence, fmt::gmtime(static_cast<std::time_t>(seconds)));
-}
-
-std::string list(const std::vector<InodeNo>& inodes) {
-  constexpr size_t kMost = 8;
-  const size_t shown = std::min(inodes.size(), kMost);
-  std::string text = fmt::format("{} {}", inodes.size() == 1 ? "inode" : "inodes", fmt::join(inodes.begin(), inodes.begin() + static_cast<ptrdiff_t>(shown), ", "));
-  if (inodes.size() > shown) text += fmt::format(" and {} more", inodes.size() - shown);
-  return text;
-}
-
-Problem problem_of(const LostWrite& lost) {
-  switch (lost.evidence) {
-    case LostWriteEvidence::misplaced: return Problem::metadata_block_misplaced;
-    case LostWriteEvidence::time: return Problem::metadata_write_perhaps_lost;
-    default: return Problem::metadata_write_lost;
-  }
-}
-
-std::string found_in(const LostWrite& lost) {
-  std::string text;
-  if (lost.home)
-    text = fmt::format("what belongs in block {}", *lost.home);
-  else if (lost.old_sequence)
-    text = "what was there after " + when(*lost.old_sequence, lost.old_seconds);
-  else
-    text = "an older version";
-  if (!lost.inodes.empty()) text += fmt::format("; {} {}", list(lost.inodes), lost.home ? "should be there" : lost.inodes.size() == 1 ? "is older" : "are older");
-  return text;
-}
-
-std::string expected_in(const LostWrite& lost) {
-  if (lost.logged) return "what the journal has of " + when(lost.sequence, lost.seconds);
-  if (lost.source) return fmt::format("what lies in block {}", *lost.source);
-  return "what nothing has any more";
-}
-
 }  // namespace
 
 HistorySource::HistorySource(const AuditRun& run, const AuditOptions& options)
@@ -588,33 +501,6 @@ HistorySource::HistorySource(const AuditRun& run, const AuditOptions& options)
 
 Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistorySource& source) {
   return Search(run, options, source).go();
-}
-
-void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings) {
-  const auto add = [&](const LostWrite& l, InodeNo inode) {
-    Finding& f = findings.emplace_back();
-    f.problem = problem_of(l);
-    f.block = l.block;
-    f.group = l.group;
-    if (inode) f.inode = inode;
-    f.expected = expected_in(l);
-    f.found = found_in(l);
-  };
-  for (const LostWrite& l : lost) {
-    if (!l.content.empty() || l.inodes.empty()) {
-      add(l, l.owner);
-      continue;
-    }
-    for (const InodeNo inode : l.inodes) add(l, inode);
-  }
-}
-
-Result<void> put_back(const LostWrite& lost, Overlay& overlay) {
-  if (lost.content.empty()) return {};
-  auto block = overlay.edit(lost.block);
-  if (!block) return std::unexpected(block.error());
-  std::ranges::copy(lost.content, block->begin());
-  return {};
 }
 
 }  // namespace extscrub
