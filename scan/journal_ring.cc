@@ -14,6 +14,8 @@ using namespace jbd2;
 
 namespace {
 
+constexpr uint64_t kLastSecond = 253'402'300'799;  // of the year 9999: no date is later, whatever is stored
+
 constexpr uint32_t kHeaderBytes = 16 << 10;   // read at once: a commit block and what follows it
 constexpr uint32_t kAhead = 16;               // descriptors of a long transaction asked for ahead: all of them are full but the last
 constexpr uint32_t kSearchBytes = 256 << 10;  // the same, in a search
@@ -156,8 +158,8 @@ class RingWalk {
     committed_ = sequence;
     if (open_ && sound && steps_ - open_steps_ <= length_) {
       LoggedTransaction& t = open_->transaction;
-      t.seconds = seconds;
-      t.nanoseconds = nanoseconds;
+      t.seconds = std::min(seconds, kLastSecond);
+      t.nanoseconds = std::min(nanoseconds, uint32_t{999'999'999});
       t.log_end = at_;
       found_.push_back(*open_);
       if (t.log_end <= t.log_begin) ends_round_.push_back(t);

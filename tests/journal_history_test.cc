@@ -7,6 +7,7 @@
 #include "scan/checksum.h"
 #include "scan/crc.h"
 #include "scan/journal_history.h"
+#include "tests/support/audit_image.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {
@@ -121,6 +122,19 @@ TEST_CASE("history of a log that was closed", "[journal]") {
   const Past later(image);
   CHECK(later.sequences() == Sequences{11});
   CHECK(later.fills(kP) == "b");
+}
+
+// What is printed and computed with has to be a date.
+TEST_CASE("commit of a time that no clock shows", "[journal]") {
+  const TestImage image("ext4-plain");
+  JournalLog log(image, at(40, 10));
+  log.descriptor({{kP, log.block_of('a')}});
+  log.commit(kThen);
+  log.descriptor({{kP, log.block_of('b')}});
+  log.commit(~uint64_t{0});
+  close_log(image, log, 13);
+  CHECK(Past(image).history.begin_seconds() == 253'402'300'799);
+  CHECK(describe(audit_of(image).findings) == "");
 }
 
 TEST_CASE("revoked copies", "[journal]") {
