@@ -94,17 +94,13 @@ class Search {
     return bytes;
   }
 
-  [[nodiscard]] Content newest(const StaleBlock& stale) const {
+  [[nodiscard]] Content logged(const LoggedCopy& copy) const {
     Content bytes(fs_.geometry.block_size);
-    if (!read_copy(journal_, history_, stale.newest, bytes)) bytes.clear();
+    if (!read_copy(journal_, history_, copy, bytes)) bytes.clear();
     return bytes;
   }
-
-  [[nodiscard]] Content oldest(const StaleBlock& stale) const {
-    Content bytes(fs_.geometry.block_size);
-    if (!read_copy(journal_, history_, stale.oldest, bytes)) bytes.clear();
-    return bytes;
-  }
+  [[nodiscard]] Content newest(const StaleBlock& stale) const { return logged(stale.newest); }
+  [[nodiscard]] Content oldest(const StaleBlock& stale) const { return logged(stale.oldest); }
 
   // Of the oldest version that the log has for sure: its transaction is the first one there that wrote the block.
   [[nodiscard]] WriteTime time_of_oldest(const StaleBlock& stale) const {
@@ -154,6 +150,13 @@ class Search {
     const LoggedTransaction& old = history_.transactions[stale.same->transaction];
     lost.old_sequence = old.sequence;
     lost.old_seconds = old.seconds;
+  }
+
+  // `otherwise`: what it rests on where no older copy lies in place.
+  LostWrite& take_stale(const StaleBlock& stale, LostWriteEvidence otherwise, Content content) {
+    LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : otherwise);
+    from_log(lost, stale, std::move(content));
+    return lost;
   }
 
   // ---- Blocks of inode tables that lie in the place of others ----
@@ -232,9 +235,8 @@ class Search {
       if (old.empty() || !is_sound(fs_, *place, old)) continue;
       Content fresh = sound_newest(*place, &stale);
       if (fresh.empty() || !(stale.same || is_older_table(*place, stale, old, fresh))) continue;
-      LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::time);
-      lost.inodes = differing_inodes(fs_, *place, old, fresh);
-      from_log(lost, stale, std::move(fresh));
+      std::vector<InodeNo> inodes = differing_inodes(fs_, *place, old, fresh);
+      take_stale(stale, LostWriteEvidence::time, std::move(fresh)).inodes = std::move(inodes);
     }
   }
 
@@ -280,21 +282,22 @@ class Search {
       // The log has every version since its owner was made: one that is not there was written past it.
       if (fits && (alike || fs.geometry.metadata_csum()) && is_made_since(inode, time_of_oldest(stale).known)) return;
     }
-    LostWrite& lost = take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement);
+    LostWrite& lost = take_stale(stale, LostWriteEvidence::agreement, std::move(fresh));
     lost.owner = owner.inode;
     lost.group = fs.geometry.group_of(owner.inode);
-    from_log(lost, stale, std::move(fresh));
   }
 
   // ---- Bitmaps and descriptors: the newest is right where it says just what is in use, and what lies in place does not ----
 
   Result<void> take_groups() {
     if (now_places().empty() && descriptors_.empty()) return {};
+    const size_t before = lost_.size();
     for (const StaleBlock& stale : stale_) {
       const MetadataExtent* extent = fs_.metadata.find(stale.block);
       if (extent && (extent->kind == MetadataKind::block_bitmap || extent->kind == MetadataKind::inode_bitmap)) take_bitmap(*extent, stale);
     }
-    if (auto r = retry(); !r) return r;
+    if (lost_.size() > before)
+      if (auto r = retry(); !r) return r;
     return take_descriptors();
   }
 
@@ -310,7 +313,7 @@ class Search {
     // Who edits a bitmap gives its checksum to the descriptor, too, which a replay then may have put back.
     const bool sealed = of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
     if (!stale.same && !sealed && (is_edited(stale, old, fresh, LikenessUnit::bit) || !is_sealed(now().fs, extent, fresh))) return;
-    from_log(take(stale.block, stale.same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), stale, std::move(fresh));
+    take_stale(stale, LostWriteEvidence::agreement, std::move(fresh));
   }
 
   // The descriptor has the checksum of this bitmap. Without metadata_csum nothing speaks against it.
@@ -331,8 +334,7 @@ class Search {
     if (auto r = retry(); !r) return r;
     const Places without = now_places();
     if (without.size() <= with.size() || !std::ranges::includes(without, with)) return {};
-    for (const StaleBlock* stale : tried)
-      from_log(take(stale->block, stale->same ? LostWriteEvidence::older_copy : LostWriteEvidence::agreement), *stale, newest(*stale));
+    for (const StaleBlock* stale : tried) take_stale(*stale, LostWriteEvidence::agreement, newest(*stale));
     return retry();
   }
 
