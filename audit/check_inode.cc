@@ -117,10 +117,13 @@ void check_extra_isize(const Geometry& g, const Inode& inode, InodeReport& repor
 }
 
 // Times before 1970 have the sign bit set and epoch bits 0; epoch bits 3 with the sign bit come from an old kernel.
+void wrong_time(const char* field, uint32_t seconds, InodeReport& report) {
+  report.add(Problem::inode_time, field).found = fmt::format("{:#x} with epoch 3", seconds);
+}
+
 void check_times(const Inode& inode, InodeReport& report) {
   const auto check = [&](const char* field, uint32_t seconds, uint32_t extra, size_t end) {
-    if (!inode.has_extra(end) || !(seconds >> 31) || (extra & EXT4_EPOCH_MASK) != EXT4_EPOCH_MASK) return;
-    report.add(Problem::inode_time, field).found = fmt::format("{:#x} with epoch 3", seconds);
+    if (seconds >> 31 && (extra & EXT4_EPOCH_MASK) == EXT4_EPOCH_MASK && inode.has_extra(end)) wrong_time(field, seconds, report);
   };
   if (inode.raw().size() <= EXT2_GOOD_OLD_INODE_SIZE) return;
   const ext2_inode_large& l = inode.large();

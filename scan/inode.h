@@ -2,6 +2,8 @@
 // A view of somebody else's bytes; any thread.
 #pragma once
 
+#include <array>
+
 #include "scan/geometry.h"
 #include "scan/ondisk.h"
 
@@ -51,13 +53,14 @@ class Inode {
 
 [[nodiscard]] std::string_view name(FileType type);
 
-[[nodiscard]] constexpr FileType file_type(uint16_t mode) {
-  // By the upper four bits of i_mode.
-  using enum FileType;
-  constexpr FileType kTypes[16] = {none,    fifo,    character, unknown, directory, unknown, block,   unknown,
-                                   regular, unknown, symlink,   unknown, socket,    unknown, unknown, unknown};
-  return kTypes[mode >> 12];
-}
+// By the upper four bits of i_mode. Not a local of file_type(): there the stack protector would guard a copy of it in every
+// call.
+inline constexpr std::array kFileTypes = {
+    FileType::none,      FileType::fifo,    FileType::character, FileType::unknown, FileType::directory, FileType::unknown,
+    FileType::block,     FileType::unknown, FileType::regular,   FileType::unknown, FileType::symlink,   FileType::unknown,
+    FileType::socket,    FileType::unknown, FileType::unknown,   FileType::unknown};
+
+[[nodiscard]] constexpr FileType file_type(uint16_t mode) { return kFileTypes[mode >> 12]; }
 
 inline FileType Inode::type() const { return file_type(base().i_mode); }
 
