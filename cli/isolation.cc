@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,20 +229,21 @@ void Watched::take_end(const std::string& why, bool suspicious) {
 // A forked process, and the end of the pipe it writes to.
 class Child {
  public:
-  Child(pid_t pid, int pipe) : pid_(pid), pipe_(pipe) {}
+  Child(pid_t pid, int pipe) : pid_(pid), pipe_(pipe), end_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
   ~Child() {
     if (pipe_ >= 0) ::close(pipe_);
+    if (end_ >= 0) ::close(end_);
   }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
   void send(int signal) const { ::kill(pid_, signal); }
 
-  // What it has written, after a while without any: nothing.
+  // What it has written; nothing after a while without any, or at its end.
   std::string_view read_some() {
-    struct pollfd ready {.fd = pipe_, .events = POLLIN, .revents = 0};
-    // Once the pipe is closed, so is the process, nearly.
-    ::poll(&ready, 1, static_cast<int>((pipe_ >= 0 ? kTick : 1ms).count()));
+    std::array<struct pollfd, 2> ready{{{.fd = pipe_, .events = POLLIN, .revents = 0}, {.fd = end_, .events = POLLIN, .revents = 0}}};
+    // Where the kernel has no descriptors of processes: once the pipe is closed, so is the process, nearly.
+    ::poll(ready.data(), ready.size(), static_cast<int>((pipe_ >= 0 || end_ >= 0 ? kTick : 1ms).count()));
     return read_now();
   }
   std::string_view read_now() {
@@ -263,7 +265,8 @@ class Child {
  private:
   pid_t pid_;
   int pipe_;
-  std::array<char, 64 << 10> buffer_;
+  int end_;  // its descriptor, readable when it has ended
+  std::array<char, 16 << 10> buffer_;
 };
 
 std::string duration_of(const Options& options) {

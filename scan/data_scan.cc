@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "scan/read_buffer.h"
+
 namespace extscrub {
 
 namespace {
@@ -112,13 +114,13 @@ uint64_t total_blocks(const FileSystem& fs, const InodeScan& scan) {
 }
 
 struct Reader {
-  std::vector<std::byte> buffer;
+  ReadBuffer buffer;
   std::vector<BlockRange> unreadable;
 };
 
 void read_piece(const FileSystem& fs, const BlockRange& piece, Reader& reader) {
   const uint64_t size = fs.geometry.block_size;
-  const MutableBytes bytes = MutableBytes(reader.buffer).first((piece.end - piece.first) * size);
+  const MutableBytes bytes = reader.buffer.first((piece.end - piece.first) * size);
   fs.image->forget(piece.first.value * size, bytes.size());
   if (!fs.blocks->read(piece.first, bytes))
     for (BlockNo block = piece.first; block < piece.end; ++block)
@@ -143,7 +145,7 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
     return piece;
   };
   tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{std::vector<std::byte>(std::max(kDataPieceBytes, size)), {}};
+    return Reader{ReadBuffer(std::max(kDataPieceBytes, size)), {}};
   });
   const auto read = [&](const BlockRange& piece) {
     read_piece(fs, piece, readers.local());

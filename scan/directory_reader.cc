@@ -9,6 +9,8 @@
 #include <deque>
 #include <memory>
 
+#include "scan/read_buffer.h"
+
 namespace extscrub {
 
 namespace {
@@ -132,9 +134,9 @@ Result<uint64_t> read_directories(const FileSystem& fs, const DirectoryTable& ta
     return piece;
   };
   const size_t buffer_size = std::max<uint64_t>(kDirectoryPieceBytes, size);
-  tbb::enumerable_thread_specific<std::vector<std::byte>> buffers([&] { return std::vector<std::byte>(buffer_size); });
+  tbb::enumerable_thread_specific<ReadBuffer> buffers([&] { return ReadBuffer(buffer_size); });
   const auto work = [&](const std::shared_ptr<DirectoryPiece>& piece) {
-    hand_out(fs, table, *piece, MutableBytes(buffers.local()).first(piece->blocks * size), fn);
+    hand_out(fs, table, *piece, buffers.local().first(piece->blocks * size), fn);
     if (progress) progress->advance(piece->blocks * size);
   };
   const size_t tokens = 2 * static_cast<size_t>(tbb::this_task_arena::max_concurrency()) + 2;

@@ -8,6 +8,7 @@
 
 #include "scan/checksum.h"
 #include "scan/misplaced_directory.h"
+#include "scan/read_buffer.h"
 #include "scan/reserved_inodes.h"
 #include "scan/table_pieces.h"
 #include "scan/xattr.h"
@@ -81,7 +82,7 @@ struct InodeWorker {
         directories(fs) {
     claimer.metadata = &fs.metadata;
   }
-  std::vector<std::byte> buffer;
+  ReadBuffer buffer;
   std::vector<ReadFailure> failures;
   Prefetcher prefetcher;
   std::vector<BlockNo> to_fetch;
@@ -388,11 +389,11 @@ Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const
   const std::vector<TablePiece> pieces = plan_pieces(fs, load_inode_bitmaps(fs, bitmaps));
   if (progress) progress->phase("owners", total_bytes(pieces, fs.geometry.block_size));
   struct Reader {
-    std::vector<std::byte> buffer;
+    ReadBuffer buffer;
     std::vector<ReadFailure> failures;  // known from the first scan
   };
   tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{std::vector<std::byte>(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), {}};
+    return Reader{ReadBuffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), {}};
   });
   const auto work = [&](Reader&, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     decode_piece(fs, piece, data, good, 0, piece.count, [&](const Inode& inode) {

@@ -18,7 +18,7 @@ constexpr uint64_t kLastSecond = 253'402'300'799;  // of the year 9999: no date 
 
 constexpr uint32_t kHeaderBytes = 16 << 10;   // read at once: a commit block and what follows it
 constexpr uint32_t kAhead = 16;               // descriptors of a long transaction asked for ahead: all of them are full but the last
-constexpr uint32_t kSearchBytes = 256 << 10;  // the same, in a search
+constexpr uint32_t kSearchBytes = 64 << 10;   // the same, in a search
 // A descriptor has fewer tags than this to a block of the log: without a header for longer, the log has never been written there.
 // Searched all the same are, of a log that is not too long, so many bytes.
 constexpr uint64_t kMostSearchedBytes = 32 << 20;
@@ -216,9 +216,10 @@ class RingWalk {
 }  // namespace
 
 bool LogWindow::fill(uint32_t at, uint32_t count) {
-  bytes_.resize(count * size_t{log_.block_size()});
+  const size_t bytes = count * size_t{log_.block_size()};
+  if (bytes > bytes_.size()) bytes_ = ReadBuffer(bytes);
   first_ = at;
-  count_ = log_.read(at, bytes_) ? count : 0;
+  count_ = log_.read(at, bytes_.first(bytes)) ? count : 0;
   return count_ > 0;
 }
 
@@ -231,7 +232,7 @@ Bytes LogWindow::block(uint32_t at, uint32_t ahead) {
     }
   }
   const size_t size = log_.block_size();
-  return Bytes(bytes_).subspan((at - first_) * size, size);
+  return Bytes(bytes_.data() + (at - first_) * size, size);
 }
 
 std::vector<LoggedTransaction> find_transactions(const Journal& journal, const JournalFacts* recovered) {

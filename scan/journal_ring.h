@@ -7,6 +7,7 @@
 
 #include "scan/journal_blocks.h"
 #include "scan/journal_history.h"
+#include "scan/read_buffer.h"
 
 namespace extscrub {
 
@@ -23,7 +24,7 @@ class LogWindow {
 
   const JournalLog& log_;
   uint32_t end_;
-  std::vector<std::byte> bytes_;
+  ReadBuffer bytes_;
   uint32_t first_ = 0, count_ = 0;  // blocks in bytes_
   uint32_t single_until_ = 0;       // one by one up to here: not all can be read
 };

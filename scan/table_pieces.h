@@ -70,7 +70,7 @@ Result<void> run_pipeline(const FileSystem& fs, const std::vector<TablePiece>& p
   const auto decode = [&](size_t index) {
     const TablePiece& piece = pieces[index];
     auto& worker = workers.local();
-    const MutableBytes bytes(worker.buffer.data(), size_t{piece.blocks} * block_size);
+    const MutableBytes bytes = worker.buffer.first(size_t{piece.blocks} * block_size);
     const auto good = read_piece(fs, piece, bytes, worker.failures);
     auto result = work(worker, piece, Bytes(bytes), good);
     if (progress) progress->advance(bytes.size());
