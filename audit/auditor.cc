@@ -252,8 +252,9 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options, HistoryChe
 // Where so much is wrong that not all of it is known, nothing can be told from what goes away.
 Result<void> check_history(AuditRun& run, const AuditOptions& options, HistorySource& source) {
   if (!source.history.transactions.empty()) run.log_head = source.history.transactions.back().log_end;
-  run.audit.statistics.history = {source.history.transactions.size(), source.history.begin_seconds()};
-  if (run.findings.size() >= options.max_findings) return {};
+  run.audit.statistics.history = {source.history.transactions.size(), source.history.begin_seconds(), false};
+  run.audit.statistics.history.compared = run.findings.size() < options.max_findings;
+  if (!run.audit.statistics.history.compared) return {};
   auto lost = find_lost_writes(run, options, source);
   if (!lost) return std::unexpected(lost.error());
   run.lost = std::move(*lost);
@@ -351,11 +352,13 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
     run.plain = std::make_unique<Overlay>(image, run.fs.geometry.block_size, options.overlay_memory);
     overlay = run.plain.get();
   }
-  // Of an image that is cut short, check_missing() lets go of what the missing end explains. It cannot tell that of findings
-  // that are only counted, so more are kept until then; not all, as memory has an end too.
-  constexpr size_t kMostOfCut = 1'000'000;
+  // Of an image that is cut short, check_missing() lets go of what the missing end explains, and what the journal's history
+  // says goes by which findings go away. Neither can tell that of findings that are only counted, so more are kept until
+  // then; not all, as memory has an end too.
+  constexpr size_t kMostOfCut = 1'000'000, kMostForHistory = 100'000;
   AuditOptions rules = options;
   if (run.fs.end) rules.max_findings = std::max(options.max_findings, kMostOfCut);
+  else if (options.history) rules.max_findings = std::max(options.max_findings, kMostForHistory);
   run.findings = Findings(rules.max_findings);
   run.fs.blocks = overlay;
   if (run.fs.end) overlay->set_end(*run.fs.end);

@@ -67,6 +67,7 @@ struct ImageInfo {
 struct HistoryFacts {
   uint64_t transactions = 0;
   uint64_t since = 0;  // seconds since 1970: the commit of the first of them
+  bool compared = false;  // the image was held against it; not where more is wrong than is kept in memory
 };
 
 struct AuditStatistics {

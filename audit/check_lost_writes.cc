@@ -34,6 +34,8 @@ std::string found_in(const LostWrite& lost) {
   std::string text;
   if (lost.home)
     text = fmt::format("what belongs in block {}", *lost.home);
+  else if (lost.belongs_to)
+    text = fmt::format("what belongs to inode {}", lost.belongs_to);
   else if (lost.old_sequence)
     text = "what was there after " + when(*lost.old_sequence, lost.old_seconds);
   else

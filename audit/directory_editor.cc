@@ -6,6 +6,7 @@
 #include "audit/inline_directory.h"
 #include "scan/directory_checker.h"
 #include "scan/inode_table.h"
+#include "scan/owned_block.h"
 
 namespace extscrub {
 
@@ -71,7 +72,8 @@ void DirectoryEditor::read_blocks() {
       if (indexed_ && block.logical == 0 && !form_.with_hash)
         if (const auto info = load<ext2_dx_root_info>(bytes, kHtreeRootInfo); info.hash_version <= EXT2_HASH_TEA)
           hash_version_ = info.hash_version;
-      const bool tail = form_.with_checksum && !block.node && leaf_tail(bytes);
+      const auto tail = form_.with_checksum && !block.node ? leaf_tail(bytes) : std::nullopt;
+      block.doubtful = tail && *tail != leaf_checksum(form_.seed, bytes);
       read_area(salvage, Bytes(bytes).first(tail ? form_.room() : form_.block_size), block.logical == 0, block);
     }
 }
@@ -166,7 +168,7 @@ void DirectoryEditor::add(DirName name) {
       const auto areas = inline_areas(fs_->geometry, ino_, raw_);
       room = static_cast<uint32_t>(b.logical == 0 ? areas->first.size() : areas->second.size());
     }
-    if (b.node || bytes_of_names(form_, b.names) + form_.size_of(name) > room) continue;
+    if (b.node || !may_write(b) || bytes_of_names(form_, b.names) + form_.size_of(name) > room) continue;
     b.changed = true;
     name.logical = b.logical;
     b.names.push_back(std::move(name));
@@ -200,6 +202,10 @@ Result<bool> set_dotdot(const RepairRound& round, InodeNo ino, InodeNo parent) {
   }
   const DirectorySpace space(fs, round.overlay, round.blocks, ino, *raw);
   if (space.runs().empty() || space.runs().front().logical != 0) return false;
+  const uint32_t seed = g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0;
+  std::vector<std::byte> before(g.block_size);
+  if (!round.overlay.read(space.block(0), before)) return false;
+  if (const auto sealed = g.metadata_csum() ? sealed_for(g, before).seed : std::nullopt; sealed && *sealed != seed && !round.lossy()) return false;
   auto block = round.overlay.edit(space.block(0));
   if (!block) return std::unexpected(block.error());
   EntryWalk walk(*block, g.block_size);
@@ -207,7 +213,6 @@ Result<bool> set_dotdot(const RepairRound& round, InodeNo ino, InodeNo parent) {
   if (!dot || !dotdot || dotdot->name != "..") return false;
   store(*block, dotdot->offset, parent.value);
   if (!g.metadata_csum()) return true;
-  const uint32_t seed = inode_seed(g, ino, inode.base().i_generation);
   if (leaf_tail(*block)) {
     seal_leaf(seed, *block);
   } else if (inode.is(EXT2_INDEX_FL)) {

@@ -46,7 +46,7 @@ class DirectoryEditor {
   // The size of an inline directory's attribute is to be what entries can fill.
   void mend_inline() { mend_inline_ = true; }
 
-  // False: it cannot be stored (no space, or what it would be stored in is damaged), and nothing has changed.
+  // False: it cannot be stored (no space, or what it would be stored in is damaged or doubtful), and nothing has changed.
   [[nodiscard]] Result<bool> store();
 
  private:
@@ -55,6 +55,7 @@ class DirectoryEditor {
     bool node = false;      // of the index
     bool fresh = false;     // not in the map
     bool changed = false;
+    bool doubtful = false;  // a leaf whose checksum does not vouch for its names
     std::vector<DirName> names;
   };
   using Names = std::vector<const DirName*>;
@@ -68,6 +69,7 @@ class DirectoryEditor {
   [[nodiscard]] static Names names_in(const Block& block);
   [[nodiscard]] bool fits(const Block& block) const;
   [[nodiscard]] bool can_stay() const;
+  [[nodiscard]] bool may_write(const Block& block) const { return !block.doubtful || round_->lossy(); }
   Result<bool> store_inline();
   Result<bool> store_in_place();
   Result<bool> store_anew();
@@ -93,7 +95,8 @@ class DirectoryEditor {
   std::vector<Block> blocks_;
 };
 
-// Sets `..` where it is, and seals the block or the inode. False: it is not where it should be.
+// Sets `..` where it is, and seals the block or the inode. False: it is not where it should be, or what is in the block is
+// doubtful and must not be sealed.
 [[nodiscard]] Result<bool> set_dotdot(const RepairRound& round, InodeNo directory, InodeNo parent);
 
 }  // namespace extscrub

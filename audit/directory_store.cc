@@ -63,6 +63,7 @@ Result<bool> DirectoryEditor::store_inline() {
 }
 
 Result<bool> DirectoryEditor::store_in_place() {
+  if (std::ranges::any_of(blocks_, [this](const Block& b) { return b.changed && !may_write(b); })) return false;
   const auto fresh = static_cast<uint64_t>(std::ranges::count_if(blocks_, &Block::fresh));
   if (fresh > 0) {
     if (!readable_ || !may_seal_) return false;
@@ -80,6 +81,7 @@ Result<bool> DirectoryEditor::store_in_place() {
 
 Result<bool> DirectoryEditor::store_anew() {
   if (!readable_ || !may_seal_) return false;
+  if (!std::ranges::all_of(blocks_, [this](const Block& b) { return may_write(b); })) return false;
   Names names;
   for (const Block& b : blocks_) std::ranges::copy(names_in(b), std::back_inserter(names));
   // What fits into one block needs no index.

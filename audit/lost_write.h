@@ -27,6 +27,7 @@ struct LostWrite {
   std::optional<uint32_t> old_sequence;  // of the older copy that lies in place
   uint64_t old_seconds = 0;
   std::optional<BlockNo> home;           // where what lies here belongs
+  InodeNo belongs_to;                    // whose block it is that lies here, where that is known
   std::optional<BlockNo> source;         // where what belongs here lies, when it is not from the log
   std::optional<GroupNo> group;
   InodeNo owner;                         // of a directory's block, a map's or attributes'; else 0

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "audit/finding_place.h"
+#include "audit/misplaced_blocks.h"
 #include "scan/block_likeness.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
@@ -60,6 +61,7 @@ class Search {
     // Where nothing is wrong, nothing speaks for a copy but its age, or an older one that lies in place.
     stale_ = check_.finish(before_.empty() ? HistoryCheck::Depth::tables : HistoryCheck::Depth::all);
     take_misplaced();
+    if (auto r = take_misplaced_owned(); !r) return std::unexpected(r.error());
     take_tables();
     if (!lost_.empty()) stale_ = check_.finish(HistoryCheck::Depth::all);
     if (lost_.empty() && stale_.empty()) return std::vector<LostWrite>();
@@ -223,6 +225,38 @@ class Search {
         lost.source = block;
         lost.content = content;
       }
+  }
+
+  // ---- Blocks of directories, extent trees and attributes that lie in the place of others ----
+
+  Result<void> take_misplaced_owned() {
+    if (before_.empty()) return {};
+    const auto misplaced = find_misplaced_blocks(run_, options_.progress);
+    if (!misplaced) return std::unexpected(misplaced.error());
+    for (const MisplacedBlock& m : *misplaced) {
+      LostWrite& lost = take(m.owner.first, LostWriteEvidence::misplaced);
+      lost.owner = m.owner.inode;
+      lost.group = fs_.geometry.group_of(m.owner.inode);
+      lost.belongs_to = m.belongs_to;
+      lost.home = m.home;
+      const auto fits = [&](const Content& content) { return !content.empty() && fits_owner_in_place(m.owner, content); };
+      const StaleBlock* stale = find_stale(lost.block);
+      if (Content content = stale ? newest(*stale) : Content(); fits(content)) {
+        from_log(lost, *stale, std::move(content));
+        continue;
+      }
+      for (const MisplacedBlock& other : *misplaced)
+        if (Content content = other.home == lost.block ? in_place(other.owner.first) : Content(); fits(content)) {
+          lost.source = other.owner.first;
+          lost.content = std::move(content);
+        }
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool fits_owner_in_place(const Owner& owner, Bytes content) const {
+    Content raw(fs_.geometry.inode_size);
+    return read_inode(fs_, owner.inode, raw) && fits_owner(fs_, owner, Inode(fs_.geometry, owner.inode, raw), content);
   }
 
   // ---- Blocks of inode tables that are older than they should be ----

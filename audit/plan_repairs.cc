@@ -156,6 +156,11 @@ class Rounds {
   Result<size_t> put_back_lost() {
     size_t restored = 0;
     for (const LostWrite& lost : run_.lost) {
+      if (belongs_to_another(lost) && lost.content.empty() && policy_ == RepairPolicy::all) {
+        if (auto r = give_up(lost); !r) return std::unexpected(r.error());
+        ++restored;
+        continue;
+      }
       if (lost.content.empty() || (lost.evidence == LostWriteEvidence::time && !options_.restore_lost)) {
         left_.push_back(lost);
         continue;
@@ -215,6 +220,21 @@ class Rounds {
     return {};
   }
 
+  // A block of a directory, a map or attributes.
+  [[nodiscard]] static bool belongs_to_another(const LostWrite& lost) { return lost.evidence == LostWriteEvidence::misplaced && lost.owner; }
+
+  // What lies there must not become the owner's: it is cleared, and what makes a sound block of that finds nothing to believe.
+  Result<void> give_up(const LostWrite& lost) {
+    auto block = plan_.overlay->edit(lost.block);
+    if (!block) return std::unexpected(block.error());
+    std::ranges::fill(*block, std::byte{0});
+    const auto f = std::ranges::find_if(run_.audit.findings, [&](const Finding& f) { return f.problem == Problem::metadata_block_misplaced && f.block == lost.block; });
+    plan_.losses.push_back({Problem::metadata_block_misplaced, lost.owner, f == run_.audit.findings.end() ? "" : f->path,
+                            fmt::format("what was in block {}, which was written over with {}", lost.block,
+                                        lost.belongs_to ? fmt::format("what belongs to inode {}", lost.belongs_to) : std::string("what belongs elsewhere")), {}});
+    return {};
+  }
+
   // Another repair has written the block; of one that holds what belongs elsewhere, so that it does not any more.
   [[nodiscard]] bool is_settled(const LostWrite& lost) const {
     if (!plan_.overlay->has(lost.block)) return false;
@@ -224,9 +244,10 @@ class Rounds {
     return plan_.overlay->read(lost.block, bytes) && !find_home(run_.fs, *place, bytes);
   }
 
-  // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches an inode of it.
+  // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches it, or an inode in it.
   [[nodiscard]] bool lies_in_misplaced(const Finding& f) const {
     return f.inode && std::ranges::any_of(left_, [&](const LostWrite& lost) {
+      if (belongs_to_another(lost) && f.block == lost.block) return true;
       const auto place = lost.evidence == LostWriteEvidence::misplaced ? find_table_block(run_.fs, lost.block) : std::nullopt;
       return place && *f.inode >= place->first && *f.inode - place->first < place->count;
     });

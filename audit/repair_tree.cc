@@ -121,6 +121,8 @@ bool names_may_be_hidden(const RepairRound& round) {
       case Problem::inode_misplaced_directory:
       case Problem::root_not_directory:
       case Problem::root_inode:
+      // The names of a directory are where another's are now.
+      case Problem::metadata_block_misplaced:
       // A name leads to an inode that looks unused, and may have been a directory.
       case Problem::entry_inode_unused:
       case Problem::entry_inode_uninit: return f.repair == RepairState::none;

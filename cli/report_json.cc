@@ -264,7 +264,7 @@ Json json_of(const AuditStatistics& s) {
           {"directories", s.directories},
           {"blocks_in_use", s.blocks_in_use},
           {"bytes_read", s.bytes_read},
-          {"journal_history", {{"transactions", s.history.transactions}, {"since", s.history.since ? Json(utc(s.history.since)) : Json(nullptr)}}}};
+          {"journal_history", {{"transactions", s.history.transactions}, {"since", s.history.since ? Json(utc(s.history.since)) : Json(nullptr)}, {"compared", s.history.compared}}}};
 }
 
 // null: not known; empty: all that is in use was verified.

@@ -289,7 +289,9 @@ void write_statistics(TextWriter& w, const ImageReport& image) {
     const AuditStatistics& s = *image.statistics;
     w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories,
             s.blocks_in_use);
-    if (s.history.transactions > 0) w.print("  history: {} since {}\n", counted(s.history.transactions, "transaction"), utc(s.history.since));
+    if (s.history.transactions > 0)
+      w.print("  history: {} since {}{}\n", counted(s.history.transactions, "transaction"), utc(s.history.since),
+              s.history.compared ? "" : "; not looked into, as too much is wrong");
     w.print("  {} read in {:.2f} s, {}\n", human_bytes(s.bytes_read), s.seconds.count(),
             human_rate(s.bytes_read, s.seconds));
   }

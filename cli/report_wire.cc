@@ -283,7 +283,7 @@ FIELDS_OF(JournalFacts, present, external, usable, flagged, needs_recovery, whol
 FIELDS_OF(OrphanDefect, kind, inode, block, expected, found)
 FIELDS_OF(OrphanFacts, listed, deleted, truncated, processed, defects)
 FIELDS_OF(Recovery, journal, orphans, replayed)
-FIELDS_OF(HistoryFacts, transactions, since)
+FIELDS_OF(HistoryFacts, transactions, since, compared)
 FIELDS_OF(AuditStatistics, inodes_in_use, directories, blocks_in_use, bytes_read, history, seconds)
 FIELDS_OF(BlockChange, block, what, before, after)
 FIELDS_OF(Loss, problem, inode, path, what, bytes)

@@ -97,12 +97,26 @@ size_t extent_tail_offset(Bytes block) {
 
 uint32_t extent_block_checksum(uint32_t seed, Bytes block) { return crc32c(seed, block.first(extent_tail_offset(block))); }
 
+uint32_t extent_block_seed(Bytes block) {
+  const size_t tail = extent_tail_offset(block);
+  return crc32c_before(load<uint32_t>(block, tail), block.first(tail));
+}
+
 uint32_t ea_block_checksum(const Geometry& g, BlockNo block, Bytes bytes) {
   constexpr size_t kField = offsetof(ext2_ext_attr_header, h_checksum);
   uint32_t crc = crc32c_of(g.csum_seed, block.value);
   crc = crc32c(crc, bytes.first(kField));
   crc = crc32c_of(crc, uint32_t{0});
   return crc32c(crc, bytes.subspan(kField + sizeof(uint32_t)));
+}
+
+BlockNo sealed_ea_block(const Geometry& g, Bytes bytes) {
+  constexpr size_t kField = offsetof(ext2_ext_attr_header, h_checksum);
+  uint32_t crc = crc32c_before(load<uint32_t>(bytes, kField), bytes.subspan(kField + sizeof(uint32_t)));
+  crc = crc32c_before(crc, bytes_of(uint32_t{0}));
+  crc = crc32c_before(crc, bytes.first(kField));
+  crc = crc32c_before(crc, bytes_of(uint32_t{0}));  // the upper half of the number
+  return BlockNo(crc32c_before(crc, bytes_of(uint32_t{0})) ^ g.csum_seed);
 }
 
 }  // namespace extscrub

@@ -39,8 +39,12 @@ void seal_inode(const Geometry& geometry, InodeNo ino, MutableBytes raw);
 [[nodiscard]] uint32_t extent_block_checksum(uint32_t inode_seed, Bytes block);
 // Byte offset of et_checksum in the block.
 [[nodiscard]] size_t extent_tail_offset(Bytes block);
+// The seed of the inode that et_checksum was made for. `eh_max` must leave room for it.
+[[nodiscard]] uint32_t extent_block_seed(Bytes block);
 
 // h_checksum of an extended attribute block: its number (64 bits), then the block with the field taken as zero.
 [[nodiscard]] uint32_t ea_block_checksum(const Geometry& geometry, BlockNo block, Bytes bytes);
+// The block that h_checksum was made for, if that is one of the first 2^32. Other bytes than an attribute block's give any number.
+[[nodiscard]] BlockNo sealed_ea_block(const Geometry& geometry, Bytes bytes);
 
 }  // namespace extscrub

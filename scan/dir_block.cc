@@ -46,6 +46,8 @@ std::optional<uint32_t> leaf_tail(Bytes block) {
 
 uint32_t leaf_checksum(uint32_t seed, Bytes block) { return crc32c(seed, block.first(block.size() - kDirTail)); }
 
+uint32_t leaf_seed(uint32_t checksum, Bytes block) { return crc32c_before(checksum, block.first(block.size() - kDirTail)); }
+
 void seal_leaf(uint32_t seed, MutableBytes block) {
   ext2_dir_entry_tail tail{};
   tail.det_rec_len = kDirTail;

@@ -53,6 +53,8 @@ class EntryWalk {
 // The checksum in a leaf's tail, if the block ends with one.
 [[nodiscard]] std::optional<uint32_t> leaf_tail(Bytes block);
 [[nodiscard]] uint32_t leaf_checksum(uint32_t inode_seed, Bytes block);
+// The seed of the inode that a checksum was made for.
+[[nodiscard]] uint32_t leaf_seed(uint32_t checksum, Bytes block);
 // Stores the tail with the checksum of what lies before it.
 void seal_leaf(uint32_t inode_seed, MutableBytes block);
 

@@ -46,6 +46,16 @@ void seal_htree_node(uint32_t seed, MutableBytes block, size_t entries_at) {
   store(block, entries_at + c.limit * sizeof(ext2_dx_entry) + offsetof(ext2_dx_tail, dt_checksum), crc);
 }
 
+std::optional<uint32_t> htree_node_seed(const Geometry& g, Bytes block) {
+  const size_t entries_at = looks_like_node(g, block) ? kHtreeNodeEntries : kHtreeRootInfo + sizeof(ext2_dx_root_info);
+  const auto c = load<ext2_dx_countlimit>(block, entries_at);
+  if (c.limit != htree_limit(g, entries_at) || c.count == 0 || c.count > c.limit) return std::nullopt;
+  const size_t tail = entries_at + c.limit * sizeof(ext2_dx_entry);
+  uint32_t crc = crc32c_before(load<uint32_t>(block, tail + offsetof(ext2_dx_tail, dt_checksum)), bytes_of(uint32_t{0}));
+  crc = crc32c_before(crc, block.subspan(tail, sizeof(uint32_t)));
+  return crc32c_before(crc, block.first(entries_at + c.count * sizeof(ext2_dx_entry)));
+}
+
 bool looks_like_node(const Geometry& g, Bytes block) {
   const bool empty_entry = load<uint32_t>(block) == 0 && load<uint8_t>(block, 6) == 0 &&
                            decode_rec_len(load<uint16_t>(block, 4), g.block_size) == g.block_size;

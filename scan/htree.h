@@ -4,6 +4,7 @@
 // Stateless: any thread.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -53,6 +54,8 @@ inline constexpr size_t kHtreeNodeEntries = 8;  // where a node's entries begin,
 [[nodiscard]] size_t htree_limit(const Geometry& geometry, size_t entries_at);
 // Stores dt_checksum into the root or a node, whose limit must be htree_limit(). For metadata_csum.
 void seal_htree_node(uint32_t inode_seed, MutableBytes block, size_t entries_at);
+// The seed of the inode that the checksum of the root or a node was made for. Nothing where the block has no form of one.
+[[nodiscard]] std::optional<uint32_t> htree_node_seed(const Geometry& geometry, Bytes block);
 
 // Whether a block other than the first looks like a node: one unused entry over all of it, and the limit of a node.
 [[nodiscard]] bool looks_like_node(const Geometry& geometry, Bytes block);

@@ -30,15 +30,17 @@ bool is_directory_block(const FileSystem& fs, const Inode& inode, uint64_t logic
   return node.defects.empty();
 }
 
-bool is_extent_node(const FileSystem& fs, const Inode& inode, Bytes bytes) {
+bool has_form_of_extents(Bytes bytes) {
   const auto header = load<ext3_extent_header>(bytes);
   const size_t most = (bytes.size() - sizeof header) / sizeof(ext3_extent);
-  if (header.eh_magic != EXT3_EXT_MAGIC || header.eh_max > most || header.eh_entries > header.eh_max || header.eh_depth > 4) return false;
-  if (!fs.geometry.metadata_csum()) return true;
-  const size_t tail = extent_tail_offset(bytes);
-  if (tail + sizeof(uint32_t) > bytes.size()) return false;
-  const uint32_t seed = inode_seed(fs.geometry, inode.number(), inode.base().i_generation);
-  return extent_block_checksum(seed, bytes) == load<uint32_t>(bytes, tail);
+  return header.eh_magic == EXT3_EXT_MAGIC && header.eh_max <= most && header.eh_entries <= header.eh_max && header.eh_depth <= 4;
+}
+
+bool has_extent_tail(Bytes bytes) { return has_form_of_extents(bytes) && extent_tail_offset(bytes) + sizeof(uint32_t) <= bytes.size(); }
+
+bool is_extent_node(const FileSystem& fs, const Inode& inode, Bytes bytes) {
+  if (!fs.geometry.metadata_csum()) return has_form_of_extents(bytes);
+  return has_extent_tail(bytes) && extent_block_seed(bytes) == inode_seed(fs.geometry, inode.number(), inode.base().i_generation);
 }
 
 bool is_indirect_node(const FileSystem& fs, Bytes bytes) {
@@ -47,9 +49,14 @@ bool is_indirect_node(const FileSystem& fs, Bytes bytes) {
   return true;
 }
 
+bool has_form_of_attributes(Bytes bytes) {
+  const auto header = load<ext2_ext_attr_header>(bytes);
+  return header.h_magic == EXT2_EXT_ATTR_MAGIC && header.h_blocks == 1 && header.h_refcount > 0;
+}
+
 bool is_attribute_block(const FileSystem& fs, BlockNo block, Bytes bytes) {
   const auto header = load<ext2_ext_attr_header>(bytes);
-  if (header.h_magic != EXT2_EXT_ATTR_MAGIC || header.h_blocks != 1 || header.h_refcount == 0) return false;
+  if (!has_form_of_attributes(bytes)) return false;
   return !fs.geometry.metadata_csum() || ea_block_checksum(fs.geometry, block, bytes) == header.h_checksum;
 }
 
@@ -74,6 +81,13 @@ bool fits_owner(const FileSystem& fs, const Owner& owner, const Inode& inode, By
     case Owner::Use::metadata: return false;
   }
   return false;
+}
+
+SealedFor sealed_for(const Geometry& g, Bytes bytes) {
+  if (has_form_of_attributes(bytes)) return {{}, sealed_ea_block(g, bytes)};
+  if (has_extent_tail(bytes)) return {extent_block_seed(bytes), {}};
+  if (const auto checksum = leaf_tail(bytes)) return {leaf_seed(*checksum, bytes), {}};
+  return {htree_node_seed(g, bytes), {}};
 }
 
 }  // namespace extscrub

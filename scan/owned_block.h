@@ -10,4 +10,12 @@ namespace extscrub {
 // `owner`: of the block, one block of it; `inode`: the owner. `bytes`: one block. False for what is no metadata.
 [[nodiscard]] bool fits_owner(const FileSystem& fs, const Owner& owner, const Inode& inode, Bytes bytes);
 
+// What the checksum in a block was made for, told by the form of the block: an inode, or a place.
+struct SealedFor {
+  std::optional<uint32_t> seed;  // inode_seed() of whose directory or extent tree it is
+  BlockNo block;                 // where extended attributes belong; 0 for what are none
+};
+// For metadata_csum.
+[[nodiscard]] SealedFor sealed_for(const Geometry& geometry, Bytes bytes);
+
 }  // namespace extscrub
