@@ -558,4 +558,19 @@ TEST_CASE("copy of a block in a place where none is in use", "[lost]") {
   CHECK(blocks_with(audit, Problem::metadata_write_lost).empty());
 }
 
+TEST_CASE("lost write is found however few findings are kept", "[lost]") {
+  const PastImage past = with_past("ext4-1k", true);
+  past.lose(past.image().block_of("/"));
+  const Image image = *Image::open(past.image().path());
+  AuditOptions options;
+  options.max_findings = 1;
+  const Audit few = *audit(image, nullptr, options);
+  CHECK(few.findings.size() == 1);
+  CHECK(few.statistics.history.compared);
+  uint64_t lost = lost_in(few).size();
+  for (const FindingCount& past_limit : few.past)
+    if (past_limit.problem == Problem::metadata_write_lost) lost += past_limit.count;
+  CHECK(lost == 1);
+}
+
 }  // namespace extscrub::test

@@ -393,4 +393,21 @@ TEST_CASE("superblock that was asked for beside a sound primary is no finding", 
   CHECK(look().verdict == Verdict::damaged);
 }
 
+// The change would seal what nobody vouches for.
+TEST_CASE("entry too many of a directory in a block whose checksum is wrong is cleared only where losses are allowed", "[repair]") {
+  const TestImage image("ext4-1k");
+  image.debugfs("link /dir/sub /again");
+  const uint64_t checksum = image.offset(image.block_of("/")) + image.block_size() - sizeof(uint32_t);
+  image.poke<uint32_t>(checksum, image.peek<uint32_t>(checksum) ^ 1);
+  const Image opened = *Image::open(image.path());
+  {
+    const RepairPlan plan = plan_of(opened);
+    INFO(describe(plan.after.findings));
+    CHECK(std::ranges::count(plan.before.findings, Problem::directory_linked_again, &Finding::problem) == 1);
+    CHECK(std::ranges::count(plan.after.findings, Problem::directory_linked_again, &Finding::problem) == 1);
+    CHECK_FALSE(plan.overlay->has(BlockNo(image.block_of("/"))));
+  }
+  check_proven_repair(image, RepairPolicy::all);
+}
+
 }  // namespace extscrub::test
