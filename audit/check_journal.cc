@@ -74,6 +74,7 @@ std::string_view reason(OrphanDefectKind kind) {
     case file_inode: return "not a regular file of whole blocks";
     case file_block: return "a block without its magic number";
     case file_checksum: return "a block whose checksum does not match";
+    case no_journal: return "there is no journal";
     case metadata: return "a bitmap or descriptor that the release needs is damaged";
   }
   return "";
@@ -82,7 +83,7 @@ std::string_view reason(OrphanDefectKind kind) {
 void report(const OrphanDefect& d, Findings& findings) {
   Finding& f = findings.emplace_back();
   const bool file = d.kind == OrphanDefectKind::file_inode || d.kind == OrphanDefectKind::file_block ||
-                    d.kind == OrphanDefectKind::file_checksum;
+                    d.kind == OrphanDefectKind::file_checksum || d.kind == OrphanDefectKind::no_journal;
   f.problem = file ? Problem::orphan_file : Problem::orphan_list;
   if (d.inode) f.inode = d.inode;
   if (d.block) f.block = d.block;

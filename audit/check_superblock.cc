@@ -187,6 +187,9 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   if (fs.lost_compat || fs.lost_incompat)
     report.contradiction(fmt::format("{} is not set, but is in the backup superblocks",
                                      fmt::join(feature_names(fs.lost_compat, fs.lost_incompat, 0), ", ")));
+  if (fs.lost_ro_compat)
+    report.contradiction(fmt::format("{} is not set, but the group descriptors carry its checksums",
+                                     fmt::join(feature_names(0, 0, fs.lost_ro_compat), ", ")));
   if (!fs.super_checksum_ok) {
     Finding& f = report.add(Problem::superblock_checksum);
     f.field = "s_checksum";

@@ -315,6 +315,10 @@ Result<OrphanFacts> release_orphans(const FileSystem& fs, Overlay& overlay) { re
 std::vector<OrphanDefect> check_orphan_file(const FileSystem& fs) {
   std::vector<OrphanDefect> defects;
   if (!fs.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) return defects;
+  if (!fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL)) {
+    defects.push_back({OrphanDefectKind::no_journal, InodeNo(fs.super.s_orphan_file_inum), {}, 0, 0});
+    return defects;
+  }
   const auto file = open_orphan_file(fs, defects);
   std::vector<std::byte> block(fs.geometry.block_size);
   for (size_t i = 0; file && i < file->blocks.size(); ++i)

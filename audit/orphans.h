@@ -20,6 +20,7 @@ enum class OrphanDefectKind : uint8_t {
   file_inode,       // s_orphan_file_inum is not a regular file with whole blocks
   file_block,       // a block of the orphan file without its magic number
   file_checksum,    // a block of the orphan file
+  no_journal,       // an orphan file without has_journal, which writes it
   metadata,         // a bitmap or a descriptor that the release needs is itself damaged
 };
 

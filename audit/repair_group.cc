@@ -15,6 +15,7 @@ bool is_group_repair(Problem p) {
   switch (p) {
     case Problem::group_desc_checksum:
     case Problem::group_flags:
+    case Problem::group_flags_ignored:
     case Problem::group_itable_unused:
     case Problem::group_free_blocks:
     case Problem::group_free_inodes:

@@ -75,7 +75,8 @@ Result<bool> repair_file(RepairRound& round) {
   const InodeNo ino(fs.super.s_orphan_file_inum);
   round.stale = true;
   std::vector<std::byte> raw(g.inode_size);
-  if (!g.valid_inode(ino) || ino.value < g.first_inode || has_name(round, ino) || !read_inode(fs, ino, raw))
+  const bool journal = g.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
+  if (!journal || !g.valid_inode(ino) || ino.value < g.first_inode || has_name(round, ino) || !read_inode(fs, ino, raw))
     return drop_feature(round, ino);
   // Seen as the regular file that it should be.
   auto base = load<ext2_inode>(raw);

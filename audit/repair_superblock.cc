@@ -128,6 +128,7 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
       if (f.problem == Problem::superblock_features) {
         s.s_feature_compat |= round.fs().lost_compat;
         s.s_feature_incompat |= round.fs().lost_incompat;
+        s.s_feature_ro_compat |= round.fs().lost_ro_compat;
         reconcile_features(s);
       }
       if (f.problem != Problem::superblock_features) field->apply(round.geometry(), s, f.repair_value);

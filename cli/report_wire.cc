@@ -28,6 +28,7 @@ bool is_known(OrphanDefectKind kind) {
     case OrphanDefectKind::file_inode:
     case OrphanDefectKind::file_block:
     case OrphanDefectKind::file_checksum:
+    case OrphanDefectKind::no_journal:
     case OrphanDefectKind::metadata:
       return true;
   }

@@ -168,6 +168,27 @@ std::optional<Candidate> with_lost_features(const Source& source, const Candidat
   return whole;
 }
 
+// The primary with metadata_csum, where only its bit was lost: the descriptors still carry the checksums that go with it. Who
+// turns the feature off clears them.
+std::optional<Candidate> with_lost_checksums(const Source& source, const Candidate& primary) {
+  constexpr uint32_t kEnough = 8;
+  if (primary.super.s_feature_ro_compat & (EXT4_FEATURE_RO_COMPAT_METADATA_CSUM | EXT4_FEATURE_RO_COMPAT_GDT_CSUM)) return {};
+  if (primary.super.s_checksum_type != EXT2_CRC32C_CHKSUM) return {};
+  Candidate whole = primary;
+  whole.super.s_feature_ro_compat |= EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+  auto geometry = derive_geometry(whole.super, source.size);
+  if (!geometry) return {};
+  whole.geometry = std::move(*geometry);
+  const Geometry& g = whole.geometry;
+  std::vector<std::byte> raw(g.desc_size);
+  for (GroupNo group; group.value < std::min(g.groups, kEnough); ++group) {
+    const uint64_t block = g.desc_block(group.value / g.desc_per_block, GroupNo()).value;
+    if (!source.image.read((block << g.block_bits) + uint64_t{group.value % g.desc_per_block} * g.desc_size, raw)) return {};
+    if (load<uint16_t>(raw, offsetof(ext4_group_desc, bg_checksum)) != group_desc_checksum(g, whole.super, group, raw)) return {};
+  }
+  return whole;
+}
+
 FileSystem file_system(const Source& source, Candidate c, uint64_t at) {
   FileSystem fs;
   fs.image = &source.image;
@@ -274,11 +295,12 @@ FileSystem by_backup(const Source& source, const Backup& backup, std::string pro
 FileSystem load_primary(const Source& source, const LoadOptions& options, Candidate primary) {
   if (const auto backup = outvoting_backup(source, primary, options))
     return by_backup(source, *backup, "its numbers are not those of its backups");
-  auto more = with_lost_features(source, primary);
-  if (!more) return file_system(source, std::move(primary), kSuperblockOffset);
-  FileSystem fs = file_system(source, std::move(*more), kSuperblockOffset);
+  Candidate whole = with_lost_features(source, primary).value_or(primary);
+  if (auto more = with_lost_checksums(source, whole)) whole = std::move(*more);
+  FileSystem fs = file_system(source, std::move(whole), kSuperblockOffset);
   fs.lost_compat = fs.geometry.compat & ~primary.geometry.compat;
   fs.lost_incompat = fs.geometry.incompat & ~primary.geometry.incompat;
+  fs.lost_ro_compat = fs.geometry.ro_compat & ~primary.geometry.ro_compat;
   return fs;
 }
 

@@ -28,7 +28,8 @@ struct FileSystem {
   bool super_checksum_ok = true;
   std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
   std::optional<BlockNo> end;    // the first block that is missing, where the image is cut short
-  uint32_t lost_compat = 0, lost_incompat = 0;  // features in `super` that the backups have and the stored primary has not
+  // Features in `super` that the stored primary has not, but its backups have or the checksums of its descriptors prove.
+  uint32_t lost_compat = 0, lost_incompat = 0, lost_ro_compat = 0;
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
   std::vector<MovedStructure> moved;   // what `groups` says otherwise than the primary descriptors, by evidence

@@ -61,15 +61,17 @@ OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode) {
 OrphanBlockState orphan_block_state(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, Bytes block) {
   const size_t end = block.size() - kOrphanTail;
   if (load<uint32_t>(block, end) != kOrphanBlockMagic) return OrphanBlockState::magic;
-  if (g.metadata_csum() && load<uint32_t>(block, end + 4) != orphan_block_checksum(g, file, generation, at, block))
-    return OrphanBlockState::checksum;
+  // Without metadata_csum there is none: the field is 0.
+  const uint32_t checksum = g.metadata_csum() ? orphan_block_checksum(g, file, generation, at, block) : 0;
+  if (load<uint32_t>(block, end + sizeof kOrphanBlockMagic) != checksum) return OrphanBlockState::checksum;
   return OrphanBlockState::sound;
 }
 
 void seal_orphan_block(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, MutableBytes block) {
   const size_t end = block.size() - kOrphanTail;
   store(block, end, kOrphanBlockMagic);
-  if (g.metadata_csum()) store(block, end + 4, orphan_block_checksum(g, file, generation, at, block));
+  const uint32_t checksum = g.metadata_csum() ? orphan_block_checksum(g, file, generation, at, block) : 0;
+  store(block, end + sizeof kOrphanBlockMagic, checksum);
 }
 
 }  // namespace extscrub

@@ -97,6 +97,16 @@ const Scenario kJournalScenarios[] = {
        image.fill(image.offset(block + 1) - 8, 4, std::byte{0});
        return Place{.inode = 12, .block = block};
      }},
+    {orphan_file, "orphan file that kept its checksums when metadata_csum was turned off", "ext4-orphanfile",
+     [](const TestImage& image) {
+       (void)run({"tune2fs", "-O", "^metadata_csum", image.path()});
+       return Place{.inode = 12};
+     }},
+    {orphan_file, "orphan file whose journal was taken away", "ext4-orphanfile",
+     [](const TestImage& image) {
+       (void)run({"tune2fs", "-O", "^has_journal", image.path()});
+       return Place{.inode = 12};
+     }},
 };
 
 }  // namespace

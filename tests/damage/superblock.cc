@@ -285,6 +285,14 @@ const Scenario kSuperblockScenarios[] = {
                        image.superblock().s_feature_ro_compat | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
        return Place{};
      }},
+    {superblock_features,
+     "metadata_csum lost, and nothing else",
+     "ext4-1k",
+     [](const TestImage& image) {
+       poke_superblock(image, &ext2_super_block::s_feature_ro_compat,
+                       image.superblock().s_feature_ro_compat & ~uint32_t{EXT4_FEATURE_RO_COMPAT_METADATA_CSUM});
+       return Place{};
+     }},
     {superblock_field, "root directory named as a quota file", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("ssv grp_quota_inum 2");
