@@ -18,6 +18,7 @@ Problem problem_of(MapDefectKind kind, bool extents) {
     case MapDefectKind::node_empty: return Problem::extent_node_empty;
     case MapDefectKind::checksum: return Problem::extent_checksum;
     case MapDefectKind::cluster: return Problem::extent_cluster;
+    case MapDefectKind::block_mapped: return Problem::map_by_block;
     case MapDefectKind::unwritten: return Problem::extent_unwritten_dir;
     case MapDefectKind::metadata_node: return Problem::map_metadata_block;
     case MapDefectKind::loop: return Problem::map_loop;
@@ -39,6 +40,7 @@ void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
     f.expected = checksum ? fmt::format("{:#010x}", d.expected) : fmt::to_string(d.expected);
     f.found = checksum ? fmt::format("{:#010x}", d.found) : fmt::to_string(d.found);
   }
+  if (d.kind == MapDefectKind::block_mapped) f.field = "i_flags";
   if (d.kind == MapDefectKind::unreadable) f.field = "block map";
   if (d.kind == MapDefectKind::out_of_range) {
     f.expected = fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1);
@@ -58,8 +60,10 @@ bool check_block_map(const FileSystem& fs, const InodeFacts& facts, Findings& fi
     f.problem = problem_of(d, facts.inode);
     f.group = facts.group;
     f.inode = facts.inode.number();
-    f.block = d.kind == MapDefectKind::header || d.kind == MapDefectKind::node_empty ? d.node : d.block;
-    f.logical = d.logical;
+    if (d.kind != MapDefectKind::block_mapped) {
+      f.block = d.kind == MapDefectKind::header || d.kind == MapDefectKind::node_empty ? d.node : d.block;
+      f.logical = d.logical;
+    }
     describe(fs, d, f);
     damaged = damaged || d.kind != MapDefectKind::checksum;
   }

@@ -116,7 +116,7 @@ void check_extra_isize(const Geometry& g, const Inode& inode, InodeReport& repor
   f.found = fmt::to_string(size);
 }
 
-// Times before 1970 have the sign bit set and epoch bits 0; epoch bits 3 with the sign bit come from an old kernel.
+// Times before 1970 have the sign bit set and epoch bits 0. With epoch bits 3 they are after 2310, or were stored by an old kernel.
 void wrong_time(const char* field, uint32_t seconds, InodeReport& report) {
   report.add(Problem::inode_time, field).found = fmt::format("{:#x} with epoch 3", seconds);
 }

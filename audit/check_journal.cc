@@ -95,6 +95,13 @@ void report(const OrphanDefect& d, Findings& findings) {
 void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& findings) {
   const JournalFacts& journal = recovery.journal;
   for (const JournalDefect& d : journal.defects) report(d, journal, findings);
+  // The journal's own flag for it is set by the first mount, which fails.
+  if (journal.usable && !journal.fast_commits_fit && fs.geometry.has_compat(EXT4_FEATURE_COMPAT_FAST_COMMIT)) {
+    Finding& f = findings.emplace_back();
+    f.problem = Problem::superblock_features;
+    f.block = fs.super_at();
+    f.found = "fast_commit is set, but the journal is too short for it";
+  }
   // The file also when nothing was released; what the release has met already is folded with it.
   Findings orphans;
   for (const OrphanDefect& d : recovery.orphans.defects) report(d, orphans);

@@ -39,7 +39,6 @@ bool is_inode_repair(Problem p) {
     case Problem::inode_size:
     case Problem::inode_size_small:
     case Problem::inode_blocks:
-    case Problem::inode_time:
     case Problem::directory_without_blocks:
     case Problem::root_not_directory:
     case Problem::root_inode:
@@ -66,16 +65,6 @@ void clear(const InodeAtWork& work, size_t offset, size_t size) { std::ranges::f
 void clear_attribute_block(const InodeAtWork& work) {
   clear(work, offsetof(ext2_inode, i_file_acl), 4);
   clear(work, offsetof(ext2_inode, osd2.linux2.l_i_file_acl_high), 2);
-}
-
-void clear_extra_epoch(const InodeAtWork& work, std::string_view field) {
-  const auto fix = [&](std::string_view name, size_t offset) {
-    if (field == name) store(work.raw, offset, load<uint32_t>(work.raw, offset) & ~uint32_t{EXT4_EPOCH_MASK});
-  };
-  fix("i_atime_extra", offsetof(ext2_inode_large, i_atime_extra));
-  fix("i_ctime_extra", offsetof(ext2_inode_large, i_ctime_extra));
-  fix("i_mtime_extra", offsetof(ext2_inode_large, i_mtime_extra));
-  fix("i_crtime_extra", offsetof(ext2_inode_large, i_crtime_extra));
 }
 
 // The attributes tell where the extra fields end: they begin there, with a magic number.
@@ -270,7 +259,6 @@ class InodeRepairs {
       case Problem::inode_special_blocks:
         if (!is_reshaped(work.ino)) work.set_size(0);
         return true;
-      case Problem::inode_time: clear_extra_epoch(work, f.field); return true;
       case Problem::inode_size: return !is_reshaped(work.ino) && mend_size(work);
       case Problem::inode_size_small:
         if (is_reshaped(work.ino) || !mend_size(work)) return false;

@@ -24,6 +24,7 @@ bool is_map_damage(Problem p) {
     case Problem::extent_index_mismatch:
     case Problem::extent_node_empty:
     case Problem::extent_cluster:
+    case Problem::map_by_block:
     case Problem::extent_unwritten_dir:
     case Problem::indirect_out_of_range:
     case Problem::indirect_too_big:
@@ -39,13 +40,21 @@ bool is_journal(const FileSystem& fs, InodeNo ino) {
   return ino.value == EXT2_JOURNAL_INO || (fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && ino.value == fs.super.s_journal_inum);
 }
 
-// The logical clusters of blocks that lie at the wrong place of their cluster.
+// The logical clusters of blocks that lie at the wrong place of their cluster, or in two of them.
 std::set<uint64_t> misplaced_clusters(const Geometry& g, const std::vector<Run>& runs) {
   const uint64_t mask = (uint64_t{1} << g.cluster_bits) - 1;
   std::set<uint64_t> clusters;
-  for (const Run& run : runs)
+  if (mask == 0) return clusters;
+  std::optional<uint64_t> last, last_place;
+  for (const Run& run : runs) {
+    const uint64_t first = run.logical >> g.cluster_bits, end = ((run.logical + run.count - 1) >> g.cluster_bits) + 1;
+    const uint64_t place = run.physical.value >> g.cluster_bits;
+    if (first == last && place != last_place) clusters.insert(first);
     if ((run.physical.value ^ run.logical) & mask)
-      for (uint64_t c = run.logical >> g.cluster_bits; c <= (run.logical + run.count - 1) >> g.cluster_bits; ++c) clusters.insert(c);
+      for (uint64_t c = first; c < end; ++c) clusters.insert(c);
+    last = end - 1;
+    last_place = (run.physical.value + run.count - 1) >> g.cluster_bits;
+  }
   return clusters;
 }
 
@@ -120,11 +129,20 @@ class MapRepairs {
       seal_inode(round_.geometry(), ino, *raw);
       return true;
     }
+    const uint32_t flags = inode.base().i_flags;
+    if (needs_extents(inode)) store(*raw, offsetof(ext2_inode, i_flags), flags | uint32_t{EXT4_EXTENTS_FL});
     const auto written = write(ino, *raw, cause, map);
-    if (!written || !*written) return written;
+    if (!written || !*written) {
+      store(*raw, offsetof(ext2_inode, i_flags), flags);
+      return written;
+    }
     seal_inode(round_.geometry(), ino, *raw);
     report_losses(inode, cause, map);
     return true;
+  }
+
+  [[nodiscard]] bool needs_extents(const Inode& inode) const {
+    return round_.geometry().cluster_bits && !inode.uses_extents() && inode.number().value != EXT2_BAD_INO;
   }
 
   Result<bool> write(InodeNo ino, MutableBytes raw, const Finding& cause, const SalvagedMap& map) {

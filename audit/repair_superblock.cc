@@ -129,6 +129,7 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
         s.s_feature_compat |= round.fs().lost_compat;
         s.s_feature_incompat |= round.fs().lost_incompat;
         s.s_feature_ro_compat |= round.fs().lost_ro_compat;
+        if (!round.run.audit.recovery.journal.fast_commits_fit) s.s_feature_compat &= ~uint32_t{EXT4_FEATURE_COMPAT_FAST_COMMIT};
         reconcile_features(s);
       }
       if (f.problem != Problem::superblock_features) field->apply(round.geometry(), s, f.repair_value);

@@ -278,7 +278,7 @@ FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, in
           groups_per_desc_block, superblock_block)
 FIELDS_OF(Changes, since, verdict, is_new, gone)
 FIELDS_OF(JournalDefect, kind, log_block, sequence, expected, found)
-FIELDS_OF(JournalFacts, present, external, usable, flagged, needs_recovery, whole, inode, uuid, blocks, error,
+FIELDS_OF(JournalFacts, present, external, usable, fast_commits_fit, flagged, needs_recovery, whole, inode, uuid, blocks, error,
           first_sequence, last_sequence, transactions, log_end, replayed_blocks, revoked_blocks, fast_commit_tags,
           defects)
 FIELDS_OF(OrphanDefect, kind, inode, block, expected, found)

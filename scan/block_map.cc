@@ -79,6 +79,8 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
     walk_extents();
   else
     walk_indirect();
+  const bool by_block = inode.number().value == EXT2_RESIZE_INO || inode.number().value == EXT2_BAD_INO;
+  if (fs_.geometry.cluster_bits && !inode.uses_extents() && !by_block && map_.data_blocks > 0) defect(MapDefectKind::block_mapped, BlockNo(), 0, BlockNo());
   return map_;
 }
 
@@ -86,7 +88,10 @@ void MapWalker::take_run(const Run& run) {
   const uint32_t bits = fs_.geometry.cluster_bits;
   const uint64_t first_cluster = run.physical.value >> bits;
   const uint64_t last_cluster = (run.physical.value + run.count - 1) >> bits;
-  const bool shares = bits && run.logical >> bits == last_logical_cluster_ && first_cluster == last_physical_cluster_;
+  const bool same_logical = bits && run.logical >> bits == last_logical_cluster_;
+  const bool shares = same_logical && first_cluster == last_physical_cluster_;
+  if (same_logical && !shares && inode_->number().value != EXT2_BAD_INO && inode_->number().value != EXT2_RESIZE_INO)
+    defect(MapDefectKind::cluster, BlockNo(), run.logical, run.physical, last_physical_cluster_, first_cluster);
   map_.clusters += last_cluster - first_cluster + 1 - shares;
   map_.data_blocks += run.count;
   const auto last = static_cast<int64_t>(run.logical + run.count - 1);

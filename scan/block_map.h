@@ -25,7 +25,8 @@ enum class MapDefectKind : uint8_t {
   index_mismatch,    // ei_block is not its child's first logical block
   node_empty,
   checksum,          // of an extent block; the block was walked all the same
-  cluster,           // offsets in the cluster differ
+  cluster,           // offsets in the cluster differ, or a logical cluster lies in two
+  block_mapped,      // not an extent tree, where clusters of more than a block have to have one
   unwritten,         // in a directory or symbolic link
   metadata_node,     // a tree node on a block of file system metadata
   loop,              // a tree node reached twice

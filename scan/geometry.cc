@@ -92,7 +92,7 @@ Result<void> derive_counts(const ext2_super_block& s, Geometry& g) {
   const uint64_t groups = (g.blocks - g.first_data_block + g.blocks_per_group - 1) / g.blocks_per_group;
   g.inodes_per_group = s.s_inodes_per_group;
   const uint32_t per_block = g.block_size / g.inode_size;
-  if (g.inodes_per_group == 0 || g.inodes_per_group > 8 * g.block_size || g.inodes_per_group % 8)
+  if (g.inodes_per_group == 0 || g.inodes_per_group > 8 * g.block_size)
     return unusable(fmt::format("s_inodes_per_group is {}", g.inodes_per_group));
   if (groups * g.inodes_per_group > UINT32_MAX)
     return unusable(fmt::format("{} groups of {} inodes are more than an inode number can hold", groups, g.inodes_per_group));

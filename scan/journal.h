@@ -63,6 +63,7 @@ struct JournalFacts {
   bool present = false;   // the file system says that it has a journal
   bool external = false;
   bool usable = false;    // the superblock is one to go by
+  bool fast_commits_fit = true;  // beside the blocks that fast commits take, there is room for the log
   bool flagged = false;   // the file system says that it needs recovery
   bool needs_recovery = false;  // there is something to replay
   bool whole = true;      // the log could be replayed to its end

@@ -258,8 +258,9 @@ bool read_bounds(Bytes block, Journal& journal) {
   facts.blocks = s.end;
   const uint32_t asked = s.version == 1 ? 0 : be32(block, kFastCommitBlocks);
   const uint32_t reserved = s.fc_blocks = asked ? asked : kDefaultFastCommitBlocks;
+  facts.fast_commits_fit = reserved < s.end && s.end - reserved >= kMinBlocks;
   if (s.has_incompat(kIncompatFastCommit)) {
-    if (reserved >= s.end || s.end - reserved < kMinBlocks) {
+    if (!facts.fast_commits_fit) {
       defect(facts, JournalDefectKind::fast_commit_area, s.end - kMinBlocks, reserved);
       return false;
     }

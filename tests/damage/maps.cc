@@ -147,6 +147,28 @@ const Scenario kMapScenarios[] = {
        image.debugfs(fmt::format("sif <{}> mtime @1700000000", *place.inode), true);  // seals the inode
        return place;
      }},
+    {extent_cluster, "logical cluster in two physical ones", "ext4-bigalloc",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/runs3");
+       const uint64_t root = image.map_offset(inode);
+       image.patch<Extent>(entry_offset(root, 0), [](Extent& extent) { extent.ee_len = 56; });
+       image.patch<Extent>(entry_offset(root, 1), [](Extent& extent) {
+         extent.ee_block = 56;
+         extent.ee_start += 8;
+         extent.ee_len = 56;
+       });
+       image.debugfs(fmt::format("sif <{}> mtime @1700000000", inode), true);  // seals the inode
+       return Place{.inode = inode};
+     }},
+    {map_by_block, "file with a map by block where there are clusters", "ext4-bigalloc",
+     [](const TestImage& image) {
+       const uint32_t inode = image.inode_of("/small");
+       const uint64_t block = image.block_of("/small");
+       std::array<uint32_t, EXT2_N_BLOCKS> map{static_cast<uint32_t>(block)};
+       image.poke(image.map_offset(inode), map);
+       image.debugfs(fmt::format("sif <{}> flags 0", inode), true);
+       return Place{.inode = inode, .field = "i_flags"};
+     }},
     {extent_unwritten_dir, "directory whose extent is unwritten", "ext4-plain",
      [](const TestImage& image) {
        return change_root<Extent>(image, "/dir", 0, [](Extent& extent) { extent.ee_len += EXT_INIT_MAX_LEN; });

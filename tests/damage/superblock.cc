@@ -293,6 +293,15 @@ const Scenario kSuperblockScenarios[] = {
                        image.superblock().s_feature_ro_compat & ~uint32_t{EXT4_FEATURE_RO_COMPAT_METADATA_CSUM});
        return Place{};
      }},
+    {superblock_features,
+     "fast commits in a journal that is too short for them",
+     "ext4-1k",
+     [](const TestImage& image) {
+       image.debugfs("feature fast_commit");
+       return Place{};
+     },
+     {superblock_backup_bad},
+     true},
     {superblock_field, "root directory named as a quota file", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("ssv grp_quota_inum 2");
