@@ -35,6 +35,12 @@ uint32_t entry_hash(Bytes name, Bytes value, bool signed_char) {
   return hash;
 }
 
+// system.data, whose value has to lie in the inode that it is the contents of.
+bool is_inline_data(const EaEntry& e) {
+  constexpr std::string_view kData = "data";
+  return e.name_index == kSystemIndex && std::ranges::equal(e.name, std::as_bytes(std::span(kData)));
+}
+
 // One list of entries under check.
 class EaChecker {
  public:
@@ -129,7 +135,10 @@ class EaChecker {
     const bool hash_ok = is_ea_entry_hash(e.hash, e.name, value_hash);
     const bool lustre = !hash_ok && value.base().i_mtime == owner_.number().value &&
                         value.base().i_generation == owner_.base().i_generation;
-    if (!value.is(EXT4_EA_INODE_FL)) wrong(fmt::format("inode {} lacks EA_INODE_FL", e.value_inode));
+    if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE)) wrong("e_value_inum is set without the feature ea_inode");
+    else if (e.value_size == 0 || e.value_size > kLongestValue) wrong(fmt::format("e_value_size is {} for a value in inode {}", e.value_size, e.value_inode));
+    else if (is_inline_data(e)) wrong(fmt::format("inline data lies in inode {}", e.value_inode));
+    else if (!value.is(EXT4_EA_INODE_FL)) wrong(fmt::format("inode {} lacks EA_INODE_FL", e.value_inode));
     else if (!hash_ok && !lustre) {
       EaDefect& d = defect(EaDefectKind::hash, &e);
       d.expected = fmt::format("{:#010x}", ea_entry_hash(e.name, value_hash));

@@ -1,6 +1,9 @@
 // Damage to extended attributes, their blocks and value inodes, inline data, encryption policies, quota files and MMP.
 #include <fmt/format.h>
 
+#include <functional>
+#include <span>
+
 #include "scan/crc.h"
 #include "tests/damage/scenario.h"
 
@@ -54,6 +57,21 @@ uint32_t value_inode(const TestImage& image) {
   const auto in_inode = image.peek<ext2_ext_attr_entry>(inode_entries(image, inode));
   if (in_inode.e_name_len && in_inode.e_value_inum) return in_inode.e_value_inum;
   return image.peek<ext2_ext_attr_entry>(attribute_block(image, inode) + sizeof(ext2_ext_attr_header)).e_value_inum;
+}
+
+// Of /three's attribute whose value lies in an inode, in the attribute's own entry.
+Place change_entry_of_value(const TestImage& image, const std::function<void(ext2_ext_attr_entry&)>& change, std::string_view name = {}) {
+  (void)value_inode(image);
+  const uint32_t inode = image.inode_of("/three");
+  const auto first = image.peek<ext2_ext_attr_entry>(inode_entries(image, inode));
+  const bool in_inode = first.e_name_len && first.e_value_inum;
+  const uint64_t at = in_inode ? inode_entries(image, inode) : attribute_block(image, inode) + sizeof(ext2_ext_attr_header);
+  image.patch<ext2_ext_attr_entry>(at, [&](ext2_ext_attr_entry& e) {
+    change(e);
+    if (!name.empty()) e.e_name_len = static_cast<uint8_t>(name.size());
+  });
+  if (!name.empty()) image.write(at + sizeof(ext2_ext_attr_entry), std::as_bytes(std::span(name)));
+  return Place{.inode = inode};
 }
 
 Place set_value_inode(const TestImage& image, std::string_view field, std::string_view value) {
@@ -110,6 +128,16 @@ const Scenario kAttributeScenarios[] = {
        set_value_inode(image, "flags", fmt::format("{:#x}", kExtentsFlag));
        return Place{.inode = image.inode_of("/three")};
      }},
+    {ea_value_inode, "value of no bytes in an inode", "ext4-eainode",
+     [](const TestImage& image) {
+       return change_entry_of_value(image, [](ext2_ext_attr_entry& e) { e.e_value_size = 0; });
+     },
+     {inode_blocks, inode_checksum}},
+    {ea_value_inode, "inline data in an inode of its own", "ext4-eainode",
+     [](const TestImage& image) {
+       return change_entry_of_value(image, [](ext2_ext_attr_entry& e) { e.e_name_index = 7; }, "data");
+     },
+     {inode_checksum}},
     {ea_block_header, "attribute block without its magic number", "ext4-plain",
      [](const TestImage& image) { return poke_header(image, &ext2_ext_attr_header::h_magic, uint32_t{7}); }},
     {ea_block_header, "attribute block of two blocks", "ext4-plain",
