@@ -262,6 +262,21 @@ Result<void> check_history(AuditRun& run, const AuditOptions& options, HistorySo
   return {};
 }
 
+// With the feature shared_blocks files may share data, as such an image is only read; but not with what is no data.
+void allow_shared_data(std::vector<Owner>& owners) {
+  std::vector<BlockRange> others;  // merged, in order, as the owners are
+  for (const Owner& o : owners) {
+    if (o.use == Owner::Use::data) continue;
+    const BlockNo end = o.first + o.count;
+    if (!others.empty() && o.first <= others.back().end) others.back().end = std::max(others.back().end, end);
+    else others.push_back({o.first, end});
+  }
+  std::erase_if(owners, [&](const Owner& o) {
+    const auto r = std::ranges::upper_bound(others, o.first, {}, &BlockRange::end);
+    return r == others.end() || r->first >= o.first + o.count;
+  });
+}
+
 // `most`: how many findings are kept in the end.
 Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) {
   Progress* const progress = options.progress;
@@ -285,11 +300,11 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) 
   check_claimed_bitmaps(fs, *run.scan, findings);
   check_read_failures(run.scan->failures, findings);
   if (auto r = check_shared(run, options); !r) return r;
-  // With shared_blocks files may share data; such an image is mounted read-only.
-  if (run.scan->any_claimed_again && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) {
+  if (run.scan->any_claimed_again) {
     auto owners = find_owners(fs, *run.scan, shared_blocks(fs.geometry, *run.scan), progress);
     if (!owners) return std::unexpected(owners.error());
     run.owners = std::move(*owners);
+    if (fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS)) allow_shared_data(run.owners);
     check_owners(fs, run.owners, findings);
   }
   if (auto r = check_directories(run, options); !r) return r;

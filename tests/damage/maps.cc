@@ -141,6 +141,13 @@ const Scenario kMapScenarios[] = {
        image.poke<uint32_t>(tail, image.peek<uint32_t>(tail) ^ 1);
        return Place{.inode = image.inode_of("/runs600"), .block = node};
      }},
+    {block_multiply_claimed, "file on an inode table, where files may share their data", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("feature shared_blocks");
+       const uint32_t table = image.descriptor(0).bg_inode_table;
+       return change_root<Extent>(image, "/small", 0, [=](Extent& extent) { extent.ee_start = table + 50; });
+     },
+     {block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, superblock_backup_bad}},
     {extent_cluster, "block at the wrong place of its cluster", "ext4-bigalloc",
      [](const TestImage& image) {
        const Place place = change_root<Extent>(image, "/small", 0, [](Extent& extent) { ++extent.ee_start; });
