@@ -18,6 +18,7 @@ Problem problem_of(MapDefectKind kind, bool extents) {
     case MapDefectKind::node_empty: return Problem::extent_node_empty;
     case MapDefectKind::checksum: return Problem::extent_checksum;
     case MapDefectKind::cluster: return Problem::extent_cluster;
+    case MapDefectKind::translator: return Problem::indirect_out_of_range;
     case MapDefectKind::block_mapped: return Problem::map_by_block;
     case MapDefectKind::unwritten: return Problem::extent_unwritten_dir;
     case MapDefectKind::metadata_node: return Problem::map_metadata_block;
@@ -42,7 +43,8 @@ void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
   }
   if (d.kind == MapDefectKind::block_mapped) f.field = "i_flags";
   if (d.kind == MapDefectKind::unreadable) f.field = "block map";
-  if (d.kind == MapDefectKind::out_of_range) {
+  if (d.kind == MapDefectKind::translator) f.field = "i_translator";
+  if (d.kind == MapDefectKind::out_of_range || d.kind == MapDefectKind::translator) {
     f.expected = fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1);
     f.found = fmt::to_string(d.block);
   }

@@ -17,6 +17,8 @@ constexpr std::array kZeroFields = {
     ZeroField{"i_blocks_high", offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), 2},
     ZeroField{"i_file_acl_high", offsetof(ext2_inode, osd2.linux2.l_i_file_acl_high), 2},
     ZeroField{"i_size_high", offsetof(ext2_inode, i_size_high), 4},
+    ZeroField{"i_frag", offsetof(ext2_inode, osd2.hurd2.h_i_frag), 1},
+    ZeroField{"i_fsize", offsetof(ext2_inode, osd2.hurd2.h_i_fsize), 1},
 };
 
 bool is_special(FileType type) {
@@ -96,6 +98,10 @@ void check_zero_fields(const Geometry& g, const ext2_super_block& super, const I
     f.found = fmt::to_string(value);
   };
   zero("i_faddr", base.i_faddr);
+  if (super.s_creator_os == EXT2_OS_HURD) {
+    zero("i_frag", base.osd2.hurd2.h_i_frag);
+    zero("i_fsize", base.osd2.hurd2.h_i_fsize);
+  }
   if (super.s_creator_os != EXT2_OS_LINUX) return;  // the fields below mean other things there
   if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE) || inode.counts_in_blocks()) {
     // With EXT4_HUGE_FILE_FL the count is in blocks, and 32 bits are enough for it.
@@ -186,10 +192,14 @@ void check_size(const Geometry& g, const ext2_super_block& super, const InodeFac
   check_size_limit(g, inode, report);
 }
 
-void check_blocks(const Geometry& g, const InodeFacts& facts, InodeReport& report) {
+void check_blocks(const FileSystem& fs, const InodeFacts& facts, InodeReport& report) {
+  const Geometry& g = fs.geometry;
   const uint64_t counted = counted_inode_blocks(g, facts);
   const uint64_t stored = facts.inode.blocks512();
   if (counted == stored) return;
+  // The Hurd counts the block of a passive translator, and others who write for it do not.
+  const bool translator = fs.super.s_creator_os == EXT2_OS_HURD && facts.inode.base().osd1.hurd1.h_i_translator != 0;
+  if (translator && counted == stored + g.block_size / 512) return;
   Finding& f = report.add(Problem::inode_blocks, "i_blocks");
   f.expected = fmt::to_string(counted);
   f.found = fmt::to_string(stored);
@@ -354,7 +364,7 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   // A reserved inode that was never set up has no map, but may have a length.
   const bool never_set_up = reserved && !facts.map && inode.has_block_map() && !is_left_unnamed(fs, inode);
   if (never_set_up || (inode.is(EXT4_INLINE_DATA_FL) && inode.type() == FileType::regular)) check_size_limit(g, inode, report);
-  check_blocks(g, facts, report);
+  check_blocks(fs, facts, report);
 }
 
 }  // namespace extscrub

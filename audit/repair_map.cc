@@ -129,6 +129,7 @@ class MapRepairs {
       seal_inode(round_.geometry(), ino, *raw);
       return true;
     }
+    drop_bad_translator(inode, *raw, cause);
     const uint32_t flags = inode.base().i_flags;
     if (needs_extents(inode)) store(*raw, offsetof(ext2_inode, i_flags), flags | uint32_t{EXT4_EXTENTS_FL});
     const auto written = write(ino, *raw, cause, map);
@@ -139,6 +140,13 @@ class MapRepairs {
     seal_inode(round_.geometry(), ino, *raw);
     report_losses(inode, cause, map);
     return true;
+  }
+
+  void drop_bad_translator(const Inode& inode, MutableBytes raw, const Finding& cause) {
+    const BlockNo block(inode.base().osd1.hurd1.h_i_translator);
+    if (round_.fs().super.s_creator_os != EXT2_OS_HURD || !block || round_.geometry().contains(block)) return;
+    store(raw, offsetof(ext2_inode, osd1.hurd1.h_i_translator), uint32_t{0});
+    round_.lose(cause, "passive translator");
   }
 
   [[nodiscard]] bool needs_extents(const Inode& inode) const {

@@ -79,9 +79,20 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
     walk_extents();
   else
     walk_indirect();
+  take_translator();
   const bool by_block = inode.number().value == EXT2_RESIZE_INO || inode.number().value == EXT2_BAD_INO;
   if (fs_.geometry.cluster_bits && !inode.uses_extents() && !by_block && map_.data_blocks > 0) defect(MapDefectKind::block_mapped, BlockNo(), 0, BlockNo());
   return map_;
+}
+
+// A file of the Hurd may have a passive translator: a block with the command that serves it.
+void MapWalker::take_translator() {
+  if (fs_.super.s_creator_os != EXT2_OS_HURD) return;
+  const BlockNo block(inode_->base().osd1.hurd1.h_i_translator);
+  if (!block) return;
+  if (!fs_.geometry.contains(block)) return defect(MapDefectKind::translator, BlockNo(), 0, block);
+  ++map_.clusters;
+  sink_->node(block);
 }
 
 void MapWalker::take_run(const Run& run) {

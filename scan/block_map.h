@@ -26,6 +26,7 @@ enum class MapDefectKind : uint8_t {
   node_empty,
   checksum,          // of an extent block; the block was walked all the same
   cluster,           // offsets in the cluster differ, or a logical cluster lies in two
+  translator,        // names a block outside the file system for the passive translator
   block_mapped,      // not an extent tree, where clusters of more than a block have to have one
   unwritten,         // in a directory or symbolic link
   metadata_node,     // a tree node on a block of file system metadata
@@ -127,6 +128,7 @@ class MapWalker {
   const std::byte* enter_node(BlockNo block, BlockNo parent, uint64_t logical, unsigned level);
   // Has the kernel read what a node names, before the walk comes there.
   void prefetch(BlockNo block) const;
+  void take_translator();
   void take_run(const Run& run);
   void defect(MapDefectKind kind, BlockNo node, uint64_t logical, BlockNo block, uint64_t expected = 0, uint64_t found = 0);
 

@@ -116,4 +116,24 @@ TEST_CASE("image with a feature that is not known is not audited", "[audit][imag
   }
 }
 
+TEST_CASE("block of a passive translator of the Hurd is in use, counted in i_blocks or not", "[unusual]") {
+  const TestImage image("ext2-1k");
+  const uint64_t block = image.block_of("/other");
+  const uint32_t inode = image.inode_of("/small");
+  image.debugfs("ssv creator_os 1");
+  image.debugfs(fmt::format("sif /small translator {}", block));
+  // The block that was /other's.
+  image.debugfs("sif /other block[0] 0");
+  image.debugfs("sif /other blocks 0");
+  image.debugfs("sif /other size 0");
+  for (const uint32_t blocks : {2, 4}) {
+    image.debugfs(fmt::format("sif <{}> blocks {}", inode, blocks));
+    INFO(blocks);
+    const Audit audit = audit_of(image);
+    INFO(describe(audit.findings));
+    CHECK(audit.verdict == Verdict::clean);
+    CHECK(image.e2fsck() == 0);
+  }
+}
+
 }  // namespace extscrub::test

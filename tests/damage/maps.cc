@@ -181,6 +181,12 @@ const Scenario kMapScenarios[] = {
        return change_root<Extent>(image, "/dir", 0, [](Extent& extent) { extent.ee_len += EXT_INIT_MAX_LEN; });
      },
      {directory_unconnected, inode_unattached}},
+    {indirect_out_of_range, "passive translator of the Hurd behind the last block", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv creator_os 1");
+       image.debugfs("sif /small translator 99999999");
+       return Place{.inode = image.inode_of("/small"), .field = "i_translator"};
+     }},
     {indirect_out_of_range, "direct block behind the last block", "ext2-1k",
      [](const TestImage& image) { return set_block(image, "/three", "1", 99999999); }, kBlocksMoved},
     {indirect_out_of_range, "entry of an indirect block behind the last block", "ext2-1k",
