@@ -28,6 +28,7 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
       {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
+      {repair_entries},
       {repair_directories},
       {repair_tree},
       {repair_links},
