@@ -272,6 +272,7 @@ class Rounds {
   Result<size_t> try_layers() {
     BlockAllocator blocks = free_blocks();
     RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
+    round.first = &plan_.before.findings;
     size_t answered = 0;
     for (last_layer_ = first_layer_; last_layer_ < layers().size(); ++last_layer_) {
       for (Repair* repair : layers()[last_layer_]) {

@@ -24,6 +24,7 @@ struct RepairRound {
   uint32_t now;                    // seconds, for fields that hold a time
   BlockAllocator& blocks;          // free blocks
   std::set<InodeNo> awaited = {};  // without a name; where it belongs is known, but only a lossy repair may write there
+  const std::vector<Finding>* first = nullptr;  // of the image as it was before the first round; null: not known
   bool stale = false;              // what was counted is no longer so: names, claims, maps or inodes in use have changed
 
   // The policy allows the repairs of this problem.

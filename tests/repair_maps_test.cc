@@ -87,10 +87,9 @@ TEST_CASE("attribute block that a file claims stays with its inodes", "[repair]"
   const auto block = image.peek<ext2_inode>(image.inode_offset(image.inode_of("/three"))).i_file_acl;
   REQUIRE(block != 0);
   change_extent(image, "/small", 0, [&](Extent& e) { e.ee_start = block; });
-  const std::string shown = contents(image, "/small");
   const RepairPlan plan = repair(image);
   check_sound(image, plan);
-  CHECK(contents(image, "/small") == shown);
+  CHECK(contents(image, "/small") == std::string(900, '\0'));  // who may read the file may not read all attributes
   CHECK(image.debugfs("ea_get /three user.long").contains(std::string(150, 'v')));
 }
 
