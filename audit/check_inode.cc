@@ -318,6 +318,11 @@ void check_bad_blocks_list(const FileSystem& fs, const InodeFacts& facts, Findin
     f.block = block;
     f.found = fmt::format("{} of group {}", name(extent->kind), extent->group);
   }
+  for (const BlockNo block : fs.bad_again) {
+    Finding& f = report.add(Problem::bad_blocks_again);
+    f.block = block;
+    f.found = std::ranges::binary_search(fs.bad_blocks, block) ? "listed already" : "an indirect block of the list";
+  }
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
       {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
+      {repair_entries},
       {repair_directories},
       {repair_tree},
       {repair_links},
@@ -271,6 +272,7 @@ class Rounds {
   Result<size_t> try_layers() {
     BlockAllocator blocks = free_blocks();
     RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
+    round.first = &plan_.before.findings;
     size_t answered = 0;
     for (last_layer_ = first_layer_; last_layer_ < layers().size(); ++last_layer_) {
       for (Repair* repair : layers()[last_layer_]) {

@@ -7,6 +7,8 @@
 // again when facts are stale: a repair may rely on all layers before its own being sound, or beyond repair.
 #pragma once
 
+#include <set>
+
 #include "audit/audit_run.h"
 #include "audit/block_allocator.h"
 
@@ -21,6 +23,8 @@ struct RepairRound {
   std::vector<Loss>& losses;       // of all rounds
   uint32_t now;                    // seconds, for fields that hold a time
   BlockAllocator& blocks;          // free blocks
+  std::set<InodeNo> awaited = {};  // without a name; where it belongs is known, but only a lossy repair may write there
+  const std::vector<Finding>* first = nullptr;  // of the image as it was before the first round; null: not known
   bool stale = false;              // what was counted is no longer so: names, claims, maps or inodes in use have changed
 
   // The policy allows the repairs of this problem.
@@ -66,6 +70,9 @@ struct RepairRound {
 
 // Blocks that are claimed more than once: all owners but one get copies.
 [[nodiscard]] Result<size_t> repair_shared_blocks(RepairRound& round);
+// Entries with a wrong inode number, of what has no name: they name it again.
+[[nodiscard]] Result<size_t> repair_entries(RepairRound& round);
+
 // The names in directories, their blocks and indexes; each directory by itself.
 [[nodiscard]] Result<size_t> repair_directories(RepairRound& round);
 

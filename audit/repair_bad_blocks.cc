@@ -1,5 +1,6 @@
 // The list of bad blocks, which is the block map of inode 1: entries that cannot be right become holes in it.
 #include <algorithm>
+#include <set>
 
 #include "audit/inode_repair.h"
 #include "scan/bad_blocks.h"
@@ -11,24 +12,37 @@ namespace {
 
 constexpr unsigned kMostLevels = 3;  // of indirect blocks
 
-// The pointers of one block of the map, or of i_block's direct part. `level`: of indirect blocks below the pointers.
-Result<void> clear_pointers(const InodeAtWork& work, MutableBytes pointers, unsigned level) {
-  const RepairRound& round = work.round;
-  for (size_t at = 0; at + sizeof(uint32_t) <= pointers.size(); at += sizeof(uint32_t)) {
-    const BlockNo block(load<uint32_t>(pointers, at));
-    if (!block) continue;
-    // An indirect block in metadata is none: all that it would list goes with it.
-    const bool wrong = level > 0 ? must_be_good(round.fs(), block) : std::ranges::binary_search(round.fs().bad_metadata, block);
-    if (!round.geometry().contains(block) || wrong) {
-      store(pointers, at, uint32_t{0});
-    } else if (level > 0) {
-      auto below = round.overlay.edit(block);
-      if (!below) return std::unexpected(below.error());
-      if (auto r = clear_pointers(work, *below, level - 1); !r) return r;
+class ListRepair {
+ public:
+  ListRepair(const InodeAtWork& work, std::vector<BlockNo> nodes) : round_(work.round), nodes_(std::move(nodes)) { std::ranges::sort(nodes_); }
+
+  // The pointers of one block of the map, or of i_block's direct part. `level`: of indirect blocks below the pointers.
+  Result<void> clear_pointers(MutableBytes pointers, unsigned level) {
+    for (size_t at = 0; at + sizeof(uint32_t) <= pointers.size(); at += sizeof(uint32_t)) {
+      const BlockNo block(load<uint32_t>(pointers, at));
+      if (!block) continue;
+      if (!round_.geometry().contains(block) || is_wrong(block, level)) {
+        store(pointers, at, uint32_t{0});
+      } else if (level > 0) {
+        auto below = round_.overlay.edit(block);
+        if (!below) return std::unexpected(below.error());
+        if (auto r = clear_pointers(*below, level - 1); !r) return r;
+      }
     }
+    return {};
   }
-  return {};
-}
+
+ private:
+  // An indirect block in metadata is none: all that it would list goes with it.
+  bool is_wrong(BlockNo block, unsigned level) {
+    if (level > 0) return must_be_good(round_.fs(), block);
+    return std::ranges::binary_search(round_.fs().bad_metadata, block) || std::ranges::binary_search(nodes_, block) || !seen_.insert(block).second;
+  }
+
+  const RepairRound& round_;
+  std::vector<BlockNo> nodes_;  // of the list's own map
+  std::set<BlockNo> seen_;      // listed so far
+};
 
 }  // namespace
 
@@ -39,9 +53,12 @@ Result<void> mend_bad_blocks_list(const InodeAtWork& work) {
     std::ranges::fill(area, std::byte{0});
     work.set_flags(work.inode().base().i_flags & ~uint32_t{EXT4_EXTENTS_FL});
   } else {
-    if (auto r = clear_pointers(work, area.first(EXT2_NDIR_BLOCKS * sizeof(uint32_t)), 0); !r) return r;
+    RunList before;
+    MapWalker(work.round.fs()).walk(work.inode(), before);
+    ListRepair repair(work, std::move(before.nodes));
+    if (auto r = repair.clear_pointers(area.first(EXT2_NDIR_BLOCKS * sizeof(uint32_t)), 0); !r) return r;
     for (unsigned level = 1; level <= kMostLevels; ++level)
-      if (auto r = clear_pointers(work, area.subspan((EXT2_NDIR_BLOCKS + level - 1) * sizeof(uint32_t), sizeof(uint32_t)), level); !r)
+      if (auto r = repair.clear_pointers(area.subspan((EXT2_NDIR_BLOCKS + level - 1) * sizeof(uint32_t), sizeof(uint32_t)), level); !r)
         return r;
   }
   RunList list;

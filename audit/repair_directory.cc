@@ -17,6 +17,7 @@ enum class Cure : uint8_t {
   clear,     // the entry goes
   characters,
   rename,
+  lengthen,  // the name is there, its length is not
   type,
   uninit,    // the inode may be in use all the same
   rewrite,   // the block is written again, with `.`, `..` and the checksum
@@ -29,7 +30,6 @@ Cure cure_for(Problem p) {
     case Problem::directory_dot_again:
     case Problem::entry_to_itself:
     case Problem::entry_to_root:
-    case Problem::entry_name_empty:
     case Problem::entry_name_short:
     case Problem::entry_inode_invalid:
     case Problem::entry_inode_bad_block:
@@ -40,6 +40,7 @@ Cure cure_for(Problem p) {
     case Problem::entry_inode_uninit: return Cure::uninit;
     case Problem::entry_name_invalid: return Cure::characters;
     case Problem::entry_duplicate: return Cure::rename;
+    case Problem::entry_name_empty: return Cure::lengthen;
     case Problem::entry_type:
     case Problem::entry_type_unset: return Cure::type;
     case Problem::directory_record:
@@ -127,6 +128,7 @@ class DirectoryRepair {
       case Cure::clear: clear(f, *name); break;
       case Cure::characters: replace_characters(f, *name); break;
       case Cure::rename: rename(f, *name); break;
+      case Cure::lengthen: lengthen(f, *name, place); break;
       case Cure::type: retype(*name); break;
       default: return {};
     }
@@ -151,6 +153,36 @@ class DirectoryRepair {
         name.name[*at] = '.';
       }
     renamed(f, name, before);
+  }
+
+  void lengthen(const Finding& f, DirName& name, const EntryPlace& place) {
+    const std::string hidden = f.block && !editor_.encrypted() ? hidden_name(*f.inode, *f.block, place.offset) : std::string();
+    if (hidden.empty()) return clear(f, name);
+    name.name = hidden;
+    renamed(f, name, "");
+  }
+
+  // The name whose length is zero: as long as makes the block's checksum right, or else as its first bytes are text.
+  std::string hidden_name(InodeNo ino, BlockNo at, uint32_t offset) const {
+    const Geometry& g = round_.geometry();
+    const DirectoryTable& table = round_.run.scan->directories;
+    const Directory& d = table.directories[table.find(ino)];
+    std::vector<std::byte> block(g.block_size);
+    if (d.is(Directory::in_inode) || !round_.fs().blocks->read(at, block)) return {};
+    EntryWalk walk(block, g.block_size, offset);
+    const auto e = walk.next();
+    if (!e || e->rec_len <= kEntryHeader) return {};
+    const std::string_view room(reinterpret_cast<const char*>(block.data()) + offset + kEntryHeader,
+                                std::min<size_t>(e->rec_len - kEntryHeader, EXT2_NAME_LEN));
+    size_t length = 0;
+    while (length < room.size() && static_cast<unsigned char>(room[length]) >= ' ' && room[length] != '/') ++length;
+    const auto tail = g.metadata_csum() ? leaf_tail(block) : std::nullopt;
+    const uint32_t seed = tail ? inode_seed(g, ino, d.generation) : 0;
+    for (size_t proven = 1; tail && proven <= room.size(); ++proven) {
+      store(MutableBytes(block), offset + 6, static_cast<uint8_t>(proven));
+      if (leaf_checksum(seed, block) == *tail) length = proven;
+    }
+    return std::string(room.substr(0, length));
   }
 
   void rename(const Finding& f, DirName& name) {

@@ -43,6 +43,7 @@ bool is_inode_repair(Problem p) {
     case Problem::root_not_directory:
     case Problem::root_inode:
     case Problem::bad_blocks_list:
+    case Problem::bad_blocks_again:
     case Problem::bad_blocks_inode:
     case Problem::reserved_inode:
     case Problem::ea_block_location:
@@ -266,6 +267,7 @@ class InodeRepairs {
         return true;
       case Problem::root_inode: mend_root_inode(work); return reshaped(work.ino);
       case Problem::bad_blocks_list:
+      case Problem::bad_blocks_again:
         // All entries of the list at once; a finding each.
         if (!is_reshaped(work.ino))
           if (auto r = mend_bad_blocks_list(work); !r) return std::unexpected(r.error());

@@ -236,6 +236,17 @@ bool lies_on_metadata(const RepairRound& round) {
   });
 }
 
+// Two places of the log lie in one block: what one holds is gone.
+bool has_block_twice(const RepairRound& round) {
+  std::vector<BlockRange> own;
+  for (const Owner& o : round.run.owners)
+    if (o.inode == InodeNo(EXT2_JOURNAL_INO) && o.use != Owner::Use::metadata) own.push_back({o.first, o.first + o.count});
+  std::ranges::sort(own, {}, &BlockRange::first);
+  for (size_t i = 1; i < own.size(); ++i)
+    if (own[i].first < own[i - 1].end) return true;
+  return false;
+}
+
 bool is_journal_damage(const Finding& f) {
   switch (f.problem) {
     case Problem::journal_inode_missing:
@@ -255,7 +266,7 @@ Result<size_t> repair_journal(RepairRound& round) {
   if (journal.external) return 0;
   std::vector<Finding*> wrong;
   // Nothing is written into a log whose blocks somebody else has too, least of all its superblock.
-  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round));
+  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round) || has_block_twice(round));
   for (Finding& f : round.findings) {
     const bool shared = f.problem == Problem::block_multiply_claimed && f.inode == journal.inode;
     if (!round.may(f.problem) || (!is_journal_damage(f) && !(shared && misplaced))) continue;

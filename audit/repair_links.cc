@@ -57,7 +57,7 @@ Result<size_t> name_unattached(RepairRound& round) {
   std::vector<Finding*> findings;
   std::vector<InodeNo> inodes;
   for (Finding& f : round.findings) {
-    if (f.problem != Problem::inode_unattached || !round.may(f.problem)) continue;
+    if (f.problem != Problem::inode_unattached || !round.may(f.problem) || round.awaited.contains(*f.inode)) continue;
     auto empty = is_empty(round, *f.inode);
     if (!empty) return std::unexpected(empty.error());
     if (*empty) {

@@ -58,8 +58,9 @@ std::set<uint64_t> misplaced_clusters(const Geometry& g, const std::vector<Run>&
   return clusters;
 }
 
-// An indirect map whose inode was given EXTENTS_FL: its block numbers make a sound map of the file's size.
-bool is_indirect_map(const RepairRound& round, InodeNo ino, MutableBytes raw) {
+// An indirect map whose inode was given EXTENTS_FL: its block numbers make a sound map of the file's size. `alone`: and nothing
+// else uses those blocks.
+bool is_indirect_map(const RepairRound& round, InodeNo ino, MutableBytes raw, bool alone) {
   const Geometry& g = round.geometry();
   std::vector<std::byte> copy(raw.begin(), raw.end());
   const uint32_t flags = Inode(g, ino, copy).base().i_flags & ~uint32_t{EXT4_EXTENTS_FL};
@@ -69,9 +70,12 @@ bool is_indirect_map(const RepairRound& round, InodeNo ino, MutableBytes raw) {
   RunList list;
   MapWalker walker(round.fs());
   const BlockMap& map = walker.walk(inode, list);
+  if (alone && round.run.scan->claims_any(g, list)) return false;
   const uint64_t size = inode.size(), last = static_cast<uint64_t>(map.last_logical);
   return map.defects.empty() && map.data_blocks > 0 && size > last << g.block_bits && size <= (last + 1) << g.block_bits;
 }
+
+constexpr uint32_t kEofBlocks = 0x00400000;  // EXT4_EOFBLOCKS_FL of kernels before 5.10
 
 class MapRepairs {
  public:
@@ -124,12 +128,14 @@ class MapRepairs {
     // A log with a hole is no log: whoever sees to the journal makes it anew.
     if (is_journal(round_.fs(), ino) && !map.lost.empty()) return false;
 
-    if (map.runs.empty() && inode.uses_extents() && is_indirect_map(round_, ino, *raw)) {
+    // What was salvaged from block numbers taken for extents is chance.
+    const bool headless = load<ext3_extent_header>(inode.block_area()).eh_magic != EXT3_EXT_MAGIC;
+    if (inode.uses_extents() && (headless || map.runs.empty()) && is_indirect_map(round_, ino, *raw, !map.runs.empty())) {
       store(*raw, offsetof(ext2_inode, i_flags), inode.base().i_flags & ~uint32_t{EXT4_EXTENTS_FL});
       seal_inode(round_.geometry(), ino, *raw);
       return true;
     }
-    drop_bad_translator(inode, *raw, cause);
+    const bool cut = cut_behind_end(inode, map);
     const uint32_t flags = inode.base().i_flags;
     if (needs_extents(inode)) store(*raw, offsetof(ext2_inode, i_flags), flags | uint32_t{EXT4_EXTENTS_FL});
     const auto written = write(ino, *raw, cause, map);
@@ -137,6 +143,8 @@ class MapRepairs {
       store(*raw, offsetof(ext2_inode, i_flags), flags);
       return written;
     }
+    if (cut) round_.lose(cause, "blocks behind the end of the file cut");
+    drop_bad_translator(inode, *raw, cause);
     seal_inode(round_.geometry(), ino, *raw);
     report_losses(inode, cause, map);
     return true;
@@ -151,6 +159,27 @@ class MapRepairs {
 
   [[nodiscard]] bool needs_extents(const Inode& inode) const {
     return round_.geometry().cluster_bits && !inode.uses_extents() && inode.number().value != EXT2_BAD_INO;
+  }
+
+  // Blocks behind i_size may be there only unwritten (fallocate), marked so by old kernels (EOFBLOCKS_FL), or as fs-verity's
+  // tree. But the size must not be in doubt itself. True when there were some.
+  bool cut_behind_end(const Inode& inode, SalvagedMap& map) const {
+    const Geometry& g = round_.geometry();
+    if (inode.type() != FileType::regular || inode.number().value < g.first_inode || inode.size() == 0) return false;
+    if (inode.is(kEofBlocks) || inode.is(EXT4_VERITY_FL)) return false;
+    const auto doubts_size = [&](const Finding& f) {
+      return f.inode == inode.number() && (f.problem == Problem::inode_size || f.problem == Problem::inode_size_small || f.problem == Problem::inode_checksum);
+    };
+    if (std::ranges::any_of(round_.findings, doubts_size) || (round_.first && std::ranges::any_of(*round_.first, doubts_size))) return false;
+    const uint64_t end = (inode.size() + g.block_size - 1) >> g.block_bits;
+    bool cut = false;
+    for (Run& run : map.runs) {
+      if (run.unwritten || run.logical + run.count <= end) continue;
+      run.count = static_cast<uint32_t>(std::max(end, run.logical) - run.logical);
+      cut = true;
+    }
+    std::erase_if(map.runs, [](const Run& run) { return run.count == 0; });
+    return cut;
   }
 
   Result<bool> write(InodeNo ino, MutableBytes raw, const Finding& cause, const SalvagedMap& map) {

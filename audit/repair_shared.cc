@@ -1,6 +1,9 @@
 // Blocks that several claim: one keeps them, and every other gets a copy of its own, so that each file keeps the contents
-// that a reader sees now. What is the file system's own keeps its place; so do inodes whose map says where the file system
-// looks for them (the journal, the resize inode, the list of bad blocks).
+// that a reader sees now - or a hole, where these may be another's that its readers could not read. What is the file
+// system's own keeps its place; so do inodes whose map says where the file system looks for them (the journal, the resize
+// inode, the list of bad blocks). Else the one keeps the block that more speaks for.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <map>
@@ -8,6 +11,7 @@
 
 #include "audit/map_builder.h"
 #include "audit/relocation.h"
+#include "audit/shared_evidence.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
 
@@ -23,7 +27,9 @@ struct Claim {
 
 // What one inode has to give up.
 struct Yield {
-  std::set<uint64_t> clusters;  // logical ones, of its data
+  std::set<uint64_t> clusters;  // logical ones, of its data: it gets a copy
+  std::set<uint64_t> holes;     // the same, of which it gets none
+  InodeNo other;                // who keeps one of them; 0: the file system
   std::set<BlockNo> nodes;
 };
 
@@ -36,12 +42,13 @@ bool stays(const FileSystem& fs, const Owner& o) {
 
 class SharedBlocks {
  public:
-  explicit SharedBlocks(RepairRound& round) : round_(round), g_(round.geometry()), budget_(copy_budget(round.overlay)) {
+  explicit SharedBlocks(RepairRound& round) : round_(round), g_(round.geometry()), evidence_(round), budget_(copy_budget(round.overlay)) {
     for (const Loss& loss : round.losses) damaged_.insert(loss.inode);
   }
 
   Result<size_t> part() {
-    divide();
+    go_along([this](uint64_t cluster, const std::vector<Claim>& active) { weigh_cluster(cluster, active); });
+    go_along([this](uint64_t cluster, const std::vector<Claim>& active) { divide_cluster(cluster, active); });
     size_t answered = 0;
     for (const auto& [block, inodes] : attribute_blocks_) {
       const auto moved = move_attribute_block(block, inodes);
@@ -81,8 +88,10 @@ class SharedBlocks {
     return a.use == Owner::Use::data && a.inode == b.inode && logical_cluster(a, cluster) == logical_cluster(b, cluster);
   }
 
-  // Goes along the clusters; decides who keeps each, and notes down who yields.
-  void divide() {
+  // Calls fn(cluster, claims) for the clusters that have more than one claim.
+  template <class Fn>
+  void go_along(Fn&& fn) {
+    uint64_t steps = 0;
     std::vector<Claim> claims;
     std::vector<uint64_t> edges;
     for (const Owner& o : round_.run.owners) {
@@ -100,19 +109,77 @@ class SharedBlocks {
       for (; next < claims.size() && claims[next].first == edges[e]; ++next) active.push_back(claims[next]);
       if (active.size() < 2) continue;
       for (uint64_t cluster = edges[e]; cluster < edges[e + 1]; ++cluster) {
-        if (steps_ += active.size(); steps_ > kMostSteps) return;
-        divide_cluster(cluster, active);
+        if (steps += active.size(); steps > kMostSteps) return;
+        fn(cluster, active);
       }
     }
   }
 
+  // What speaks for each of two owners is summed up over all that they share: in the middle of it both maps look alike.
+  void weigh_cluster(uint64_t cluster, const std::vector<Claim>& active) {
+    if (active.size() > kMostWeighed || weighed_.size() > kMostPairs) return;
+    std::vector<std::pair<InodeNo, int>> weights;
+    for (const Claim& c : active)
+      if (c.owner->use != Owner::Use::metadata) weights.emplace_back(c.owner->inode, evidence_.weigh(*c.owner, std::max(first_block(cluster), c.owner->first)));
+    for (const auto& [ino, weight] : weights)
+      for (const Claim& c : active)
+        if (c.owner->inode != ino) others_[ino].insert(c.owner->inode);
+    for (const auto& [a, weight_of_a] : weights)
+      for (const auto& [b, weight_of_b] : weights)
+        if (a < b) weighed_[{a, b}] += weight_of_a - weight_of_b;
+  }
+
+  // Above 0: more speaks for a; below: for b.
+  [[nodiscard]] int64_t compare(const Owner& a, const Owner& b) const {
+    if (a.use == Owner::Use::metadata || b.use == Owner::Use::metadata) return int{a.use == Owner::Use::metadata} - int{b.use == Owner::Use::metadata};
+    const auto it = weighed_.find(std::minmax(a.inode, b.inode));
+    if (it == weighed_.end()) return 0;
+    return a.inode < b.inode ? it->second : -it->second;
+  }
+
+  // Of two owners of which neither has to stay, and for which as much speaks, one keeps what the other must not see; else the
+  // one with fewer others in its blocks, as one wrong pointer can get into those of many.
+  [[nodiscard]] bool keeps(const Owner& a, const Owner& b) {
+    const bool a_stays = stays(round_.fs(), a), b_stays = stays(round_.fs(), b);
+    if (a_stays || b_stays) return a_stays && b_stays ? rank(a) < rank(b) : a_stays;
+    if (const int64_t weight = compare(a, b); weight != 0) return weight > 0;
+    if (a.use == Owner::Use::data && b.use == Owner::Use::data)
+      if (const bool a_sees = evidence_.may_show(a, b), b_sees = evidence_.may_show(b, a); a_sees != b_sees) return a_sees;
+    if (const size_t of_a = others(a), of_b = others(b); of_a != of_b && a.use == b.use) return of_a < of_b;
+    return rank(a) < rank(b);
+  }
+
+  [[nodiscard]] size_t others(const Owner& o) const {
+    const auto it = others_.find(o.inode);
+    return it == others_.end() ? 0 : it->second.size();
+  }
+
+  // What is in the block may be the owner's, or may be seen by its readers all the same.
+  [[nodiscard]] bool may_have_copy(const Owner& o, const std::vector<Claim>& active) {
+    return std::ranges::all_of(active, [&](const Claim& c) {
+      return c.owner->inode == o.inode || compare(o, *c.owner) > 0 || evidence_.may_show(o, *c.owner);
+    });
+  }
+
   void divide_cluster(uint64_t cluster, const std::vector<Claim>& active) {
-    const Owner& keeper = *std::ranges::min_element(active, {}, [&](const Claim& c) { return rank(*c.owner); })->owner;
+    const Owner* first = active.front().owner;
+    for (const Claim& c : active)
+      if (keeps(*c.owner, *first)) first = c.owner;
+    const Owner& keeper = *first;
     for (const Claim& c : active) {
       const Owner& o = *c.owner;
       if (&o == &keeper || stays(round_.fs(), o) || same(o, keeper, cluster)) continue;
       switch (o.use) {
-        case Owner::Use::data: yields_[o.inode].clusters.insert(logical_cluster(o, cluster)); break;
+        case Owner::Use::data: {
+          Yield& yield = yields_[o.inode];
+          if (o.unwritten || may_have_copy(o, active)) {
+            yield.clusters.insert(logical_cluster(o, cluster));
+          } else {
+            yield.holes.insert(logical_cluster(o, cluster));
+            yield.other = keeper.inode;
+          }
+          break;
+        }
         case Owner::Use::map_node: yields_[o.inode].nodes.insert(o.first + (std::max(first_block(cluster), o.first) - o.first)); break;
         case Owner::Use::ea_block: attribute_blocks_[o.first].insert(o.inode); break;
         case Owner::Use::metadata: break;
@@ -131,6 +198,7 @@ class SharedBlocks {
     const BlockMap& map = walker.walk(inode, list);
     if (std::ranges::any_of(map.defects, [](const MapDefect& d) { return d.kind != MapDefectKind::checksum; })) return false;
     std::erase_if(list.nodes, [&](BlockNo node) { return yield.nodes.contains(node); });
+    list.runs = without(std::move(list.runs), yield.holes);
     const auto moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
     if (!moved) return moved;
     if (!*moved && !may_cut(inode, yield)) return false;
@@ -139,7 +207,11 @@ class SharedBlocks {
       if (!cut || !*cut) return cut;
     }
     seal_inode(g_, ino, *raw);
-    report(*cause, inode, yield, *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
+    report(*cause, inode, yield.clusters, *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
+    report(*cause, inode, yield.holes,
+           fmt::format("cut out: what is there may be {}, and is not for everyone who may read this file",
+                       yield.other ? fmt::format("inode {}'s", yield.other) : std::string("the file system's own")));
+    if (yield.clusters.empty() && yield.holes.empty()) round_.lose(*cause, "block map copied");
     return true;
   }
 
@@ -149,12 +221,21 @@ class SharedBlocks {
   }
 
   Result<bool> cut_out(InodeNo ino, MutableBytes raw, RunList list, const Yield& yield) {
-    for (const uint64_t cluster : yield.clusters)
-      list.runs = without_logical(list.runs, cluster << g_.cluster_bits, uint64_t{1} << g_.cluster_bits);
+    list.runs = without(std::move(list.runs), yield.clusters);
     const auto r = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, list.runs, list.nodes);
     if (!r && (r.error().code == kNoSpace || r.error().code == EFBIG)) return false;
     if (!r) return std::unexpected(r.error());
     return true;
+  }
+
+  [[nodiscard]] std::vector<Run> without(std::vector<Run> runs, const std::set<uint64_t>& clusters) const {
+    for (auto it = clusters.begin(); it != clusters.end();) {
+      const uint64_t first = *it;
+      uint64_t end = first;
+      for (; it != clusters.end() && *it == end; ++it) ++end;
+      runs = without_logical(runs, first << g_.cluster_bits, (end - first) << g_.cluster_bits);
+    }
+    return runs;
   }
 
   Result<bool> move_attribute_block(BlockNo from, const std::set<InodeNo>& inodes) {
@@ -179,15 +260,14 @@ class SharedBlocks {
   }
 
   // One loss for each range of the file.
-  void report(const Finding& cause, const Inode& inode, const Yield& yield, const char* what) {
+  void report(const Finding& cause, const Inode& inode, const std::set<uint64_t>& clusters, const std::string& what) {
     const uint32_t bits = g_.block_bits + g_.cluster_bits;
-    for (auto it = yield.clusters.begin(); it != yield.clusters.end();) {
+    for (auto it = clusters.begin(); it != clusters.end();) {
       const uint64_t first = *it;
       uint64_t end = first;
-      for (; it != yield.clusters.end() && *it == end; ++it) ++end;
+      for (; it != clusters.end() && *it == end; ++it) ++end;
       round_.lose(cause, what, ByteRange{first << bits, std::max(std::min(end << bits, inode.size()), first << bits)});
     }
-    if (yield.clusters.empty()) round_.lose(cause, "block map copied");
   }
 
   [[nodiscard]] const Finding* finding_of(InodeNo ino) const {
@@ -207,13 +287,17 @@ class SharedBlocks {
 
   // Clusters times owners that are looked at: an image can have any number of both.
   static constexpr uint64_t kMostSteps = uint64_t{1} << 22;
+  // The same for what is weighed, which takes longer: owners of one cluster, and pairs of them.
+  static constexpr size_t kMostWeighed = 8, kMostPairs = 4096;
 
   RepairRound& round_;
   const Geometry& g_;
   std::set<InodeNo> damaged_;
   std::map<InodeNo, Yield> yields_;
   std::map<BlockNo, std::set<InodeNo>> attribute_blocks_;
-  uint64_t steps_ = 0;
+  SharedEvidence evidence_;
+  std::map<std::pair<InodeNo, InodeNo>, int64_t> weighed_;  // what speaks for the first, less what does for the second
+  std::map<InodeNo, std::set<InodeNo>> others_;             // that share blocks with it; 0: the file system
   uint64_t budget_;
 };
 

@@ -90,7 +90,7 @@ Result<size_t> connect(RepairRound& round) {
   for (Finding& f : round.findings) {
     if (f.problem != Problem::directory_unconnected || !round.may(f.problem)) continue;
     const Directory* d = find_directory(round, *f.inode);
-    if (!d || d->parent) continue;
+    if (!d || d->parent || round.awaited.contains(d->inode)) continue;
     findings.push_back(&f);
     inodes.push_back(d->inode);
   }

@@ -85,9 +85,13 @@ BadBlocks read_bad_blocks(const FileSystem& fs) {
   for (const Run& run : list.runs)
     for (uint32_t i = 0; i < run.count; ++i) all.push_back(run.physical + i);
   std::ranges::sort(all);
+  std::ranges::sort(list.nodes);
   BadBlocks blocks;
+  const auto is_again = [&](BlockNo block) { return std::ranges::binary_search(list.nodes, block) || (!blocks.listed.empty() && blocks.listed.back() == block); };
   GivenUp is_given_up(fs);
-  for (const BlockNo block : all) (must_be_good(fs, block) && !is_given_up(block) ? blocks.in_metadata : blocks.listed).push_back(block);
+  for (const BlockNo block : all)
+    if (is_again(block)) blocks.again.push_back(block);
+    else (must_be_good(fs, block) && !is_given_up(block) ? blocks.in_metadata : blocks.listed).push_back(block);
   return blocks;
 }
 

@@ -12,6 +12,8 @@ struct BadBlocks {
   std::vector<BlockNo> listed;  // sorted; usually none. Blocks of inode tables only where they are given up (see below)
   // Listed as well, though the file system is read through them each time: what says that they are bad is wrong. Sorted.
   std::vector<BlockNo> in_metadata;
+  // Listed as well, though the list itself lies there, or listed a second time. Sorted.
+  std::vector<BlockNo> again;
 };
 
 // Damage in the map leaves out what it hides; the audit of the inode reports it. `fs.metadata` must be there.

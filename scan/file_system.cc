@@ -408,6 +408,7 @@ void load_descriptors(FileSystem& fs) {
   BadBlocks bad = read_bad_blocks(fs);
   fs.bad_blocks = std::move(bad.listed);
   fs.bad_metadata = std::move(bad.in_metadata);
+  fs.bad_again = std::move(bad.again);
   fs.orphans = read_orphan_list(fs);
 }
 

@@ -37,6 +37,7 @@ struct FileSystem {
   MetadataMap metadata;
   std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode, but for the next ones; sorted, usually empty
   std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
+  std::vector<BlockNo> bad_again;     // listed there a second time, or what the list lies in; sorted, usually empty
   std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
 
   // The image was cut off in front of this block.

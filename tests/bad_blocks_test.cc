@@ -29,11 +29,12 @@ TEST_CASE("list of bad blocks with parts of inode tables, of which one is given 
   REQUIRE(fs);
   fs->blocks = &blocks;
   load_descriptors(*fs);
-  std::vector<BlockNo> good{BlockNo(root), BlockNo(next), BlockNo(other_group)}, bad{BlockNo(given_up), BlockNo(given_up), BlockNo(data)};
+  std::vector<BlockNo> good{BlockNo(root), BlockNo(next), BlockNo(other_group)}, bad{BlockNo(given_up), BlockNo(data)};
   std::ranges::sort(good);
   std::ranges::sort(bad);
   CHECK(fs->bad_metadata == good);
   CHECK(fs->bad_blocks == bad);
+  CHECK(fs->bad_again == std::vector{BlockNo(given_up)});
 }
 
 }  // namespace extscrub::test

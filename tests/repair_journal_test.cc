@@ -53,6 +53,18 @@ uint32_t journal_blocks(const TestImage& image) {
 
 }  // namespace
 
+TEST_CASE("journal with one block at two places of its log is made anew", "[repair][journal]") {
+  for (const auto& [at, of] : {std::pair("0", "5"), std::pair("1", "2"), std::pair("11", "0"), std::pair("IND", "3")}) {
+    INFO("block[" << at << "] = block[" << of << "]");
+    const TestImage image({"-t", "ext3", "-b", "1024", "-J", "size=1"}, "4M");
+    const auto map = image.peek<std::array<uint32_t, 15>>(image.map_offset(EXT2_JOURNAL_INO));
+    image.debugfs(fmt::format("sif <8> block[{}] {}", at, map[std::stoul(of)]));
+    (void)repair_journal(image);
+    CHECK(has_journal(image));
+    CHECK(journal_blocks(image) == 1024);
+  }
+}
+
 TEST_CASE("journal on an inode table is made anew, and the table stays", "[repair][journal]") {
   const TestImage image("ext4-1k");
   const auto root = image.peek<std::array<std::byte, 128>>(image.inode_offset(EXT2_ROOT_INO));

@@ -87,10 +87,9 @@ TEST_CASE("attribute block that a file claims stays with its inodes", "[repair]"
   const auto block = image.peek<ext2_inode>(image.inode_offset(image.inode_of("/three"))).i_file_acl;
   REQUIRE(block != 0);
   change_extent(image, "/small", 0, [&](Extent& e) { e.ee_start = block; });
-  const std::string shown = contents(image, "/small");
   const RepairPlan plan = repair(image);
   check_sound(image, plan);
-  CHECK(contents(image, "/small") == shown);
+  CHECK(contents(image, "/small") == std::string(900, '\0'));  // who may read the file may not read all attributes
   CHECK(image.debugfs("ea_get /three user.long").contains(std::string(150, 'v')));
 }
 
@@ -167,6 +166,45 @@ TEST_CASE("what a damaged map loses is reported by its bytes", "[repair]") {
     CHECK(loses(plan, inode, 131072, 196608));
     CHECK(plan.losses.size() == 1);
   }
+}
+
+TEST_CASE("map that is written anew has no blocks behind the end of the file", "[repair]") {
+  const TestImage image("ext4-plain");
+  const uint32_t inode = image.inode_of("/dir/file40");
+  const auto first = static_cast<uint32_t>(image.block_of("/dir/file40"));
+  const std::string bytes = contents(image, "/dir/file40");
+  REQUIRE(bytes.size() == 15080);
+  SECTION("indirect map whose inode has EXTENTS_FL") {
+    // Where the numbers, taken for an extent, would be one of blocks that nobody has.
+    constexpr uint32_t kBlocks = 10001, kIndirect = kBlocks + 15;
+    std::array<uint32_t, 15> map{};
+    for (uint32_t i = 0; i < 15; ++i) {
+      image.write(image.offset(kBlocks + i), std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
+      if (i < 12) map[i] = kBlocks + i;
+    }
+    map[12] = kIndirect;
+    image.poke(image.map_offset(inode), map);
+    image.poke(image.offset(kIndirect), std::array{kBlocks + 12, kBlocks + 13, kBlocks + 14});
+    image.debugfs(fmt::format("setb {} 16", kBlocks), true);
+    image.debugfs(fmt::format("freeb {} 15", first), true);
+    image.debugfs(fmt::format("sif <{}> blocks 32", inode), true);
+  }
+  SECTION("root without a header, and an old extent behind those in use") {
+    image.poke(image.map_offset(inode), std::array<uint16_t, 2>{0, 2});
+    image.poke(extent_offset(image, "/dir/file40", 1), Extent{15, 4, 0, 25100});
+  }
+  SECTION("root without a header whose extent is a block too long") {
+    image.poke(image.map_offset(inode), uint16_t{0});
+    image.patch<Extent>(extent_offset(image, "/dir/file40", 0), [](Extent& e) { e = {0, 16, 0, 25100}; });
+    for (uint32_t i = 0; i < 15; ++i) {
+      image.write(image.offset(25100 + i), std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
+    }
+  }
+  const RepairPlan plan = repair(image);
+  check_sound(image, plan);
+  CHECK(contents(image, "/dir/file40") == bytes);
+  CHECK(image.debugfs(fmt::format("bmap <{}> 15", inode)).starts_with("0"));
+  CHECK(image.debugfs(fmt::format("bmap <{}> 16", inode)).starts_with("0"));
 }
 
 TEST_CASE("extents behind a damaged header are found again", "[repair]") {

@@ -152,6 +152,24 @@ const Scenario kInodeScenarios[] = {
        image.debugfs("sif <1> blocks 4");
        return Place{.inode = EXT2_BAD_INO, .block = 2};
      }},
+    {bad_blocks_again, "list of bad blocks names a block twice", "ext4-plain",
+     [](const TestImage& image) {
+       image.debugfs("sif <1> block[0] 25000");
+       image.debugfs("sif <1> block[3] 25000");
+       image.debugfs("sif <1> blocks 2");
+       image.debugfs("setb 25000");
+       return Place{.inode = EXT2_BAD_INO, .block = 25000};
+     },
+     {block_multiply_claimed, group_free_blocks, superblock_free_blocks}},
+    {bad_blocks_again, "list of bad blocks names its own indirect block", "ext4-plain",
+     [](const TestImage& image) {
+       image.poke(image.offset(25000), std::array<uint32_t, 3>{25000, 25001, 25002});
+       image.debugfs("sif <1> block[IND] 25000");
+       image.debugfs("sif <1> blocks 6");
+       image.debugfs("setb 25000 3");
+       return Place{.inode = EXT2_BAD_INO, .block = 25000};
+     },
+     {block_multiply_claimed, group_free_blocks, superblock_free_blocks, inode_blocks}},
     {bad_blocks_inode, "bad-blocks inode with a mode", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("sif <1> mode 0100644");
