@@ -282,8 +282,8 @@ class Causes {
         if (const auto it = blame_.find(*f.inode); it != blame_.end()) follow(i, it->second);
       if (f.problem == block_multiply_claimed && f.block)
         if (const auto it = claimed.find(*f.block); it != claimed.end()) follow(i, it->second);
-      // The '..' of a subdirectory that is garbage is not counted.
-      if (f.problem == inode_links && shortfall(f).value_or(0) < 0)
+      // Nobody knows whether what is garbage was, or is, a subdirectory.
+      if (f.problem == inode_links && !f.path.empty())
         if (const auto it = parents.find(f.path); it != parents.end()) follow(i, it->second);
     }
   }

@@ -31,6 +31,9 @@ struct TextWriter {
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
+// What was found: what is new and what is not, where that is known, and what is past --max-findings.
+void write_findings(TextWriter& w, const ImageReport& image, const TextStyle& style);
+
 // What a scrub has made of its findings, or would: losses, blocks, what became of each buffer of a commit that did not come
 // to its end.
 void write_repairs(TextWriter& w, const ImageReport& image, bool verbose);
