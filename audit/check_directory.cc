@@ -125,12 +125,14 @@ void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings)
     case EntryDefectKind::tail_missing: return;
     case EntryDefectKind::record: f.found = fmt::format("at offset {}", d.offset); return;
     case EntryDefectKind::type:
+      f.entry = d.name;
       if (d.found == EXT2_FT_UNKNOWN) f.problem = Problem::entry_type_unset;
       f.expected = type_name(d.expected);
       f.found = fmt::format("{}, in '{}' (inode {}) at offset {}", type_name(d.found), d.name, d.target, d.offset);
       return;
     default: break;
   }
+  f.entry = d.name;
   f.found = fmt::format("'{}' (inode {}) at offset {}", d.name, d.target, d.offset);
 }
 
