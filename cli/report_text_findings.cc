@@ -259,17 +259,6 @@ class FindingsWriter {
     w_.print("\n");
   }
 
- public:
-  // "inode-mode-invalid 12", most first.
-  [[nodiscard]] static std::vector<std::string> codes_of(const std::map<std::string_view, size_t>& counts) {
-    std::vector<std::pair<std::string_view, size_t>> sorted(counts.begin(), counts.end());
-    std::ranges::stable_sort(sorted, std::ranges::greater(), [](const auto& c) { return c.second; });
-    std::vector<std::string> codes;
-    for (const auto& [code, count] : sorted) codes.push_back(fmt::format("{} {}", code, count));
-    return codes;
-  }
-
- private:
   TextWriter& w_;
   const ImageReport& image_;
   const TextStyle& style_;
@@ -304,7 +293,7 @@ void write_counts(TextWriter& w, const ImageReport& image) {
       nameless.insert(*f.inode);
   }
   for (const FindingCount& c : image.past) by_code[info(c.problem).code] += c.count;
-  write_list(w, "by code:", FindingsWriter::codes_of(by_code));
+  write_list(w, "by code:", codes_of(by_code));
   std::vector<std::pair<std::string_view, std::vector<std::string>>> directories;
   for (const auto& [directory, members] : by_directory) directories.emplace_back(directory, names_of(members, directory));
   std::ranges::stable_sort(directories, std::ranges::greater(), [](const auto& d) { return d.second.size(); });
@@ -344,6 +333,14 @@ void write_past(TextWriter& w, const ImageReport& image) {
 }
 
 }  // namespace
+
+std::vector<std::string> codes_of(const std::map<std::string_view, size_t>& counts) {
+  std::vector<std::pair<std::string_view, size_t>> sorted(counts.begin(), counts.end());
+  std::ranges::stable_sort(sorted, std::ranges::greater(), [](const auto& c) { return c.second; });
+  std::vector<std::string> codes;
+  for (const auto& [code, count] : sorted) codes.push_back(fmt::format("{} {}", code, count));
+  return codes;
+}
 
 void write_findings(TextWriter& w, const ImageReport& image, const TextStyle& style) {
   FindingsWriter lines(w, image, style);
