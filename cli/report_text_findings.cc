@@ -161,6 +161,35 @@ void write_run(TextWriter& w, const FindingRun& run, const ImageReport& image, s
   w.print("\n");
 }
 
+// Where many findings are.
+struct Places {
+  std::set<std::string_view> directories;
+  std::set<InodeNo> inodes;
+  std::optional<Range<GroupNo>> groups;
+  uint64_t blocks = 0;
+
+  [[nodiscard]] std::string text() const {
+    if (directories.size() == 1) return "in " + escape(*directories.begin());
+    if (!directories.empty()) return fmt::format("in {} directories", directories.size());
+    std::vector<std::string> place;
+    add_place(place, "group", "groups", groups);
+    return place.empty() ? "file system" : place.front();
+  }
+};
+
+Places places_of(const Members& members) {
+  Places places;
+  for (const Finding* f : members) {
+    if (!f->path.empty()) places.directories.insert(directory_part(f->path));
+    if (f->inode) places.inodes.insert(*f->inode);
+    if (f->block) places.blocks += f->block_count;
+    if (!f->group) continue;
+    if (!places.groups) places.groups = {*f->group, *f->group};
+    places.groups = {std::min(places.groups->first, *f->group), std::max(places.groups->last, *f->group)};
+  }
+  return places;
+}
+
 // Writes findings, a list at a time.
 class FindingsWriter {
  public:
@@ -205,37 +234,24 @@ class FindingsWriter {
     write_end(action(group.like));
   }
 
+  // "in /etc: inode-mode-invalid: inode has an unknown type: 17 findings in 17 inodes (group, hosts, passwd and 14 more)"
   void write_alike(const FindingGroup& group, const Members& members) {
     const ProblemInfo& problem = info(members.front()->problem);
-    std::set<std::string_view> directories;
-    std::set<InodeNo> inodes;
-    std::optional<Range<GroupNo>> groups;
-    uint64_t blocks = 0;
-    for (const Finding* f : members) {
-      if (!f->path.empty()) directories.insert(directory_part(f->path));
-      if (f->inode) inodes.insert(*f->inode);
-      if (f->group) groups = groups ? Range{std::min(groups->first, *f->group), std::max(groups->last, *f->group)} : Range{*f->group, *f->group};
-      if (f->block) blocks += f->block_count;
-    }
-    std::vector<std::string> place;
-    if (directories.size() == 1)
-      place.push_back("in " + escape(*directories.begin()));
-    else if (!directories.empty())
-      place.push_back(fmt::format("in {} directories", directories.size()));
-    else
-      add_place(place, "group", "groups", groups);
-    w_.print("{}{}: ", label_of(w_, problem.severity), place.empty() ? "file system" : place.front());
+    const Places places = places_of(members);
+    w_.print("{}{}: ", label_of(w_, problem.severity), places.text());
     if (group.garbage)
-      w_.print("inode is garbage: {}", counted(inodes.size(), "inode"));
+      w_.print("inode is garbage: {}", counted(places.inodes.size(), "inode"));
     else
       w_.print("{}: {}: {}", problem.code, problem.message, counted(members.size(), "finding"));
-    if (!group.garbage && !inodes.empty()) w_.print(" in {}", counted(inodes.size(), "inode"));
-    if (inodes.empty() && blocks > 0) w_.print(", {}", counted(blocks, "block"));
-    const auto names = names_of(members, directories.size() == 1 ? *directories.begin() : "");
+    if (!group.garbage && !places.inodes.empty()) w_.print(" in {}", counted(places.inodes.size(), "inode"));
+    if (places.inodes.empty() && places.blocks > 0) w_.print(", {}", counted(places.blocks, "block"));
+    const auto names = names_of(members, places.directories.size() == 1 ? *places.directories.begin() : "");
     if (!names.empty())
       w_.print(" ({})", some_of(names));
-    else if (!inodes.empty())
-      w_.print(" ({} to {})", *inodes.begin(), *inodes.rbegin());
+    else if (places.inodes.size() == 1)
+      w_.print(" (inode {})", *places.inodes.begin());
+    else if (!places.inodes.empty())
+      w_.print(" (inodes {} to {})", *places.inodes.begin(), *places.inodes.rbegin());
     write_end(action(group.like));
   }
 
@@ -255,7 +271,8 @@ class FindingsWriter {
     w_.print("          {}: {}", group.garbage ? counted(total, "finding") : fmt::format("{} more follow{}", total, total == 1 ? "s" : ""),
              fmt::join(codes, ", "));
     if (left > 0) w_.print(" and {}", counted(left, "more code"));
-    for (const auto& [done, count] : by_action) w_.print("; {} of them{}", count, done.empty() ? "" : fmt::format(" [{}]", done));
+    for (const auto& [done, count] : by_action)
+      if (!done.empty()) w_.print("; {} of them [{}]", count, done);
     w_.print("\n");
   }
 

@@ -210,6 +210,28 @@ TEST_CASE("findings all over the tree are a line a code") {
   CHECK(std::ranges::count(text, '\n') < 30);
 }
 
+TEST_CASE("many findings of inodes without a path name these by number") {
+  std::vector<Finding> findings;
+  for (uint32_t i = 0; i < 200; ++i) {
+    Finding f = finding(Problem::indirect_out_of_range);
+    f.group = GroupNo(i % 4);
+    f.inode = InodeNo(i % 4 == 3 ? 90 : 20);
+    f.block = BlockNo(1000 + 2 * i);
+    findings.push_back(f);
+  }
+  sort_findings(findings);
+  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "groups 0-3 (4): indirect-block-out-of-range: block number lies outside the file system: 200 findings in 2 inodes (inodes 20 to 90) ["));
+  std::erase_if(findings, [](const Finding& f) { return f.inode != InodeNo(20); });
+  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "150 findings in 1 inode (inode 20) ["));
+}
+
+TEST_CASE("consequences that nothing is done about say nothing of it") {
+  Finding lost = finding(Problem::inodes_lost), names = finding(Problem::names_lost);
+  lost.group = names.group = GroupNo(1);
+  names.block = BlockNo(9);
+  CHECK(has(text_report(report_with(Verdict::damaged, {lost, names}), {}), "          1 more follows: names-lost 1\n"));
+}
+
 TEST_CASE("what is new is not counted under what was known") {
   std::vector<Finding> findings;
   for (const Problem problem : {Problem::inode_checksum, Problem::inode_dtime_set, Problem::inode_mode}) findings.push_back(test::at_inode(problem, 12));

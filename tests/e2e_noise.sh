@@ -109,6 +109,12 @@ plain-4k  64M -t ext4 -b 4096 -g 4096 -O ^metadata_csum,^uninit_bg
 ext2-1k   24M -t ext2 -b 1024 -N 1600
 SETS
 
+# A file whose inode is gone is in the list by the entry that is left of it.
+cp "$work/csum-1k.img" "$work/gone.img"
+debugfs -w -R 'clri /etc/file-007' "$work/gone.img" >/dev/null 2>&1
+expect 4 "$extscrub" audit --affected "$work/gone.list" "$work/gone.img"
+grep -q $'^/etc/file-007\t-\t-\ttouched\t' "$work/gone.list" || fail "a file whose inode is gone is not in the list: $(cat "$work/gone.list")"
+
 # In one process with the run it is the same list.
 image=$work/csum-1k-metadata.img
 expect 4 "$extscrub" audit --no-isolate --affected "$work/together" "$image"
