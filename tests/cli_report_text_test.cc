@@ -154,6 +154,24 @@ TEST_CASE("an inode that is garbage is one line, and one for what is found in it
   CHECK(std::ranges::count(text_report(report, {.verbose = true}), '\n') == 5);
 }
 
+TEST_CASE("a garbage inode is as hard to mend as the hardest of its findings") {
+  const auto garbage = [](RepairState last, Problem problem) {
+    std::vector<Finding> findings;
+    for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, problem}) {
+      findings.push_back(test::at_inode(each, 12));
+      findings.back().repair = RepairState::made;
+    }
+    findings.back().repair = last;
+    return text_report(report_with(Verdict::damaged, findings), {});
+  };
+  CHECK(has(garbage(RepairState::made, Problem::inode_time), "inode 12: inode is garbage [repaired]\n"));
+  CHECK(has(garbage(RepairState::left, Problem::inode_time), "inode 12: inode is garbage [not repaired]\n"));
+  CHECK(has(garbage(RepairState::left, Problem::inode_mode), "inode 12: inode is garbage [needs --repair=all]\n"));
+  std::vector<Finding> safe;
+  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_time}) safe.push_back(test::at_inode(each, 12));
+  CHECK(has(text_report(report_with(Verdict::damaged, safe), {}), "inode is garbage [`extscrub scrub` repairs it]\n"));
+}
+
 TEST_CASE("what follows stands under its cause") {
   Finding checksum = finding(Problem::block_bitmap_checksum), bits = finding(Problem::block_bitmap_mismatch);
   checksum.group = bits.group = GroupNo(2);

@@ -102,6 +102,9 @@ TEST_CASE("bits that agree with the count beside them follow from the inodes", "
   CHECK_FALSE(other[3]);
   CHECK_FALSE(other[4]);
   CHECK_FALSE(causes(garbage(12), {bits(1, 9000, 12)})[3]);
+  // The superblock is wrong by more than its groups are.
+  CHECK_FALSE(causes(garbage(12), {bits(0, 50, 10), counted, in_group(Problem::superblock_free_blocks, 0, "1111", "1100")})[5]);
+  CHECK_FALSE(causes(garbage(12), {in_group(Problem::group_free_inodes, 0, "8", "7"), in_group(Problem::superblock_free_inodes, 0, "9", "7")})[4]);
   // Nobody has lost blocks.
   CHECK(causes({bits(0, 50, 10), counted}) == Indices{kNone, 0});
 }
