@@ -46,7 +46,9 @@ std::string_view type_name(uint64_t type) {
 
 Problem problem_of(HtreeDefectKind kind) {
   switch (kind) {
-    case HtreeDefectKind::root:
+    case HtreeDefectKind::reserved:
+    case HtreeDefectKind::length:
+    case HtreeDefectKind::flags:
     case HtreeDefectKind::version:
     case HtreeDefectKind::levels: return Problem::htree_root;
     case HtreeDefectKind::limit:
@@ -65,6 +67,9 @@ Problem problem_of(HtreeDefectKind kind) {
 // The field, or what stands for it, that the numbers are of.
 const char* field_of(HtreeDefectKind kind) {
   switch (kind) {
+    case HtreeDefectKind::reserved: return "reserved_zero";
+    case HtreeDefectKind::length: return "info_length";
+    case HtreeDefectKind::flags: return "unused_flags";
     case HtreeDefectKind::version: return "hash_version";
     case HtreeDefectKind::levels: return "indirect_levels";
     case HtreeDefectKind::limit: return "limit";
@@ -120,12 +125,14 @@ void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings)
     case EntryDefectKind::tail_missing: return;
     case EntryDefectKind::record: f.found = fmt::format("at offset {}", d.offset); return;
     case EntryDefectKind::type:
+      f.entry = d.name;
       if (d.found == EXT2_FT_UNKNOWN) f.problem = Problem::entry_type_unset;
       f.expected = type_name(d.expected);
       f.found = fmt::format("{}, in '{}' (inode {}) at offset {}", type_name(d.found), d.name, d.target, d.offset);
       return;
     default: break;
   }
+  f.entry = d.name;
   f.found = fmt::format("'{}' (inode {}) at offset {}", d.name, d.target, d.offset);
 }
 

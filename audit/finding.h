@@ -33,6 +33,7 @@ struct Finding {
   uint64_t block_count = 1;             // physical blocks from `block` on
   std::optional<uint64_t> logical;      // logical block in the inode's file
   std::string path;                     // of the inode, where one is known
+  std::string entry;                    // the name in the directory, where the finding is about one
   std::string field;                    // the on-disk field's name (s_free_blocks_count), where one is meant
   std::string expected, found;          // values, for a person; empty where there is nothing to compare
   RepairState repair = RepairState::none;

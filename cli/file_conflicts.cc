@@ -71,7 +71,7 @@ Output output(NamedFile file) {
 }
 
 std::vector<Output> outputs_of(const Options& options) {
-  std::vector<NamedFile> files = {{"--output", options.output}, {"--metrics", options.metrics}};
+  std::vector<NamedFile> files = {{"--output", options.output}, {"--affected", options.affected}, {"--metrics", options.metrics}};
   if (options.command == Command::scrub) files.push_back({"--undo-file", options.undo_file});
   std::vector<Output> outputs;
   for (NamedFile& file : files) {

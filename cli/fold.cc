@@ -28,9 +28,10 @@ auto kind(const Finding& f) {
       f.problem, f.field, f.repair, f.remedy, words(f.expected), words(f.found));
 }
 
-FindingRun run_of(const Finding& f) {
+FindingRun run_of(const Finding& f, size_t place) {
   FindingRun run;
   run.first = f;
+  run.members = {place};
   if (f.group) run.groups = {*f.group, *f.group};
   if (f.inode) run.inodes = {*f.inode, *f.inode};
   if (f.block) run.blocks = {*f.block, *f.block + (f.block_count > 0 ? f.block_count - 1 : 0)};
@@ -87,7 +88,7 @@ bool extend(OpenRun& open, const FindingRun& next) {
   extend(run.logical, next.logical);
   run.same_values &= run.first.expected == next.first.expected && run.first.found == next.first.found;
   if (open.direction == Direction::inodes) run.first.path.clear();
-  ++run.members;
+  run.members.push_back(next.members.front());
   return true;
 }
 
@@ -96,9 +97,10 @@ bool extend(OpenRun& open, const FindingRun& next) {
 std::vector<FindingRun> fold_findings(const std::vector<Finding>& findings) {
   std::vector<OpenRun> runs;
   std::map<decltype(kind(findings[0])), size_t> last_of_kind;  // index into `runs`
-  for (const Finding& finding : findings) {
+  for (size_t i = 0; i < findings.size(); ++i) {
+    const Finding& finding = findings[i];
     const auto [it, is_new] = last_of_kind.try_emplace(kind(finding), runs.size());
-    FindingRun single = run_of(finding);
+    FindingRun single = run_of(finding, i);
     if (!is_new && extend(runs[it->second], single)) continue;
     it->second = runs.size();
     runs.push_back({std::move(single)});
@@ -112,7 +114,7 @@ std::vector<FindingRun> fold_findings(const std::vector<Finding>& findings) {
 std::vector<FindingRun> unfolded_findings(const std::vector<Finding>& findings) {
   std::vector<FindingRun> runs;
   runs.reserve(findings.size());
-  for (const Finding& finding : findings) runs.push_back(run_of(finding));
+  for (size_t i = 0; i < findings.size(); ++i) runs.push_back(run_of(findings[i], i));
   return runs;
 }
 

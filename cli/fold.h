@@ -16,7 +16,7 @@ struct Range {
 
 struct FindingRun {
   Finding first;       // what the others are like; its place is the first one
-  size_t members = 1;  // findings in the run
+  std::vector<size_t> members;  // places of the findings in the list
   // Where the run reaches; no place of a member is left out but the path of inodes in a row.
   std::optional<Range<GroupNo>> groups;
   std::optional<Range<InodeNo>> inodes;

@@ -231,6 +231,7 @@ void add_image_options(CLI::App& app, Options& o) {
   add_report_options(app, o, {{"junit", Format::junit}});
   add_disk_options(app, o);
   add_unpack_option(app, o);
+  app.add_option("--affected", o.affected, "Write to FILE which files are touched or lost, a line each")->type_name("FILE");
   app.add_option("--metrics", o.metrics, "Write metrics to FILE, for the textfile collector of node_exporter")->type_name("FILE");
   app.add_flag("--syslog", o.syslog, "Send the verdict of each image to the system's log");
   add_jobs_option(app, o);

@@ -28,6 +28,7 @@ struct Options {
   Format format = Format::text;
   std::string output;  // a file for the report; empty: standard output
   std::string metrics;  // a file for node_exporter; empty: none
+  std::string affected;  // a file for the list of files that are touched; empty: none
   bool syslog = false;  // a line an image to the system's log
   When color = When::automatic;
   When progress = When::automatic;

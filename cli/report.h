@@ -86,6 +86,11 @@ struct TextStyle {
   return image.verdict && *image.verdict != Verdict::unreadable && *image.verdict != Verdict::not_audited;
 }
 
+// What bitmaps and counts of free blocks are in.
+[[nodiscard]] inline uint64_t blocks_per_cluster(const ImageReport& image) {
+  return image.info && image.info->block_size > 0 ? image.info->cluster_size / image.info->block_size : 1;
+}
+
 // How many findings there are of a severity, those past --max-findings among them.
 [[nodiscard]] uint64_t count_of(const ImageReport& image, Severity severity);
 

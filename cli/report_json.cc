@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "audit/root_causes.h"
 #include "cli/coverage.h"
 #include "cli/escape.h"
 #include "cli/history_report.h"
@@ -279,9 +280,11 @@ Json coverage_json(const ImageReport& image) {
 Json findings_of(const ImageReport& image) {
   Json findings = Json::array();
   const bool compared = image.changes && !image.changes->is_new.empty();
+  const auto causes = root_causes(image.findings, blocks_per_cluster(image));
   for (size_t i = 0; i < image.findings.size(); ++i) {
     Json json = json_of(image.findings[i], image.info);
     json["new"] = compared ? Json(bool{image.changes->is_new[i]}) : Json(nullptr);
+    json["caused_by"] = number_or_null(causes[i]);
     findings.push_back(std::move(json));
   }
   return findings;

@@ -11,12 +11,10 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 
 #include "cli/coverage.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
-#include "cli/fold.h"
 #include "cli/history_report.h"
 #include "cli/report.h"
 #include "cli/text_writer.h"
@@ -25,18 +23,6 @@
 namespace extscrub {
 
 namespace {
-
-fmt::text_style style_of(Severity severity) {
-  switch (severity) {
-    case Severity::note:
-      return fg(fmt::terminal_color::cyan);
-    case Severity::warning:
-      return fg(fmt::terminal_color::yellow);
-    case Severity::error:
-      return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
-  }
-  return {};
-}
 
 fmt::text_style style_of(Verdict verdict) {
   switch (verdict) {
@@ -52,144 +38,6 @@ fmt::text_style style_of(Verdict verdict) {
       return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
   }
   return {};
-}
-
-template <class N>
-void add_place(std::vector<std::string>& places, std::string_view one, std::string_view many,
-               const std::optional<Range<N>>& range) {
-  if (!range) return;
-  if (range->first == range->last)
-    places.push_back(fmt::format("{} {}", one, range->first));
-  else
-    places.push_back(fmt::format("{} {}-{} ({})", many, range->first, range->last, range->last - range->first + 1));
-}
-
-// "group 3, inode 12 (/etc/passwd), blocks 9000-9599 (600), i_blocks"
-std::string place_of(const FindingRun& run) {
-  std::vector<std::string> places;
-  add_place(places, "group", "groups", run.groups);
-  add_place(places, "inode", "inodes", run.inodes);
-  if (!run.first.path.empty()) {
-    const std::string path = fmt::format("({})", escape(run.first.path));
-    if (run.inodes)
-      places.back() += " " + path;
-    else
-      places.push_back(path);
-  }
-  add_place(places, "block", "blocks", run.blocks);
-  add_place(places, "logical block", "logical blocks", run.logical);
-  if (!run.first.field.empty()) places.push_back(escape(run.first.field));
-  return places.empty() ? "file system" : fmt::format("{}", fmt::join(places, ", "));
-}
-
-std::string values_of(const FindingRun& run) {
-  const Finding& f = run.first;
-  if (f.expected.empty() && f.found.empty()) return {};
-  if (!run.same_values) return ": values differ, see --verbose";
-  if (f.expected.empty()) return ": found " + escape(f.found);
-  if (f.found.empty()) return ": expected " + escape(f.expected);
-  return fmt::format(": expected {}, found {}", escape(f.expected), escape(f.found));
-}
-
-// Metadata that was not seen: what is found wrong elsewhere may follow from that alone, as files look unattached whose
-// directory cannot be read, and a scrub may not dare to touch it.
-bool is_partly_unread(const ImageReport& image) {
-  return std::ranges::any_of(image.findings, [](const Finding& f) {
-    return f.problem == Problem::read_error || f.problem == Problem::image_truncated;
-  });
-}
-
-// What is done about a finding that nothing was done about. `unread`: some metadata was not seen.
-std::string_view remedy(const Finding& f, bool unread) {
-  const bool tried = f.repair == RepairState::left;
-  if (unread && !tried && info(f.problem).repair != RepairClass::none)
-    return "no repair is promised while metadata cannot be read";
-  if (f.remedy != Remedy::by_class && !tried && info(f.problem).repair != RepairClass::none)
-    return f.remedy == Remedy::scrub ? "`extscrub scrub` repairs it" : "needs --repair=all";
-  switch (info(f.problem).repair) {
-    case RepairClass::none:
-      if (f.problem == Problem::image_truncated) return "";  // what to do is among its values
-      return info(f.problem).severity == Severity::note ? "" : "no repair yet";
-    case RepairClass::safe:
-      return tried ? "not repaired" : "`extscrub scrub` repairs it";
-    case RepairClass::lossy:
-      return "needs --repair=all";
-  }
-  return "";
-}
-
-std::string_view action_of(const Finding& f, const std::optional<RepairReport>& repairs, bool unread) {
-  switch (f.repair) {
-    case RepairState::made:
-      return "repaired";
-    case RepairState::staged:
-      return "would be repaired";
-    case RepairState::left:
-      if (repairs && repairs->policy == RepairPolicy::all && info(f.problem).repair != RepairClass::none)
-        return "not repaired";
-      return remedy(f, unread);
-    case RepairState::none:
-      return remedy(f, unread);
-  }
-  return "";
-}
-
-void write_run(TextWriter& w, const FindingRun& run, const ImageReport& image, std::string_view action, const std::string& place) {
-  const ProblemInfo& problem = info(run.first.problem);
-  w.print("  {}{} {}: {}: {}{}", w.painted(style_of(problem.severity), name(problem.severity)),
-          std::string(7 - name(problem.severity).size(), ' '), place, problem.code, problem.message,
-          values_of(run));
-  if (run.first.problem == Problem::read_error && run.blocks && image.info)
-    w.print(", bytes {}-{}", run.blocks->first.value * image.info->block_size,
-            (run.blocks->last.value + 1) * image.info->block_size - 1);
-  if (!action.empty()) w.print(" [{}]", action);
-  w.print("\n");
-}
-
-std::vector<FindingRun> runs_of(const std::vector<Finding>& findings, const TextStyle& style) {
-  return style.verbose ? unfolded_findings(findings) : fold_findings(findings);
-}
-
-void write_runs(TextWriter& w, const std::vector<Finding>& findings, const ImageReport& image, const TextStyle& style) {
-  const bool unread = is_partly_unread(image);
-  for (const FindingRun& run : runs_of(findings, style))
-    write_run(w, run, image, action_of(run.first, image.repairs, unread), place_of(run));
-}
-
-// What is new since the last run, what is not, and what is gone.
-void write_changes(TextWriter& w, const ImageReport& image, const TextStyle& style) {
-  const Changes& changes = *image.changes;
-  std::vector<Finding> by_age[2];
-  for (size_t i = 0; i < image.findings.size(); ++i) by_age[changes.is_new[i]].push_back(image.findings[i]);
-  const auto& [known, fresh] = by_age;
-  if (!fresh.empty()) w.print(" new since {}:\n", utc(changes.since));
-  write_runs(w, fresh, image, style);
-  if (!known.empty()) w.print(" known:\n");
-  write_runs(w, known, image, style);
-  if (!changes.gone.empty()) w.print(" gone since {}:\n", utc(changes.since));
-  for (const FindingRun& run : runs_of(changes.gone, style)) write_run(w, run, image, "", place_of(run));
-}
-
-// "  error   12345 more, past --max-findings: inode-mode: ... [repaired]". Nothing is promised for them: nobody has tried.
-void write_past(TextWriter& w, const ImageReport& image) {
-  for (const FindingCount& c : image.past) {
-    FindingRun run;
-    run.first.problem = c.problem;
-    run.first.repair = c.repair;
-    const std::string_view action = c.repair == RepairState::none ? "" : action_of(run.first, image.repairs, is_partly_unread(image));
-    write_run(w, run, image, action, fmt::format("{} more, past --max-findings", c.count));
-  }
-}
-
-void write_findings(TextWriter& w, const ImageReport& image, const TextStyle& style) {
-  if (image.changes && image.changes->is_new.size() == image.findings.size())
-    write_changes(w, image, style);
-  else
-    write_runs(w, image.findings, image, style);
-  write_past(w, image);
-  if (image.without_path > 0)
-    w.print("  {} {} no path: the names of so many inodes are not looked up\n", counted(image.without_path, "finding"),
-            image.without_path == 1 ? "has" : "have");
 }
 
 // "12 errors, 1 warning; 10 repaired, 2 left"; empty when there is nothing to count. Notes do not make a summary.

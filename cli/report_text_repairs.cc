@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 
 #include "cli/escape.h"
 #include "cli/text_writer.h"
@@ -20,6 +21,31 @@ void write_loss(TextWriter& w, const Loss& loss) {
   if (loss.bytes) places.push_back(fmt::format("bytes {}-{}", loss.bytes->first, loss.bytes->end - 1));
   w.print("  loss    {}: {} ({})\n", places.empty() ? "file system" : fmt::format("{}", fmt::join(places, ", ")),
           escape(loss.what), info(loss.problem).code);
+}
+
+// Without `verbose` the first of them, and how many more there are of each problem.
+void write_losses(TextWriter& w, const std::vector<Loss>& losses, bool verbose) {
+  constexpr size_t kMost = 20;
+  const size_t shown = verbose || losses.size() <= kMost + 1 ? losses.size() : kMost;
+  std::map<std::string_view, size_t> left;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    if (i < shown)
+      write_loss(w, losses[i]);
+    else
+      ++left[info(losses[i].problem).code];
+  }
+  if (!left.empty())
+    w.print("  loss    {} more ({}): --verbose, --affected and --format=json have all\n", losses.size() - shown, fmt::join(codes_of(left), ", "));
+}
+
+void write_changes(TextWriter& w, const std::vector<BlockChange>& blocks, bool verbose) {
+  constexpr size_t kMost = 20;
+  const size_t shown = verbose || blocks.size() <= kMost + 1 ? blocks.size() : kMost;
+  for (size_t i = 0; i < shown; ++i) {
+    const BlockChange& change = blocks[i];
+    w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")", change.before, change.after);
+  }
+  if (shown < blocks.size()) w.print("  would write {} more: --verbose and --format=json have all\n", counted(blocks.size() - shown, "block"));
 }
 
 // "block 7: 0a1b2c3d -> 4e5f6071, written, durable by flush 2, read back"
@@ -60,11 +86,8 @@ std::string way_of(bool journal, std::string_view why_direct) {
 
 void write_repairs(TextWriter& w, const ImageReport& image, bool verbose) {
   if (!image.repairs) return;
-  for (const Loss& loss : image.repairs->losses) write_loss(w, loss);
-  if (image.repairs->dry_run)
-    for (const BlockChange& change : image.repairs->blocks)
-      w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")",
-              change.before, change.after);
+  write_losses(w, image.repairs->losses, verbose);
+  if (image.repairs->dry_run) write_changes(w, image.repairs->blocks, verbose);
   if (image.repairs->dry_run && image.repairs->way)
     w.print("  they would be written {}\n", way_of(image.repairs->way->journal, image.repairs->way->why_direct));
   if (image.writeback) write_receipts(w, *image.writeback, verbose);

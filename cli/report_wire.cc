@@ -271,7 +271,7 @@ class Unpacker {
   }
 
 FIELDS_OF(ByteRange, first, end)
-FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, field, expected, found, repair,
+FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, entry, field, expected, found, repair,
           remedy, repair_value)
 FIELDS_OF(FindingCount, problem, repair, count)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "cli/affected.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/file_kind.h"
@@ -84,16 +85,22 @@ bool is_on(When when, bool standard) {
 int ReportWriter::open() {
   if (!options_.metrics.empty())
     if (const auto possible = OutputFile::may_replace(options_.metrics); !possible) return failed(options_.metrics, possible.error());
-  if (options_.output.empty()) return kExitOk;
-  auto file = OutputFile::create(options_.output);
-  if (!file) return failed(options_.output, file.error());
-  file_ = std::move(*file);
+  if (const int status = open(options_.affected, affected_file_); status != kExitOk) return status;
+  return open(options_.output, file_);
+}
+
+int ReportWriter::open(const std::string& name, std::optional<OutputFile>& file) const {
+  if (name.empty()) return kExitOk;
+  auto created = OutputFile::create(name);
+  if (!created) return failed(name, created.error());
+  file = std::move(*created);
   return kExitOk;
 }
 
 void ReportWriter::add(ImageReport report) {
   print_messages(environment_, report);
   remember_undo_log(report);
+  if (affected_file_) take_affected(report);
   if (options_.syslog) {
     const bool success = (report.exit_status & ~kExitCorrected) == 0;
     environment_.log(success ? LOG_NOTICE : LOG_ERR, verdict_line(report));
@@ -115,7 +122,7 @@ bool ReportWriter::is_out() const {
 
 int ReportWriter::close() {
   run_.command = name_of(options_.command);
-  const int status = write_metrics();
+  const int status = write_affected() | write_metrics();
   switch (options_.format) {
     case Format::text:
       return status | write(text_);
@@ -151,6 +158,21 @@ Result<void> ReportWriter::finish(OutputFile& file, std::string_view text) const
   return file.finish(text);
 }
 
+void ReportWriter::take_affected(const ImageReport& report) {
+  affected_ += affected_lines(report);
+  uint64_t past = 0;
+  for (const FindingCount& c : report.past) past += c.count;
+  if (past > 0)
+    print_message(environment_, name_of(report), report.path,
+                  fmt::format("warning: {} findings past --max-findings are not in {}", past, options_.affected));
+}
+
+int ReportWriter::write_affected() {
+  if (!affected_file_) return kExitOk;
+  const auto done = finish(*affected_file_, affected_);
+  return done ? kExitOk : failed(options_.affected, done.error());
+}
+
 int ReportWriter::write_metrics() {
   if (options_.metrics.empty()) return kExitOk;
   const auto before = old_metrics(options_.metrics);
@@ -171,7 +193,7 @@ void ReportWriter::print(std::string_view text) {
   if (errno != EPIPE) environment_.err << "extscrub: cannot write the report to standard output\n";
 }
 
-int ReportWriter::failed(const std::string& file, const Error& error) {
+int ReportWriter::failed(const std::string& file, const Error& error) const {
   print_message(environment_, file, error.message);
   return kExitOperational;
 }

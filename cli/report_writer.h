@@ -38,17 +38,20 @@ class ReportWriter {
  private:
   void remember_undo_log(const ImageReport& report);
   [[nodiscard]] Result<void> finish(OutputFile& file, std::string_view text) const;
+  [[nodiscard]] int open(const std::string& name, std::optional<OutputFile>& file) const;
+  void take_affected(const ImageReport& report);
+  [[nodiscard]] int write_affected();
   [[nodiscard]] int write_metrics();
   void print(std::string_view text);
-  [[nodiscard]] int failed(const std::string& file, const Error& error);
+  [[nodiscard]] int failed(const std::string& file, const Error& error) const;
 
   const Options& options_;
   const Environment& environment_;
   std::vector<std::pair<dev_t, ino_t>> undo_logs_;  // that the run has made or read
   RunReport run_;
-  std::string text_;
+  std::string text_, affected_;
   int print_status_ = 0;
-  std::optional<OutputFile> file_;
+  std::optional<OutputFile> file_, affected_file_;
 };
 
 }  // namespace extscrub

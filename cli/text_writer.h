@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/report.h"
 
@@ -30,6 +32,12 @@ struct TextWriter {
 [[nodiscard]] inline std::string counted(size_t n, std::string_view noun) {
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
+
+// "inode-mode-invalid 12", "inode-blocks-count 3": most first.
+[[nodiscard]] std::vector<std::string> codes_of(const std::map<std::string_view, size_t>& counts);
+
+// What was found: what is new and what is not, where that is known, and what is past --max-findings.
+void write_findings(TextWriter& w, const ImageReport& image, const TextStyle& style);
 
 // What a scrub has made of its findings, or would: losses, blocks, what became of each buffer of a commit that did not come
 // to its end.

@@ -24,10 +24,10 @@ uint32_t node_checksum(uint32_t seed, Bytes block, size_t entries_at, const ext2
 
 void check_root_info(const Geometry& g, const ext2_dx_root_info& info, bool siphash, HtreeNode& node) {
   const auto wrong = [&](HtreeDefectKind kind, uint64_t expected, uint64_t found) { node.defects.push_back({kind, 0, expected, found}); };
-  if (info.reserved_zero != 0) wrong(HtreeDefectKind::root, 0, info.reserved_zero);
+  if (info.reserved_zero != 0) wrong(HtreeDefectKind::reserved, 0, info.reserved_zero);
   if (info.info_length < sizeof info || info.info_length % sizeof(ext2_dx_entry) != 0 || (g.metadata_csum() && info.info_length != sizeof info))
-    wrong(HtreeDefectKind::root, sizeof info, info.info_length);
-  if (info.unused_flags & EXT2_HASH_FLAG_INCOMPAT) wrong(HtreeDefectKind::root, 0, info.unused_flags);
+    wrong(HtreeDefectKind::length, sizeof info, info.info_length);
+  if (info.unused_flags & EXT2_HASH_FLAG_INCOMPAT) wrong(HtreeDefectKind::flags, 0, info.unused_flags);
   if (siphash ? info.hash_version != EXT2_HASH_SIPHASH : info.hash_version > EXT2_HASH_TEA)
     wrong(HtreeDefectKind::version, siphash ? EXT2_HASH_SIPHASH : EXT2_HASH_TEA, info.hash_version);
   const unsigned most = g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR) ? 2 : 1;

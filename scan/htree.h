@@ -14,7 +14,9 @@ namespace extscrub {
 
 // What is wrong with an index.
 enum class HtreeDefectKind : uint8_t {
-  root,              // reserved_zero, info_length, flags
+  reserved,          // reserved_zero
+  length,            // info_length
+  flags,             // unused_flags
   version,           // hash_version
   levels,            // indirect_levels
   limit,             // the node's limit is not what fits into it

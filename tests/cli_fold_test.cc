@@ -41,7 +41,7 @@ TEST_CASE("a run of blocks becomes one range") {
   REQUIRE(runs.size() == 2);
   CHECK(runs[0].blocks->first == BlockNo(9000));
   CHECK(runs[0].blocks->last == BlockNo(9599));
-  CHECK(runs[0].members == 3);
+  CHECK(runs[0].members == std::vector<size_t>{0, 1, 2});
   CHECK(runs[1].blocks->first == BlockNo(9700));
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("two problems in the same inodes fold into two runs although they lie 
   for (const FindingRun& run : runs) {
     CHECK(run.inodes->first == InodeNo(11));
     CHECK(run.inodes->last == InodeNo(30));
-    CHECK(run.members == 20);
+    CHECK(run.members.size() == 20);
   }
   CHECK(runs[0].same_values != runs[1].same_values);
 }

@@ -99,6 +99,17 @@ TEST_CASE("a finding says what mends it, where that was tried") {
   CHECK(findings[2]["remedy"] == "repair-all");
 }
 
+TEST_CASE("a finding names the one that it follows from by its place in the list") {
+  ImageReport image;
+  image.findings = {test::at_inode(Problem::superblock_past_errors, 1), test::at_inode(Problem::inode_checksum, 12),
+                    test::at_inode(Problem::inode_dtime_set, 12), test::at_inode(Problem::inode_mode, 12)};
+  const json findings = images_of(image)["images"][0]["findings"];
+  CHECK(findings[0]["caused_by"].is_null());
+  CHECK(findings[1]["caused_by"].is_null());
+  CHECK(findings[2]["caused_by"] == 1);
+  CHECK(findings[3]["caused_by"] == 1);
+}
+
 TEST_CASE("findings past the limit are counted by code and by what became of them") {
   ImageReport image;
   image.past = {{Problem::inode_mode, RepairState::made, 7}, {Problem::inode_mode, RepairState::left, 2}};

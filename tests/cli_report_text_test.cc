@@ -139,6 +139,140 @@ TEST_CASE("a run of blocks is one line with its count, and with verbose a line e
   CHECK(has(verbose, "block 9599:"));
 }
 
+TEST_CASE("an inode that is garbage is one line, and one for what is found in it") {
+  std::vector<Finding> findings;
+  for (const Problem problem : {Problem::inode_checksum, Problem::inode_dtime_set, Problem::inode_mode}) {
+    findings.push_back(test::at_inode(problem, 12));
+    findings.back().path = "/etc/passwd";
+  }
+  const ImageReport report = report_with(Verdict::damaged, findings);
+  CHECK(text_report(report, {}) ==
+        "disk.img\n"
+        "  error   group 0, inode 12 (/etc/passwd): inode is garbage [needs --repair=all]\n"
+        "          3 findings: inode-checksum-mismatch 1, inode-dtime-set 1, inode-mode-invalid 1; 1 of them [`extscrub scrub` repairs it]\n"
+        "disk.img: damaged (3 errors)\n");
+  CHECK(std::ranges::count(text_report(report, {.verbose = true}), '\n') == 5);
+}
+
+TEST_CASE("a garbage inode is as hard to mend as the hardest of its findings") {
+  const auto garbage = [](RepairState last, Problem problem) {
+    std::vector<Finding> findings;
+    for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, problem}) {
+      findings.push_back(test::at_inode(each, 12));
+      findings.back().repair = RepairState::made;
+    }
+    findings.back().repair = last;
+    return text_report(report_with(Verdict::damaged, findings), {});
+  };
+  CHECK(has(garbage(RepairState::made, Problem::inode_time), "inode 12: inode is garbage [repaired]\n"));
+  CHECK(has(garbage(RepairState::left, Problem::inode_time), "inode 12: inode is garbage [not repaired]\n"));
+  CHECK(has(garbage(RepairState::left, Problem::inode_mode), "inode 12: inode is garbage [needs --repair=all]\n"));
+  std::vector<Finding> safe;
+  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_time}) safe.push_back(test::at_inode(each, 12));
+  CHECK(has(text_report(report_with(Verdict::damaged, safe), {}), "inode is garbage [`extscrub scrub` repairs it]\n"));
+}
+
+TEST_CASE("what follows stands under its cause") {
+  Finding checksum = finding(Problem::block_bitmap_checksum), bits = finding(Problem::block_bitmap_mismatch);
+  checksum.group = bits.group = GroupNo(2);
+  checksum.block = BlockNo(70), bits.block = BlockNo(90);
+  bits.expected = "free", bits.found = "in use";
+  Finding elsewhere = bits;
+  elsewhere.group = GroupNo(3);
+  CHECK(text_report(report_with(Verdict::damaged, {checksum, bits, elsewhere}), {}) ==
+        "disk.img\n"
+        "  error   group 2, block 70: block-bitmap-checksum-mismatch: block bitmap checksum does not match [`extscrub scrub` repairs it]\n"
+        "          1 more follows: block-bitmap-mismatch 1\n"
+        "  error   group 3, block 90: block-bitmap-mismatch: block bitmap is wrong: expected free, found in use [`extscrub scrub` repairs it]\n"
+        "disk.img: damaged (3 errors)\n");
+}
+
+TEST_CASE("beyond two screens alike findings of a directory are one line, and all are counted at the end") {
+  std::vector<Finding> findings;
+  for (uint32_t i = 0; i < 200; ++i) {
+    Finding f = wrong_blocks();
+    f.inode = InodeNo(20 + 2 * i);
+    f.path = i < 150 ? "/var/" + std::to_string(i) : "/usr/" + std::to_string(i);
+    findings.push_back(f);
+  }
+  findings.push_back(test::at_inode(Problem::inode_mode, 600));
+  const std::string text = text_report(report_with(Verdict::damaged, findings), {});
+  CHECK(text ==
+        "disk.img\n"
+        "  error   in /var: inode-blocks-count: i_blocks is wrong: 150 findings in 150 inodes (0, 1, 2 and 147 more) [`extscrub scrub` repairs it]\n"
+        "  error   in /usr: inode-blocks-count: i_blocks is wrong: 50 findings in 50 inodes (150, 151, 152 and 47 more) [`extscrub scrub` repairs it]\n"
+        "  error   group 0, inode 600: inode-mode-invalid: inode has an unknown type: expected 0, found 1 [needs --repair=all]\n"
+        "  by code: inode-blocks-count 200, inode-mode-invalid 1\n"
+        "  in /var: 150 files touched (0, 1, 2 and 147 more)\n"
+        "  in /usr: 50 files touched (150, 151, 152 and 47 more)\n"
+        "  without a path: 1 inode touched\n"
+        "  --verbose has every finding, --affected FILE a list of what is touched\n"
+        "disk.img: damaged (201 errors)\n");
+}
+
+TEST_CASE("findings all over the tree are a line a code") {
+  std::vector<Finding> findings;
+  for (uint32_t i = 0; i < 200; ++i) {
+    Finding f = wrong_blocks(i % 2 ? RepairState::made : RepairState::left);
+    f.inode = InodeNo(20 + 2 * i);
+    f.path = "/d" + std::to_string(i) + "/file\n";
+    findings.push_back(f);
+  }
+  ImageReport report = report_with(Verdict::damaged, findings);
+  report.past = {{Problem::inode_mode, RepairState::left, 7}};
+  const std::string text = text_report(report, {});
+  CHECK(has(text, "  error   in 100 directories: inode-blocks-count: i_blocks is wrong: 100 findings in 100 inodes (/d0/file\\n, /d2/file\\n, /d4/file\\n and 97 more) [not repaired]\n"));
+  CHECK(has(text, "(/d1/file\\n, /d3/file\\n, /d5/file\\n and 97 more) [repaired]\n"));
+  CHECK(has(text, "by code: inode-blocks-count 200, inode-mode-invalid 7\n"));
+  CHECK(has(text, "in 180 more directories: 180 files touched\n"));
+  CHECK(std::ranges::count(text, '\n') < 30);
+}
+
+TEST_CASE("many findings of inodes without a path name these by number") {
+  std::vector<Finding> findings;
+  for (uint32_t i = 0; i < 200; ++i) {
+    Finding f = finding(Problem::indirect_out_of_range);
+    f.group = GroupNo(i % 4);
+    f.inode = InodeNo(i % 4 == 3 ? 90 : 20);
+    f.block = BlockNo(1000 + 2 * i);
+    findings.push_back(f);
+  }
+  sort_findings(findings);
+  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "groups 0-3 (4): indirect-block-out-of-range: block number lies outside the file system: 200 findings in 2 inodes (inodes 20 to 90) ["));
+  std::erase_if(findings, [](const Finding& f) { return f.inode != InodeNo(20); });
+  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "150 findings in 1 inode (inode 20) ["));
+}
+
+TEST_CASE("consequences that nothing is done about say nothing of it") {
+  Finding lost = finding(Problem::inodes_lost), names = finding(Problem::names_lost);
+  lost.group = names.group = GroupNo(1);
+  names.block = BlockNo(9);
+  CHECK(has(text_report(report_with(Verdict::damaged, {lost, names}), {}), "          1 more follows: names-lost 1\n"));
+}
+
+TEST_CASE("what is new is not counted under what was known") {
+  std::vector<Finding> findings;
+  for (const Problem problem : {Problem::inode_checksum, Problem::inode_dtime_set, Problem::inode_mode}) findings.push_back(test::at_inode(problem, 12));
+  ImageReport report = report_with(Verdict::damaged, findings);
+  report.changes = Changes{0, Verdict::damaged, {false, true, false}, {}};
+  CHECK(has(text_report(report, {}), "new since 1970-01-01T00:00:00Z:\n  error   group 0, inode 12: inode-dtime-set: "));
+}
+
+TEST_CASE("many losses and blocks of a dry run are counted, and with verbose have a line each") {
+  ImageReport report = report_with(Verdict::damaged, {});
+  report.repairs = RepairReport{RepairPolicy::all, true, true, 1, 0, {}};
+  for (uint32_t i = 0; i < 30; ++i) {
+    report.repairs->losses.push_back({Problem::inode_mode, InodeNo(20 + i), "", "cleared", {}});
+    report.repairs->blocks.push_back({BlockNo(i), "", "a", "b"});
+  }
+  const std::string text = text_report(report, {});
+  CHECK(has(text, "  loss    10 more (inode-mode-invalid 10): --verbose, --affected and --format=json have all\n"));
+  CHECK(has(text, "  would write 10 blocks more: --verbose and --format=json have all\n"));
+  CHECK(has(text, "would write block 19: "));
+  CHECK_FALSE(has(text, "would write block 20: "));
+  CHECK(has(text_report(report, {.verbose = true}), "would write block 29: "));
+}
+
 TEST_CASE("quiet leaves out clean images and everything but the verdict of the others") {
   CHECK(text_report(report_with(Verdict::clean, {}), {.quiet = true}).empty());
   CHECK(text_report(report_with(Verdict::damaged, {wrong_blocks()}), {.quiet = true}) ==

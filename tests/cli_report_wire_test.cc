@@ -33,6 +33,7 @@ ImageReport full_report() {
   f.block_count = 5;
   f.logical = 7;
   f.path = "/x";
+  f.entry = "name";
   f.field = "i_links_count";
   f.repair = RepairState::left;
   f.remedy = Remedy::all;

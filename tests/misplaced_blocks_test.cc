@@ -17,15 +17,15 @@ namespace {
 
 using BlockNumbers = std::set<uint64_t>;
 
-std::vector<std::byte> read_block(const TestImage& image, uint64_t block) {
+std::vector<std::byte> bytes_at(const TestImage& image, uint64_t block) {
   std::vector<std::byte> bytes(image.block_size());
   image.read(image.offset(block), bytes);
   return bytes;
 }
 
-void write_block(const TestImage& image, uint64_t block, Bytes bytes) { image.write(image.offset(block), bytes); }
+void put_bytes(const TestImage& image, uint64_t block, Bytes bytes) { image.write(image.offset(block), bytes); }
 
-uint64_t attributes_of(const TestImage& image, const std::string& path) {
+uint64_t attribute_block_of(const TestImage& image, const std::string& path) {
   return image.peek<uint32_t>(image.inode_offset(image.inode_of(path)) + offsetof(ext2_inode, i_file_acl));
 }
 
@@ -46,9 +46,9 @@ const std::vector<Pair>& pairs() {
       {"leaves of directories", [](Image i) { return i.block_of("/lost+found", 1); }, [](Image i) { return i.block_of("/many", 2); }},
       {"an index and a leaf", [](Image i) { return i.block_of("/many"); }, [](Image i) { return i.block_of("/dir/sub"); }},
       {"extent blocks", [](Image i) { return extent_block_of(i, "/runs10"); }, [](Image i) { return extent_block_of(i, "/runs600"); }},
-      {"attributes", [](Image i) { return attributes_of(i, "/small"); }, [](Image i) { return attributes_of(i, "/other"); }},
+      {"attributes", [](Image i) { return attribute_block_of(i, "/small"); }, [](Image i) { return attribute_block_of(i, "/other"); }},
       {"a directory and an extent block", [](Image i) { return i.block_of("/dir/sub"); }, [](Image i) { return extent_block_of(i, "/runs10"); }},
-      {"a directory and attributes", [](Image i) { return i.block_of("/dir/sub"); }, [](Image i) { return attributes_of(i, "/small"); }},
+      {"a directory and attributes", [](Image i) { return i.block_of("/dir/sub"); }, [](Image i) { return attribute_block_of(i, "/small"); }},
   };
   return pairs;
 }
@@ -60,7 +60,7 @@ TestImage with_attributes() {
   return image;
 }
 
-BlockNumbers blocks_with(const Audit& audit, Problem problem) {
+BlockNumbers places_with(const Audit& audit, Problem problem) {
   BlockNumbers blocks;
   for (const Finding& f : audit.findings)
     if (f.problem == problem) blocks.insert(f.block->value);
@@ -75,20 +75,20 @@ TEST_CASE("two blocks of inodes that were swapped go home", "[lost]") {
     const TestImage image = with_attributes();
     const uint64_t a = pair.first(image), b = pair.second(image);
     REQUIRE(a != b);
-    const auto left = read_block(image, a), right = read_block(image, b);
-    write_block(image, a, right);
-    write_block(image, b, left);
+    const auto left = bytes_at(image, a), right = bytes_at(image, b);
+    put_bytes(image, a, right);
+    put_bytes(image, b, left);
     const Audit audit = audit_of(image);
     INFO(describe(audit.findings));
-    CHECK(blocks_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{a, b});
+    CHECK(places_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{a, b});
     const Image opened = *Image::open(image.path());
     const RepairPlan plan = plan_of(opened);
     INFO("after:\n" << describe(plan.after.findings));
     CHECK(plan.proven_clean);
     CHECK(plan.losses.empty());
     apply(image, plan);
-    CHECK(read_block(image, a) == left);
-    CHECK(read_block(image, b) == right);
+    CHECK(bytes_at(image, a) == left);
+    CHECK(bytes_at(image, b) == right);
     CHECK(image.e2fsck() == 0);
   }
 }
@@ -98,11 +98,11 @@ TEST_CASE("block of an inode that was written over with another's is not made it
     INFO(pair.name);
     const TestImage image = with_attributes();
     const uint64_t home = pair.second(image), other = pair.first(image);
-    const auto content = read_block(image, home);
-    write_block(image, other, content);
+    const auto content = bytes_at(image, home);
+    put_bytes(image, other, content);
     const Audit audit = audit_of(image);
     INFO(describe(audit.findings));
-    CHECK(blocks_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{other});
+    CHECK(places_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{other});
     const auto finding = std::ranges::find(audit.findings, Problem::metadata_block_misplaced, &Finding::problem);
     REQUIRE(finding != audit.findings.end());
     CHECK(finding->expected == "what nothing has any more");
@@ -111,9 +111,9 @@ TEST_CASE("block of an inode that was written over with another's is not made it
     const Image opened = *Image::open(image.path());
     const RepairPlan safe = plan_of(opened);
     CHECK_FALSE(safe.proven_clean);
-    CHECK(blocks_with(safe.after, Problem::metadata_block_misplaced) == BlockNumbers{other});
+    CHECK(places_with(safe.after, Problem::metadata_block_misplaced) == BlockNumbers{other});
     apply(image, safe);
-    CHECK(read_block(image, other) == content);
+    CHECK(bytes_at(image, other) == content);
 
     const Image again = *Image::open(image.path());
     const RepairPlan all = plan_of(again, RepairPolicy::all);
@@ -123,8 +123,8 @@ TEST_CASE("block of an inode that was written over with another's is not made it
     REQUIRE(loss != all.losses.end());
     CHECK(loss->path == finding->path);
     apply(image, all);
-    CHECK(read_block(image, other) != content);
-    CHECK(read_block(image, home) == content);
+    CHECK(bytes_at(image, other) != content);
+    CHECK(bytes_at(image, home) == content);
     CHECK(image.e2fsck() == 0);
   }
 }
@@ -137,12 +137,12 @@ TEST_CASE("block of an inode that was written over is restored from the journal"
   const uint64_t home = image.block_of("/dir/sub"), other = extent_block_of(image, "/runs10");
   past.log({other});
   const auto right = past.block(home), leaf = past.block(other);
-  write_block(image, other, right);
+  put_bytes(image, other, right);
   past.lose(home);
   const Audit audit = audit_of(image);
   INFO(describe(audit.findings));
-  CHECK(blocks_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{other});
-  CHECK(blocks_with(audit, Problem::metadata_write_lost) == BlockNumbers{home});
+  CHECK(places_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{other});
+  CHECK(places_with(audit, Problem::metadata_write_lost) == BlockNumbers{home});
   const Image opened = *Image::open(image.path());
   const RepairPlan plan = plan_of(opened);
   INFO("after:\n" << describe(plan.after.findings));
@@ -160,8 +160,8 @@ TEST_CASE("block that two inodes claim is not misplaced", "[lost]") {
   image.poke<uint32_t>(at, static_cast<uint32_t>(image.block_of("/dir")));
   const Audit audit = audit_of(image);
   INFO(describe(audit.findings));
-  CHECK(blocks_with(audit, Problem::block_multiply_claimed).size() > 0);
-  CHECK(blocks_with(audit, Problem::metadata_block_misplaced).empty());
+  CHECK(places_with(audit, Problem::block_multiply_claimed).size() > 0);
+  CHECK(places_with(audit, Problem::metadata_block_misplaced).empty());
 }
 
 }  // namespace extscrub::test

@@ -206,6 +206,21 @@ const Scenario kDirectoryScenarios[] = {
        image.poke(index_root(image) + kRootInfo + 4, uint8_t{9});
        return Place{.inode = image.inode_of("/many"), .logical = 0, .field = "hash_version"};
      }},
+    {htree_root, "index root whose reserved field is not zero", "ext4-plain",
+     [](const TestImage& image) {
+       image.poke(index_root(image) + kRootInfo, 7u);
+       return Place{.inode = image.inode_of("/many"), .logical = 0, .field = "reserved_zero"};
+     }},
+    {htree_root, "index root of another length", "ext4-plain",
+     [](const TestImage& image) {
+       image.poke(index_root(image) + kRootInfo + 5, uint8_t{0});
+       return Place{.inode = image.inode_of("/many"), .logical = 0, .field = "info_length"};
+     }},
+    {htree_root, "index root with a flag that does not exist", "ext4-plain",
+     [](const TestImage& image) {
+       image.poke(index_root(image) + kRootInfo + 7, uint8_t{1});
+       return Place{.inode = image.inode_of("/many"), .logical = 0, .field = "unused_flags"};
+     }},
     {htree_node, "index root with another limit", "ext4-plain",
      [](const TestImage& image) {
        image.poke(index_root(image) + kRootEntries, uint16_t{99});
