@@ -71,6 +71,7 @@ class EntryRepair {
  private:
   void collect() {
     for (Finding& f : round_.findings) {
+      if (f.inode && is_about_target(f.problem)) about_target_[*f.inode].push_back(&f);
       if (!f.inode || !round_.may(f.problem)) continue;
       if (f.problem == Problem::inode_unattached) nameless_.push_back({*f.inode, round_.run.scan->links.type(*f.inode), InodeNo(), &f});
       const Directory* d = f.problem == Problem::directory_unconnected ? find(*f.inode) : nullptr;
@@ -138,6 +139,7 @@ class EntryRepair {
     for (Nameless& n : nameless_)
       if (n.type == EXT2_FT_DIR && n.finding && n.finding->repair == RepairState::none) by_parent[n.parent].push_back(&n);
     size_t answered = 0;
+    if (by_parent.size() > kMostParents) return answered;
     for (const auto& [parent, children] : by_parent) {
       const Directory* d = find(parent);
       if (!d || children.size() > 1 || d->is(Directory::incomplete)) continue;
@@ -153,10 +155,11 @@ class EntryRepair {
 
   // Entries of the directory that may have been a directory's: for what cannot be, what another directory has an entry for,
   // a file that has enough names without it; or not in use though it is not the first of its block, where a removed one stays.
+  // The first two.
   std::vector<WrongEntry> wrong_entries(const Directory& d) {
     std::vector<WrongEntry> wrong;
     const bool all = for_each_entry_of(round_, d, [&](const EntryAt& at, const DirEntry& e) {
-      if (e.name.empty() || (typed_ && e.type != EXT2_FT_DIR && e.type != EXT2_FT_UNKNOWN)) return;
+      if (wrong.size() > 1 || e.name.empty() || (typed_ && e.type != EXT2_FT_DIR && e.type != EXT2_FT_UNKNOWN)) return;
       const bool cleared = !e.inode && at.offset > 0 && typed_ && e.type == EXT2_FT_DIR && !d.is(Directory::in_inode);
       if (cleared || (e.inode && is_wrong(d, at, e))) wrong.push_back({d.inode, at, e.inode, e.type, std::string(e.name)});
     });
@@ -165,7 +168,9 @@ class EntryRepair {
   }
 
   [[nodiscard]] bool is_wrong(const Directory& d, const EntryAt& at, const DirEntry& e) const {
-    if (std::ranges::any_of(round_.findings, [&](const Finding& f) { return is_about_target(f.problem) && is_for(f, d.inode, at, e.inode); })) return true;
+    const auto findings = about_target_.find(d.inode);
+    if (findings != about_target_.end() && std::ranges::any_of(findings->second, [&](const Finding* f) { return is_for(*f, d.inode, at, e.inode); }))
+      return true;
     const auto& extra = round_.run.directories.extra_links;
     if (std::ranges::binary_search(extra, DirectoryLink{e.inode, d.inode})) {
       const Directory* child = find(e.inode);
@@ -187,7 +192,8 @@ class EntryRepair {
     std::map<uint8_t, std::vector<Nameless*>> files;
     for (Nameless& n : nameless_)
       if (n.type != EXT2_FT_DIR && n.finding && n.finding->repair == RepairState::none) files[typed_ ? n.type : EXT2_FT_UNKNOWN].push_back(&n);
-    if (files.empty() || std::ranges::none_of(round_.findings, waits) || names_are_missing()) return 0;
+    const auto waiting = std::ranges::count_if(round_.findings, waits);
+    if (files.empty() || waiting == 0 || waiting > kMostWaiting || names_are_missing()) return 0;
     std::map<InodeNo, std::vector<const Finding*>> by_directory;
     for (const Finding& f : round_.findings)
       if (waits(f)) by_directory[*f.inode].push_back(&f);
@@ -240,12 +246,16 @@ class EntryRepair {
 
   // Of directory blocks whose checksum is computed: an image can have any number of wrong ones.
   static constexpr uint64_t kMostTried = uint64_t{256} << 20;
+  // Directories that miss some in them, and entries that may be a file's: with more, the damage is not of single entries.
+  static constexpr size_t kMostParents = 1000;
+  static constexpr std::ptrdiff_t kMostWaiting = 1000;
 
   RepairRound& round_;
   const Geometry& g_;
   const DirectoryTable& table_;
   bool typed_;
   std::vector<Nameless> nameless_;
+  std::map<InodeNo, std::vector<const Finding*>> about_target_;  // by directory
   uint64_t bytes_tried_ = 0;
 };
 
