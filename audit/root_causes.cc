@@ -17,7 +17,7 @@ namespace extscrub {
 
 namespace {
 
-// What says by itself that a field of the inode cannot be. Several of these at once are no accident of one field.
+// What says by itself that a field of the inode cannot be, or is most unlikely. Several of these at once are no accident of one field.
 bool is_impossible_field(Problem problem) {
   using enum Problem;
   switch (problem) {

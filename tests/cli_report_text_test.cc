@@ -164,11 +164,11 @@ TEST_CASE("a garbage inode is as hard to mend as the hardest of its findings") {
     findings.back().repair = last;
     return text_report(report_with(Verdict::damaged, findings), {});
   };
-  CHECK(has(garbage(RepairState::made, Problem::inode_time), "inode 12: inode is garbage [repaired]\n"));
-  CHECK(has(garbage(RepairState::left, Problem::inode_time), "inode 12: inode is garbage [not repaired]\n"));
+  CHECK(has(garbage(RepairState::made, Problem::inode_field_nonzero), "inode 12: inode is garbage [repaired]\n"));
+  CHECK(has(garbage(RepairState::left, Problem::inode_field_nonzero), "inode 12: inode is garbage [not repaired]\n"));
   CHECK(has(garbage(RepairState::left, Problem::inode_mode), "inode 12: inode is garbage [needs --repair=all]\n"));
   std::vector<Finding> safe;
-  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_time}) safe.push_back(test::at_inode(each, 12));
+  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_field_nonzero}) safe.push_back(test::at_inode(each, 12));
   CHECK(has(text_report(report_with(Verdict::damaged, safe), {}), "inode is garbage [`extscrub scrub` repairs it]\n"));
 }
 
