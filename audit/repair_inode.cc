@@ -194,7 +194,16 @@ class InodeRepairs {
     }
   }
 
-  Result<size_t> mend(InodeNo ino, InodeFindings findings) {
+  // What is no damage, and has no repair, keeps none of the others from being made.
+  static bool is_remark(const Finding* f) {
+    const ProblemInfo& problem = info(f->problem);
+    return problem.severity != Severity::error && problem.repair == RepairClass::none;
+  }
+
+  Result<size_t> mend(InodeNo ino, const InodeFindings& all) {
+    InodeFindings findings = all;
+    std::erase_if(findings, is_remark);
+    if (findings.empty()) return 0;
     std::ranges::stable_sort(findings, {}, precedence);
     map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_inode_repair(f->problem); });
     // A directory that is read as a file has findings that no directory has.
@@ -209,7 +218,7 @@ class InodeRepairs {
     if (!raw) return std::unexpected(raw.error());
     const InodeAtWork work{round_, ino, *raw};
 
-    if (round_.lossy() && is_beyond_belief(work, findings)) {
+    if (round_.lossy() && is_beyond_belief(work, all)) {
       clear_inode(work);
       round_.lose(*findings.front(), "cleared: nothing in it can be believed");
       for (Finding* f : findings) f->repair = RepairState::staged;

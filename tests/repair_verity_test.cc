@@ -62,4 +62,21 @@ TEST_CASE("file with fs-verity is nothing to speak of where the feature is on", 
   CHECK(describe(audit_of(image).findings) == "");
 }
 
+TEST_CASE("what is only remarked of an inode does not keep its checksum from being sealed", "[repair]") {
+  const TestImage image("ext4-1k");
+  const uint32_t inode = image.inode_of("/three");
+  poke_inode(image, inode, &ext2_inode_large::i_atime, 0x80000001);
+  poke_inode(image, inode, &ext2_inode_large::i_atime_extra, 3);
+  poke_inode(image, inode, &ext2_inode_large::i_flags, image.peek<ext2_inode>(image.inode_offset(inode)).i_flags | EXT4_VERITY_FL);
+  const Audit before = audit_of(image);
+  INFO(describe(before.findings));
+  CHECK(before.findings.size() == 3);
+  const Image opened = *Image::open(image.path());
+  const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+  CHECK(plan.proven_clean);
+  CHECK(plan.after.findings.size() == 2);
+  apply(image, plan);
+  CHECK(image.e2fsck() == 0);
+}
+
 }  // namespace extscrub::test
