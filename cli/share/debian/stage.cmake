@@ -11,7 +11,7 @@ file(GLOB pages ${root}/share/man/man*/*)
 compress(${pages})
 file(COPY ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION ${doc})
 file(COPY_FILE ${source}/CHANGELOG.md ${doc}/changelog)
-execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/changelog.py ${source}/CHANGELOG.md ${CPACK_PACKAGE_NAME}
+execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/changelog.py ${source}/CHANGELOG.md ${CPACK_PACKAGE_NAME} ${CPACK_PACKAGE_VERSION}
                         ${CPACK_DEBIAN_PACKAGE_RELEASE} ${CPACK_DEBIAN_PACKAGE_MAINTAINER}
                 OUTPUT_FILE ${doc}/changelog.Debian COMMAND_ERROR_IS_FATAL ANY)
 compress(${doc}/changelog ${doc}/changelog.Debian)
