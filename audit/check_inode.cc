@@ -229,9 +229,9 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   } else if (ino == EXT2_BOOT_LOADER_INO) {
     if (type == FileType::directory) reserved("the boot loader inode is a directory");
   } else if (ino == EXT2_RESIZE_INO) {
-    if (type != FileType::none && type != FileType::regular) reserved(fmt::format("the resize inode is a {}", name(type)));
-  } else if (type != FileType::none) {
-    reserved(fmt::format("it is a {}", name(type)));
+    if (base.i_mode != 0 && type != FileType::regular) reserved(fmt::format("the resize inode has mode {:#o}", base.i_mode));
+  } else if (base.i_mode != 0) {
+    reserved(fmt::format("it has mode {:#o}", base.i_mode));
   }
 }
 

@@ -175,6 +175,16 @@ const Scenario kInodeScenarios[] = {
        image.debugfs("sif <1> mode 0100644");
        return Place{.inode = 1};
      }},
+    {reserved_inode, "reserved inode with nothing but rights", "ext2-1k",
+     [](const TestImage& image) {
+       poke_inode(image, EXT2_UNDEL_DIR_INO, &ext2_inode_large::i_mode, 0040);
+       return Place{.inode = EXT2_UNDEL_DIR_INO};
+     }},
+    {reserved_inode, "resize inode with nothing but rights", "ext4-metabg",
+     [](const TestImage& image) {
+       image.debugfs("sif <7> mode 040");
+       return Place{.inode = EXT2_RESIZE_INO};
+     }},
     {reserved_inode,
      "reserved inode is a character device",
      "ext4-plain",
