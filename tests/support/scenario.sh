@@ -3,6 +3,13 @@
 #   work      a directory that goes away at the end
 # shellcheck shell=bash disable=SC2034
 set -euo pipefail
+
+# In a mount namespace of its own, where that is allowed: another test that makes itself one would take along what is mounted
+# here, and hold it when it is unmounted.
+if [ -z "${EXTSCRUB_OWN_MOUNTS:-}" ] && [ "$(id -u)" = 0 ] && unshare -m --propagation private true 2>/dev/null; then
+  EXTSCRUB_OWN_MOUNTS=yes exec unshare -m --propagation private "$BASH" "$0" "$@"
+fi
+
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 shared=${EXTSCRUB_SHARED:-$source/../shared}
 extscrub=$(realpath "${1:?path of extscrub}")
