@@ -410,4 +410,21 @@ TEST_CASE("entry too many of a directory in a block whose checksum is wrong is c
   check_proven_repair(image, RepairPolicy::all);
 }
 
+TEST_CASE("loop of directories stays shut by an entry in a block whose checksum is wrong", "[repair]") {
+  const TestImage image("ext4-1k");
+  for (const char* request : {"mkdir /upper", "mkdir /upper/lower", "link /upper /upper/lower/up"}) image.debugfs(request);
+  const uint64_t block = image.block_of("/upper/lower");
+  image.debugfs("unlink /upper");
+  const uint64_t checksum = image.offset(block) + image.block_size() - sizeof(uint32_t);
+  image.poke<uint32_t>(checksum, image.peek<uint32_t>(checksum) ^ 1);
+  {
+    const Image opened = *Image::open(image.path());
+    const RepairPlan plan = plan_of(opened);
+    INFO(describe(plan.after.findings));
+    CHECK(std::ranges::count(plan.after.findings, Problem::directory_unconnected, &Finding::problem) == 1);
+    CHECK_FALSE(plan.overlay->has(BlockNo(block)));
+  }
+  check_proven_repair(image, RepairPolicy::all);
+}
+
 }  // namespace extscrub::test
