@@ -6,7 +6,9 @@
 #include <cerrno>
 
 #include "audit/promise.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/option_groups.h"
 #include "cli/exit_status.h"
 #include "cli/session.h"
 
@@ -76,10 +78,40 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings, report.past);
 }
 
-}  // namespace
+void add_audit_options(CLI::App& app, Options& o) {
+  add_image_options(app, o);
+  app.add_flag("--strict", o.strict, "Exit 4 for a journal to replay and for partitions that were not audited, too");
+  app.add_flag("--no-replay", o.no_replay, "Look at the image as it is stored, before any recovery");
+  add_journal_option(app, o);
+  const auto data = app.add_flag("--data", o.data, "Read the contents of files too");
+  const auto bad_blocks =
+      app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
+  bad_blocks->type_name("FILE")->excludes(data);
+  app.add_option("--bad-block-size", o.bad_block_size,
+                 "What the numbers of --bad-blocks count [the file system's blocks]")
+      ->type_name("BYTES")
+      ->needs(bad_blocks)
+      ->check(must_be("a power of two from 512 to 65536", [](const std::string& text) {
+        return text == "512" || is_block_size(text);
+      }));
+  app.add_option("--ddrescue-map", o.ddrescue_map,
+                 "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
+      ->type_name("FILE")
+      ->excludes(data)
+      ->excludes(bad_blocks);
+  app.callback([&o] {
+    require_images(o);
+    if (may_be_many(o) && !(o.bad_blocks.empty() && o.ddrescue_map.empty()))
+      throw CLI::ValidationError("a list of what cannot be read is for one image");
+  });
+}
 
 int run_audit(const Options& options, const Environment& environment) {
   return for_each_image(options, environment, audit_image);
 }
+
+}  // namespace
+
+const Command kAuditCommand = {"audit", "Look for damage; never writes to an image", Access::read, add_audit_options, run_audit};
 
 }  // namespace extscrub

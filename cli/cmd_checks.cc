@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "cli/commands.h"
+#include "cli/option_groups.h"
 #include "cli/report.h"
 #include "cli/session.h"
 
@@ -22,10 +23,14 @@ std::string text_checks() {
   return text;
 }
 
-}  // namespace
+void add_checks_options(CLI::App& app, Options& o) { add_report_options(app, o); }
 
 int run_checks(const Options& options, const Environment& environment) {
   return print_report(options.format == Format::json ? json_checks() : text_checks(), options, environment);
 }
+
+}  // namespace
+
+const Command kChecksCommand = {"checks", "List all problems that an audit can find", Access::none, add_checks_options, run_checks};
 
 }  // namespace extscrub

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/option_groups.h"
 #include "cli/escape.h"
 #include "cli/exit_status.h"
 #include "cli/report.h"
@@ -61,7 +62,10 @@ std::string similar_codes(std::string_view code) {
   return similar;
 }
 
-}  // namespace
+void add_explain_options(CLI::App& app, Options& o) {
+  app.add_option("CODE", o.code, "Code of a problem, as a report shows it")->required()->type_name("");
+  add_report_options(app, o);
+}
 
 int run_explain(const Options& options, const Environment& environment) {
   const auto problem = find_problem(options.code);
@@ -78,5 +82,9 @@ int run_explain(const Options& options, const Environment& environment) {
     if (entry.code == options.code) text += (text.empty() ? "" : "\n") + text_explanation(entry);
   return print_report(text, options, environment);
 }
+
+}  // namespace
+
+const Command kExplainCommand = {"explain", "Say what a problem is and what its repair does", Access::none, add_explain_options, run_explain};
 
 }  // namespace extscrub

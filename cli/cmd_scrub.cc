@@ -11,7 +11,9 @@
 #include <tuple>
 
 #include "audit/block_names.h"
+#include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/option_groups.h"
 #include "cli/exit_status.h"
 #include "cli/hash.h"
 #include "cli/image_kind.h"
@@ -275,7 +277,32 @@ void limit_report(ImageReport& report, size_t most) {
   report.without_path = std::min(report.without_path, static_cast<uint64_t>(nameless));
 }
 
-}  // namespace
+constexpr auto kReplayWords = std::to_array<Word<bool>>({{"auto", false}, {"drop", true}});
+
+void add_scrub_options(CLI::App& app, Options& o) {
+  add_image_options(app, o);
+  add_choice(app, "--repair", o.repair, "Which repairs to make");
+  add_choice<bool>(app, "--journal-replay", o.drop_unflagged, "With --repair=all, a log that is said not to be needed: replay it where that proves right, or drop it", kReplayWords);
+  app.add_flag("--restore-lost", o.restore_lost, "Put back from the journal also what only its age says to be lost");
+  app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
+  app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")->type_name("FILE");
+  app.add_option_function<std::string>(
+         "--overlay-memory", [&o](const std::string& text) { o.overlay_memory = size_in_bytes(text).value_or(0); },
+         "Memory for staged blocks, before a temporary file takes them (suffixes K, M, G, T) [256M]")
+      ->type_name("BYTES")
+      ->check(must_be_size("a size such as 64M or 1G"));
+  app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed, or MMP that another host uses it");
+  const auto undo_file =
+      app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
+  undo_file->type_name("FILE");
+  app.add_flag("--no-undo", o.no_undo, "Do not save the old bytes")->excludes(undo_file);
+  add_choice(app, "--commit", o.way, "Write all blocks as one transaction of the image's journal, or in place");
+  add_queue_option(app, o);
+  app.callback([&o] {
+    require_images(o);
+    if (may_be_many(o) && !o.undo_file.empty()) throw CLI::ValidationError("--undo-file is for one image");
+  });
+}
 
 int run_scrub(const Options& options, const Environment& environment) {
   return for_each_image(options, environment, [](ImageReport& report, const Options& o, const Environment& e, Progress& progress) {
@@ -283,5 +310,9 @@ int run_scrub(const Options& options, const Environment& environment) {
     limit_report(report, o.max_findings);
   });
 }
+
+}  // namespace
+
+const Command kScrubCommand = {"scrub", "Audit, and write the repairs that are proven to help", Access::repair, add_scrub_options, run_scrub};
 
 }  // namespace extscrub

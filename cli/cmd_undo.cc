@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/option_groups.h"
 #include "cli/exit_status.h"
 #include "cli/mmp_watch.h"
 #include "cli/session.h"
@@ -73,10 +74,23 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   take_outcome(report, *report.writeback);
 }
 
-}  // namespace
+void add_undo_options(CLI::App& app, Options& o) {
+  app.add_option("UNDO_FILE", o.undo_file, "What a scrub, or a tool of e2fsprogs, has saved")->required()->type_name("");
+  add_one_image(app, o);
+  add_report_options(app, o);
+  add_disk_options(app, o);
+  app.add_flag("--force", o.force, "Go on although the image has changed since, UNDO_FILE is not finished, or MMP says that another host uses it");
+  add_progress_option(app, o);
+  add_isolation_options(app, o);
+  add_queue_option(app, o);
+}
 
 int run_undo(const Options& options, const Environment& environment) {
   return for_each_image(options, environment, undo_image);
 }
+
+}  // namespace
+
+const Command kUndoCommand = {"undo", "Put the bytes back that a scrub has written over", Access::put_back, add_undo_options, run_undo};
 
 }  // namespace extscrub

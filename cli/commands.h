@@ -1,16 +1,15 @@
-// The subcommands, each in a cmd_NAME.cc. They print to the environment's streams and return the exit status.
+// All subcommands, in the order of --help; each stands in a cmd_NAME.cc.
 #pragma once
 
-#include "cli/environment.h"
-#include "cli/options.h"
+#include <array>
+
+#include "cli/command.h"
 
 namespace extscrub {
 
-[[nodiscard]] int run_audit(const Options& options, const Environment& environment);
-[[nodiscard]] int run_scrub(const Options& options, const Environment& environment);
-[[nodiscard]] int run_undo(const Options& options, const Environment& environment);
-[[nodiscard]] int run_history(const Options& options, const Environment& environment);
-[[nodiscard]] int run_explain(const Options& options, const Environment& environment);
-[[nodiscard]] int run_checks(const Options& options, const Environment& environment);
+extern const Command kAuditCommand, kScrubCommand, kUndoCommand, kHistoryCommand, kExplainCommand, kChecksCommand;
+
+inline constexpr std::array<const Command*, 6> kCommands = {&kAuditCommand,   &kScrubCommand,   &kUndoCommand,
+                                                            &kHistoryCommand, &kExplainCommand, &kChecksCommand};
 
 }  // namespace extscrub

@@ -72,7 +72,7 @@ Output output(NamedFile file) {
 
 std::vector<Output> outputs_of(const Options& options) {
   std::vector<NamedFile> files = {{"--output", options.output}, {"--affected", options.affected}, {"--metrics", options.metrics}};
-  if (options.command == Command::scrub) files.push_back({"--undo-file", options.undo_file});
+  if (options.access == Access::repair) files.push_back({"--undo-file", options.undo_file});
   std::vector<Output> outputs;
   for (NamedFile& file : files) {
     if (file.name.empty() || keeps_nothing(file.name)) continue;
@@ -85,7 +85,7 @@ std::vector<NamedFile> inputs_of(const Options& options) {
   std::vector<NamedFile> files = {{"--journal", options.journal},       {"--plan", options.plan},
                                   {"--files-from", options.files_from}, {"--bad-blocks", options.bad_blocks},
                                   {"--ddrescue-map", options.ddrescue_map}};
-  if (options.command == Command::undo) files.push_back({"UNDO_FILE", options.undo_file});
+  if (options.access == Access::put_back) files.push_back({"UNDO_FILE", options.undo_file});
   const bool is_list = options.files_from == "-";
   std::erase_if(files, [&](const NamedFile& f) { return f.name.empty() || (is_list && f.option == "--files-from"); });
   return files;

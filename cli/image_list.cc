@@ -19,7 +19,7 @@ Result<std::string> read_standard_input(std::istream* in, const TextFileRules& r
 }  // namespace
 
 Result<std::vector<std::string>> list_images(const Options& options, std::istream* in, const std::atomic<bool>* stop) {
-  if (options.command == Command::undo) return options.images;
+  if (options.access == Access::put_back) return options.images;
   const char separator = options.null_separated ? '\0' : '\n';
   const TextFileRules rules{.stop = stop};
   std::vector<std::string> images;

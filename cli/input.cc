@@ -12,8 +12,8 @@ namespace {
 
 Result<Input> open_compressed(const std::string& name, const std::string& format, const Options& options,
                               const Environment& environment) {
-  if (options.command == Command::undo) return Input{name};  // it is none of ours, as its bytes will tell
-  if (options.command == Command::scrub)
+  if (options.access == Access::put_back) return Input{name};  // it is none of ours, as its bytes will tell
+  if (options.access == Access::repair)
     return std::unexpected(
         Error{fmt::format("is compressed ({}), and a scrub writes in place: unpack it first", format)});
   const UnpackLimits limits{options.max_unpacked, options.offset.value_or(0) != 0 || options.superblock};

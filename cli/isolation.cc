@@ -101,7 +101,7 @@ Environment environment_in_child(const Environment& given, bool confine, std::os
   ChannelText err(channel);
   try {
     std::ostream nowhere(nullptr);
-    const bool confine = options.command == Command::audit || options.command == Command::history;
+    const bool confine = options.access == Access::read;
     work(first, environment_in_child(environment, confine, nowhere, err, channel), channel);
     err.flush();
     channel.end();
@@ -186,21 +186,21 @@ std::string advice(const std::string& path, const fs::path& undo_log) {
 std::string Watched::phase_of(bool suspicious) const {
   const std::string_view hint = suspicious ? "; the image may be hostile: please report it" : "";
   if (is_writing())
-    return options_.command == Command::undo
+    return options_.access == Access::put_back
                ? fmt::format(" while old bytes were put back: it may have only some of them, and then says \"not clean\". "
                              "Undo it again{}", hint)
                : fmt::format(" while repairs were written: it may be half written, and then says \"not clean\". {}{}",
                              "First " + advice(path_, *undo_log_), hint);
-  switch (options_.command) {
-    case Command::scrub:
+  switch (options_.access) {
+    case Access::repair:
       return fmt::format(" while its repairs were prepared; nothing was written{}", hint);
-    case Command::undo:
+    case Access::put_back:
       return fmt::format(" before anything was put back{}", hint);
-    case Command::history:
-      return fmt::format(" while its history was read{}", hint);
-    default:
-      return fmt::format(" while it was audited{}", hint);
+    case Access::read:
+    case Access::none:
+      break;
   }
+  return fmt::format(" while {}{}", options_.command == "history" ? "its history was read" : "it was audited", hint);
 }
 
 void Watched::take_end(const std::string& why, bool suspicious) {
@@ -214,7 +214,7 @@ void Watched::take_end(const std::string& why, bool suspicious) {
   if (has_more() && timed_out) report.error += fmt::format("; {} more partitions were not looked at", count_ - next_);
   report.path = path_;
   report.exit_status = kExitOperational;
-  if (options_.command == Command::undo) {
+  if (options_.access == Access::put_back) {
     report.undo_log = options_.undo_file;
     report.undone = false;
   } else {
@@ -402,7 +402,7 @@ void take_timeout(ImageReport& report, const Options& options) {
     return;
   }
   report.error = why + "; nothing was written";
-  if (options.command != Command::undo) report.verdict = Verdict::unreadable;
+  if (options.access != Access::put_back) report.verdict = Verdict::unreadable;
 }
 
 }  // namespace extscrub

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -14,12 +16,14 @@
 
 namespace extscrub {
 
-enum class Command : uint8_t { audit, scrub, undo, history, explain, checks };
+// What a subcommand does with the images that it is given.
+enum class Access : uint8_t { none, read, repair, put_back };
 enum class Format : uint8_t { text, json, junit };
 enum class When : uint8_t { automatic, always, never };
 
 struct Options {
-  Command command = Command::audit;
+  std::string_view command;  // its name
+  Access access = Access::read;
   std::vector<std::string> images;
   std::string files_from;       // a list of more images; "-": standard input
   bool null_separated = false;  // lists have a NUL behind each name, not a line's end
@@ -84,7 +88,10 @@ struct Answer {
   std::string text;
 };
 
+struct Command;
+
 // `arguments`: what stands behind the program's name.
-[[nodiscard]] std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments);
+[[nodiscard]] std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments,
+                                                          std::span<const Command* const> commands);
 
 }  // namespace extscrub

@@ -1,5 +1,7 @@
 #include "cli/plan_file.h"
 
+#include "cli/words.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,14 +18,9 @@ std::unexpected<Error> not_a_plan(const std::string& file, const std::string& wh
   return std::unexpected(Error{fmt::format("{} is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", file, why), EINVAL});
 }
 
-RepairPolicy policy_of(const std::string& word) {
-  if (word == "all") return RepairPolicy::all;
-  return word == "safe" ? RepairPolicy::safe : RepairPolicy::none;
-}
-
 ScrubPlan plan_of(const PlanJson& repairs) {
   ScrubPlan plan;
-  plan.policy = policy_of(repairs.at("policy").get<std::string>());
+  plan.policy = value_of<RepairPolicy>(repairs.at("policy").get<std::string>()).value_or(RepairPolicy::none);
   plan.time = repairs.at("time").get<uint32_t>();
   for (const PlanJson& block : repairs.at("blocks"))
     plan.blocks.push_back({BlockNo(block.at("block").get<uint64_t>()), block.at("what").get<std::string>(),

@@ -11,6 +11,7 @@
 #include "cli/history_report.h"
 #include "cli/report.h"
 #include "cli/units.h"
+#include "cli/words.h"
 #include "version.h"
 
 namespace extscrub {
@@ -30,89 +31,6 @@ Json number_or_null(const std::optional<N>& number) {
 
 Json text_or_null(std::string_view text) {
   return text.empty() ? Json(nullptr) : Json(as_utf8(text));
-}
-
-std::string_view word_of(RepairPolicy policy) {
-  switch (policy) {
-    case RepairPolicy::none:
-      return "none";
-    case RepairPolicy::safe:
-      return "safe";
-    case RepairPolicy::all:
-      return "all";
-  }
-  return "";
-}
-
-// Empty: it was not tried.
-std::string_view word_of(Remedy remedy) {
-  switch (remedy) {
-    case Remedy::by_class:
-      return "";
-    case Remedy::scrub:
-      return "scrub";
-    case Remedy::all:
-      return "repair-all";
-  }
-  return "";
-}
-
-std::string_view word_of(CommitOutcome outcome) {
-  switch (outcome) {
-    case CommitOutcome::nothing_to_do:
-      return "nothing-to-do";
-    case CommitOutcome::committed:
-      return "committed";
-    case CommitOutcome::refused:
-      return "refused";
-    case CommitOutcome::cancelled:
-      return "cancelled";
-    case CommitOutcome::errored:
-      return "errored";
-  }
-  return "";
-}
-
-std::string_view word_of(UndoLogState state) {
-  switch (state) {
-    case UndoLogState::none:
-      return "none";
-    case UndoLogState::failed:
-      return "failed";
-    case UndoLogState::removed:
-      return "removed";
-    case UndoLogState::kept:
-      return "kept";
-  }
-  return "";
-}
-
-std::string_view word_of(BufferKind kind) {
-  switch (kind) {
-    case BufferKind::block:
-      return "block";
-    case BufferKind::log:
-      return "log";
-    case BufferKind::journal_superblock:
-      return "journal-superblock";
-    case BufferKind::superblock:
-      return "superblock";
-    case BufferKind::mark:
-      return "error-mark";
-  }
-  return "";
-}
-
-std::string_view word_of(QueueKind queue) {
-  switch (queue) {
-    case QueueKind::automatic:
-      return "auto";
-    case QueueKind::io_uring:
-      return "uring";
-    case QueueKind::threads:
-      return "threads";
-  }
-  return "";
 }
 
 Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {

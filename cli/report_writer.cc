@@ -58,19 +58,6 @@ TextStyle text_style(const Options& options, const Environment& environment) {
   return {color, options.quiet, options.verbose};
 }
 
-std::string_view name_of(Command command) {
-  switch (command) {
-    case Command::scrub:
-      return "scrub";
-    case Command::undo:
-      return "undo";
-    case Command::history:
-      return "history";
-    default:
-      return "audit";
-  }
-}
-
 }  // namespace
 
 void log_to_system(int priority, const std::string& text) {
@@ -121,7 +108,7 @@ bool ReportWriter::is_out() const {
 }
 
 int ReportWriter::close() {
-  run_.command = name_of(options_.command);
+  run_.command = options_.command;
   const int status = write_affected() | write_metrics();
   switch (options_.format) {
     case Format::text:

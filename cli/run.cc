@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 
 #include "cli/commands.h"
@@ -13,21 +14,8 @@ namespace extscrub {
 namespace {
 
 int run_command(const Options& options, const Environment& environment) {
-  switch (options.command) {
-    case Command::audit:
-      return run_audit(options, environment);
-    case Command::scrub:
-      return run_scrub(options, environment);
-    case Command::undo:
-      return run_undo(options, environment);
-    case Command::history:
-      return run_history(options, environment);
-    case Command::explain:
-      return run_explain(options, environment);
-    case Command::checks:
-      return run_checks(options, environment);
-  }
-  return kExitUsage;
+  const auto command = std::ranges::find(kCommands, options.command, [](const Command* c) { return c->name; });
+  return (*command)->run(options, environment);
 }
 
 int give(const Answer& answer, const Environment& environment) {
@@ -39,7 +27,7 @@ int give(const Answer& answer, const Environment& environment) {
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, const Environment& environment) noexcept try {
-  const auto parsed = parse_options(arguments);
+  const auto parsed = parse_options(arguments, kCommands);
   if (const auto* answer = std::get_if<Answer>(&parsed)) return give(*answer, environment);
   return run_command(std::get<Options>(parsed), environment);
 } catch (const std::exception& exception) {

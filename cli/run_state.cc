@@ -13,6 +13,7 @@
 #include "cli/image_kind.h"
 #include "cli/last_result.h"
 #include "cli/units.h"
+#include "cli/words.h"
 
 namespace extscrub {
 
@@ -39,7 +40,7 @@ int64_t now() {
 
 // Another list of images, or other work, is another run.
 std::string name_of_run(const Options& options, std::span<const std::string> images) {
-  std::string text = fmt::format("{} {} {} {}", static_cast<int>(options.command), static_cast<int>(options.repair),
+  std::string text = fmt::format("{} {} {} {}", options.command, word_of(options.repair),
                                  options.offset.value_or(0), options.partition);
   for (const std::string& image : images) text += '\0' + absolute(image);
   return "run-" + hash_of(std::as_bytes(std::span(text)));

@@ -112,12 +112,12 @@ bool open(Opened& opened, Opening opening, const Options& options, const Environ
 }
 
 void open_targets(Opened& opened, const Options& options, const Environment& environment) {
-  if (!open(opened, options.command == Command::undo ? Opening::writing : Opening::reading, options, environment)) return;
+  if (!open(opened, options.access == Access::put_back ? Opening::writing : Opening::reading, options, environment)) return;
   if (options.verbose)
     for (const std::string& note : opened.input->notes)
       environment.err << fmt::format("extscrub: {}: {}\n", escape(opened.failure.path), escape(note));
   if (environment.confine) confine(*opened.input, options, environment, opened.failure.path);
-  if (options.command == Command::undo) {  // the log says where in the image
+  if (options.access == Access::put_back) {  // the log says where in the image
     opened.targets.emplace_back();
     return;
   }

@@ -42,7 +42,7 @@ std::string_view kind_of(const Image& disk) { return disk.is_block_device() ? "d
 // An ext file system that may be there in part, or in one of several places.
 void take_doubts(Target& target, const Contents& contents, const Image& disk, const Options& options) {
   const auto doubt = [&](std::string why) {
-    if (options.command == Command::scrub && target.not_audited.empty())
+    if (options.access == Access::repair && target.not_audited.empty())
       target.not_audited = why + ", so that a scrub does not write to it";
     else
       target.warnings.push_back(std::move(why));
@@ -52,7 +52,7 @@ void take_doubts(Target& target, const Contents& contents, const Image& disk, co
     doubt(fmt::format("the partition ends {} bytes behind the end of the {}", end - disk.size(), kind_of(disk)));
   }
   if (contents.usage == "raid") {
-    target.exit_status |= options.command == Command::scrub || options.strict ? kExitErrorsLeft : kExitOk;
+    target.exit_status |= options.access == Access::repair || options.strict ? kExitErrorsLeft : kExitOk;
     doubt(fmt::format("the partition {} beside its file system; where that is in use, it is the volume that counts", describe(contents)));
   }
 }
@@ -96,7 +96,7 @@ Result<std::vector<Target>> one_partition(const std::optional<PartitionTable>& t
   // Who asks for a partition knows better what it holds than its first bytes do.
   const bool is_there = partition->refused.empty() && partition->offset < disk.size();
   const bool is_cut = is_there && partition->offset + partition->length > disk.size();
-  if (is_there && !(is_cut && options.command == Command::scrub)) {
+  if (is_there && !(is_cut && options.access == Access::repair)) {
     target.not_audited.clear();
     if (!is_cut) target.exit_status = kExitOk;
   }
