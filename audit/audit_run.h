@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 #include "audit/lost_write.h"
 #include "audit/rules.h"
 

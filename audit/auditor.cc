@@ -17,6 +17,7 @@
 #include "audit/paths.h"
 #include "scan/descriptor_evidence.h"
 #include "scan/directory_scan.h"
+#include "scan/load_file_system.h"
 #include "scan/lost_inodes.h"
 
 namespace extscrub {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "scan/inode_scan.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub {
 

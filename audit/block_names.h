@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 
 namespace extscrub {
 

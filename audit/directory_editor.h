@@ -8,7 +8,7 @@
 
 #include "audit/directory_names.h"
 #include "audit/directory_space.h"
-#include "audit/repair.h"
+#include "audit/round.h"
 #include "scan/dir_hash.h"
 
 namespace extscrub {

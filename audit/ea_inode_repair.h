@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 
 namespace extscrub {
 

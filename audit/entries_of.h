@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 #include "scan/dir_block.h"
 
 namespace extscrub {

@@ -2,7 +2,7 @@
 // For one thread.
 #pragma once
 
-#include "audit/repair.h"
+#include "audit/round.h"
 
 namespace extscrub {
 

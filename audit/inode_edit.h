@@ -1,7 +1,7 @@
 // Changes of one inode in the overlay, for repairs that touch a part of it. For one thread.
 #pragma once
 
-#include "audit/repair.h"
+#include "audit/round.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
 

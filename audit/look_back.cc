@@ -13,6 +13,7 @@
 #include "scan/block_map.h"
 #include "scan/dir_block.h"
 #include "scan/inode_table.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 #include "audit/version_changes.h"
 #include "scan/journal_history.h"
 

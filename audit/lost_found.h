@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 
 namespace extscrub {
 

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <set>
 
+#include "audit/auditor.h"
 #include "audit/finding_place.h"
 #include "audit/lost_writes.h"
 #include "audit/primary_superblock.h"

@@ -4,7 +4,7 @@
 #include <map>
 #include <vector>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 #include "scan/quota_format.h"
 
 namespace extscrub {

@@ -4,6 +4,7 @@
 
 #include "audit/fast_commit_replay.h"
 #include "audit/primary_superblock.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub {
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <span>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 
 namespace extscrub {
 

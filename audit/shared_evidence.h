@@ -7,7 +7,7 @@
 #include <optional>
 #include <set>
 
-#include "audit/repair.h"
+#include "audit/round.h"
 
 namespace extscrub {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 
 namespace extscrub {
 

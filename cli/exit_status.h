@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 
 namespace extscrub {
 

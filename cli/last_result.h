@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "audit/auditor.h"
+#include "cli/report.h"
 
 namespace extscrub {
-
-struct ImageReport;
 
 struct LastResult {
   std::string path;  // absolute
@@ -23,14 +21,6 @@ struct LastResult {
   std::vector<Finding> findings = {};  // what is left in the image: codes and places, no values; sorted
   bool has_more = false;               // behind the last of them, past --max-findings
   int64_t audited = 0;                 // seconds since 1970; when there last was a file system to look at; 0: never
-};
-
-// How an image differs from its last result. What was past --max-findings, then or now, is neither new nor gone.
-struct Changes {
-  int64_t since = 0;          // seconds since 1970
-  Verdict verdict{};          // then
-  std::vector<bool> is_new;   // by finding of the report; empty when there is no saying
-  std::vector<Finding> gone;  // which nobody has found this time; sorted
 };
 
 // What is to be known of the image at its next run. What was repaired is not in the image any more. An image that could

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 #include "cli/partition_table.h"
 #include "writeback/commit.h"
 

@@ -9,7 +9,7 @@
 
 #include "audit/auditor.h"
 #include "audit/look_back.h"
-#include "cli/last_result.h"
+#include "cli/changes.h"
 #include "writeback/commit.h"
 
 namespace extscrub {

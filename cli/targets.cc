@@ -7,7 +7,7 @@
 
 #include "cli/exit_status.h"
 #include "cli/identify.h"
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub {
 

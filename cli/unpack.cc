@@ -22,7 +22,7 @@
 #endif
 
 #include "cli/identify.h"
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 #include "scan/image.h"
 #include "scan/temporary_file.h"
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "audit/auditor.h"
+#include "audit/audit.h"
 #include "cli/options.h"
 #include "writeback/commit.h"
 

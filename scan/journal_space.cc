@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 #include "scan/inode_table.h"
 
 namespace extscrub {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tests/support/audit_image.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub::test {
 

@@ -10,6 +10,7 @@
 #include "scan/crc.h"
 #include "scan/file_reader.h"
 #include "scan/inode_scan.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub::test {
 

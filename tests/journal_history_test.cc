@@ -7,6 +7,7 @@
 #include "scan/checksum.h"
 #include "scan/crc.h"
 #include "scan/journal_history.h"
+#include "scan/load_file_system.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/recovered.h"
 

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "scan/dir_block.h"
+#include "scan/load_file_system.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "scan/checksum.h"
+#include "scan/load_file_system.h"
 #include "tests/contents.h"
 #include "tests/support/audit_image.h"
 

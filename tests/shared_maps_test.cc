@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "scan/directory_table.h"
+#include "scan/load_file_system.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

@@ -5,6 +5,7 @@
 
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
+#include "scan/load_file_system.h"
 
 namespace extscrub::test {
 

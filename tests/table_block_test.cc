@@ -7,6 +7,7 @@
 
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
+#include "scan/load_file_system.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "scan/crc.h"
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 #include "writeback/aligned_buffer.h"
 
 namespace extscrub {

@@ -3,6 +3,7 @@
 #include "scan/directory_table.h"
 #include "scan/file_reader.h"
 #include "scan/inode_table.h"
+#include "scan/load_file_system.h"
 #include "tests/fuzz/patched_image.h"
 
 namespace extscrub::fuzz {

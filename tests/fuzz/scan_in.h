@@ -6,6 +6,7 @@
 #include <tbb/task_arena.h>
 
 #include "scan/inode_scan.h"
+#include "scan/load_file_system.h"
 #include "tests/fuzz/patched_image.h"
 
 namespace extscrub::fuzz {

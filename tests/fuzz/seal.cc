@@ -2,7 +2,7 @@
 
 #include "scan/checksum.h"
 #include "scan/crc.h"
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 #include "scan/jbd2_format.h"
 #include "scan/journal.h"
 

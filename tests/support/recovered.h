@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "audit/recovery.h"
+#include "scan/load_file_system.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {
