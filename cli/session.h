@@ -1,22 +1,19 @@
-// What audit and scrub have in common: to go through the images, to open each and say why one cannot be, to print
-// messages, and to put the report where it belongs. One thread.
+// What the subcommands have in common in their work on one target: to open what the options name, to lock it, to ask who uses
+// it, to watch a write that takes long. One thread.
 #pragma once
 
-#include <functional>
+#include <optional>
+#include <string>
 
+#include "cli/each_image.h"
 #include "cli/environment.h"
+#include "cli/failure.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/stall_watch.h"
 
 namespace extscrub {
-
-// Fills the report of one image, whose path and offset are set already.
-using ImageWork = std::function<void(ImageReport&, const Options&, const Environment&, Progress&)>;
-
-// Does `work` for every image, prints the report, and returns the exit status.
-[[nodiscard]] int for_each_image(const Options& options, const Environment& environment, const ImageWork& work);
 
 // Prints `text` to standard output, or to the file of --output. Returns the exit status.
 [[nodiscard]] int print_report(const std::string& text, const Options& options, const Environment& environment);
@@ -32,9 +29,6 @@ using ImageWork = std::function<void(ImageReport&, const Options&, const Environ
 // exit status and says so.
 [[nodiscard]] std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options,
                                                                  const Environment& environment);
-
-// The report of an image that could not be audited, or whose audit was cancelled.
-void report_failure(ImageReport& report, const Image& image, const Error& error);
 
 // The lock that a scrub or an undo works under.
 [[nodiscard]] Result<ImageLock> lock_image(const ImageReport& report, const Environment& environment);
