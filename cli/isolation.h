@@ -3,18 +3,15 @@
 // For one thread, in a process without others: what they hold at the fork, nobody gives back.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "cli/environment.h"
+#include "cli/image_process.h"
 #include "cli/options.h"
 #include "cli/report_sink.h"
 
 namespace extscrub {
-
-// Does the image's targets from number `first` on, and tells the sink.
-using TargetsWork = std::function<void(size_t first, const Environment& environment, ReportSink& sink)>;
 
 // What `work` reports when it is done in another process, one after the other until all targets are done. A process that
 // crashes or does not come to an end within --timeout takes with it the target it was at: that one's report says so.
