@@ -198,6 +198,31 @@ bool refused_as_cut_short(ImageReport& report) {
   return true;
 }
 
+// What --plan names; nothing where none was given, or it cannot be read, and the report says so.
+std::optional<ScrubPlan> read_asked_plan(ImageReport& report, const Image& image, const Options& options, const Environment& environment) {
+  if (options.plan.empty()) return std::nullopt;
+  auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
+  if (read) return std::move(*read);
+  read.error().code == ECANCELED ? report_failure(report, image, read.error()) : refuse(report, read.error().message);
+  return std::nullopt;
+}
+
+// Whether there is something to write, and it may be; the report says what stands against it.
+bool is_to_be_written(ImageReport& report, const RepairPlan& plan, const std::optional<ScrubPlan>& asked,
+                      const std::vector<StagedBlock>& staged, const Options& options) {
+  if (needs_replay_from_device(plan.before)) {
+    report.warnings.push_back(
+        "nothing was written: the journal on the other device has to be replayed first. Mount the image once with it, or run "
+        "`e2fsck -j DEVICE -E journal_only`, then scrub it again");
+    return false;
+  }
+  report.repairs = repair_report(plan, staged, options);
+  if (!asked) return !staged.empty();
+  const std::string why = difference(*asked, report.repairs->blocks);
+  if (!why.empty()) refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
+  return why.empty() && !staged.empty();
+}
+
 void scrub_image(ImageReport& report, const Options& given, const Environment& environment, Progress& progress) {
   const auto image = open_image(report, given, environment);
   if (!image) return;
@@ -217,12 +242,9 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   settings.overlay_memory = options.overlay_memory;
   settings.drop_unflagged = options.drop_unflagged;
   settings.restore_lost = options.restore_lost;
-  std::optional<ScrubPlan> asked;
-  if (!options.plan.empty()) {
-    auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
-    if (!read && read.error().code == ECANCELED) return report_failure(report, *image, read.error());
-    if (!read) return refuse(report, read.error().message);
-    asked = std::move(*read);
+  const auto asked = read_asked_plan(report, *image, options, environment);
+  if (!asked && !options.plan.empty()) return;
+  if (asked) {
     options.repair = asked->policy;
     settings.now = asked->time;
   }
@@ -233,23 +255,13 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   take_audit(report, *plan);
   if (refused_as_cut_short(report)) return;
 
-  if (needs_replay_from_device(plan->before)) {
-    report.warnings.push_back(
-        "nothing was written: the journal on the other device has to be replayed first. Mount the image once with it, or run "
-        "`e2fsck -j DEVICE -E journal_only`, then scrub it again");
-    return settle(report.findings, RepairState::left);
-  }
   std::vector<StagedBlock> staged;
   if (plan->overlay) staged = plan->overlay->staged();
-  report.repairs = repair_report(*plan, staged, options);
-  if (asked)
-    if (const std::string why = difference(*asked, report.repairs->blocks); !why.empty()) {
-      settle(report.findings, RepairState::left);
-      return refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
-    }
-  if (staged.empty()) {
-    if (sidecar && plan->proven_clean && !options.dry_run) remove_sidecar_of(report, *sidecar);
-    return settle(report.findings, RepairState::left);
+  if (!is_to_be_written(report, *plan, asked, staged, options)) {
+    settle(report.findings, RepairState::left);
+    const bool is_sound = report.repairs && report.error.empty() && staged.empty() && plan->proven_clean;
+    if (sidecar && is_sound && !options.dry_run) remove_sidecar_of(report, *sidecar);
+    return;
   }
   CommitRequest request = commit_request(report, *image, *plan, staged, options, progress);
   // A repair of the block itself comes with the others.
