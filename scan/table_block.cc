@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "scan/inode.h"
+#include "scan/checksum.h"
 #include "scan/inode_table.h"
 
 namespace extscrub {
