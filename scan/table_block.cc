@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "scan/inode.h"
 #include "scan/checksum.h"
+#include "scan/inode.h"
 #include "scan/inode_table.h"
 
 namespace extscrub {
