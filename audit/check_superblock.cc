@@ -7,6 +7,7 @@
 #include "audit/rules.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
+#include "scan/journal.h"
 
 namespace extscrub {
 
@@ -57,7 +58,7 @@ void check_counts(const FileSystem& fs, SuperblockReport& report) {
   // Once the fragments of a group; the kernel refuses to mount when they differ.
   if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_clusters_per_group", s.s_blocks_per_group, s.s_clusters_per_group);
   // The kernel mounts no other; who made it so cannot be asked, and no repair moves all groups.
-  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_first_data_block", 0, s.s_first_data_block);
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal("s_first_data_block", 0, s.s_first_data_block);
   if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
   if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
   if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))
@@ -108,6 +109,9 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     report.contradiction("metadata_csum_seed is set without metadata_csum");
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && !g.extents()) report.contradiction("64bit is set without extent");
   if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && !g.extents()) report.contradiction("bigalloc is set without extent");
+  // With clusters of one block the feature changes nothing but this, so that it may as well go.
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits == 0 && s.s_first_data_block != 0)
+    report.contradiction("bigalloc is set, but the first group does not begin at block 0");
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)) report.equal("s_encoding", EXT4_ENC_UTF8_12_1, s.s_encoding);
   if (resize_inode && g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG))
     report.contradiction("resize_inode and meta_bg are both set");
@@ -123,10 +127,11 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     f.expected = "0";
     f.found = fmt::to_string(s.s_reserved_gdt_blocks);
   }
-  if (!journal) {
-    report.equal("s_journal_inum", 0, s.s_journal_inum);
-    report.equal("s_journal_dev", 0, s.s_journal_dev);
-  }
+  // The kernel mounts nothing that names both an inode and a device, and e2fsck takes a UUID for a device's.
+  const bool device = names_journal_device(s);
+  if (!journal || device) report.equal("s_journal_inum", 0, s.s_journal_inum);
+  if (!journal || (!device && s.s_journal_inum != 0)) report.equal("s_journal_dev", 0, s.s_journal_dev);
+  if (journal && !device && has_journal_uuid(s)) report.invalid("s_journal_uuid", "0 with a journal inside", 1).found = "the UUID of a device";
 }
 
 std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,
