@@ -85,6 +85,17 @@ void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
   if (size != 0 && !std::has_single_bit(size)) report.invalid("s_desc_size", "0, or a power of 2", size);
 }
 
+// For which the kernel mounts nothing, though it hardly uses them.
+void check_refused_values(const FileSystem& fs, SuperblockReport& report) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most("s_def_hash_version", EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
+  if (std::ranges::count(s.s_mount_opts, 0) == 0)
+    report.invalid("s_mount_opts", "options that end with a NUL", sizeof s.s_mount_opts).found = "none in 64 bytes";
+  if (s.s_creator_os == EXT2_OS_HURD && g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_EA_INODE))
+    report.invalid("s_creator_os", "another system, for the Hurd has neither 64bit nor ea_inode", s.s_creator_os);
+}
+
 // The file system keeps its first ten inodes, and no tool has ever kept more: a field that says so takes files for its own.
 void check_first_inode(const FileSystem& fs, SuperblockReport& report) {
   constexpr uint32_t kLookedAt = 100;
@@ -206,6 +217,7 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   check_counts(fs, report);
   check_extra_isize(fs, report);
   check_desc_size(fs, report);
+  check_refused_values(fs, report);
   check_first_inode(fs, report);
   check_features(fs, report);
   check_state(fs, report);

@@ -9,11 +9,6 @@ namespace {
 
 using enum Problem;
 
-constexpr const char* kHistory = "what it was told at some time: any value is right";
-constexpr const char* kHint = "a hint for allocators: any value works";
-constexpr const char* kOff = "the feature is off: nobody reads it";
-constexpr const char* kPadding = "nobody reads it";
-
 const std::vector<FieldRow>& superblock_rows() {
   static const std::vector<FieldRow> rows = {
       {"s_inodes_count", 0x00, 4, {0, 1, add(1), ~0u}, safe(superblock_field)},
@@ -41,7 +36,8 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_minor_rev_level", 0x3E, 2, {1, 0xFFFF}, unseen("nobody reads it")},
       {"s_lastcheck", 0x40, 4, {0, ~0u}, unseen(kHistory)},
       {"s_checkinterval", 0x44, 4, {1, ~0u}, unseen("any interval may be asked for")},
-      {"s_creator_os", 0x48, 4, {1, 77}, unseen("who made it; 1 (Hurd) tells how osd1 and osd2 are used")},
+      {"s_creator_os", 0x48, 4, {1}, safe(superblock_field)},
+      {"s_creator_os", 0x48, 4, {2, 77}, unseen("who made it: nobody cares but for the Hurd")},
       {"s_rev_level", 0x4C, 4, {0, 2, ~0u}, lossy(superblock_primary_bad)},
       {"s_def_resuid", 0x50, 2, {1, 0xFFFF}, unseen("any user may have the reserved blocks")},
       {"s_def_resgid", 0x52, 2, {1, 0xFFFF}, unseen("any group may have the reserved blocks")},
@@ -60,7 +56,7 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_uuid", 0x68, 16, {fill(0), flip(1)}, lossy(superblock_primary_bad)},
       {"s_volume_name", 0x78, 16, {fill(0), fill(0xFF)}, unseen("any name will do")},
       {"s_last_mounted", 0x88, 64, {fill(0x2F), fill(0xFF)}, unseen(kHistory)},
-      {"s_algorithm_usage_bitmap", 0xC8, 4, {1, ~0u}, unseen("compression never came")},
+      {"s_algorithm_usage_bitmap", 0xC8, 4, {1, ~0u}, unseen(kNeverCame)},
       {"s_prealloc_blocks", 0xCC, 1, {1, 0xFF}, unseen(kHint)},
       {"s_prealloc_dir_blocks", 0xCD, 1, {1, 0xFF}, unseen(kHint)},
       {"s_reserved_gdt_blocks", 0xCE, 2, {0, 1, 200}, safe(superblock_field)},
@@ -71,7 +67,8 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_last_orphan", 0xE8, 4, {~0u}, safe(superblock_field)},
       {"s_last_orphan", 0xE8, 4, {11, 14}, safe(orphans_to_release)},
       {"s_hash_seed", 0xEC, 16, {fill(0), flip(1)}, safe(htree_range)},
-      {"s_def_hash_version", 0xFC, 1, {0, 2, 6, 0xFF}, unseen("each index says its own; for a new one, any will do")},
+      {"s_def_hash_version", 0xFC, 1, {0, 2, 5}, unseen("each index says its own; for a new one, any will do")},
+      {"s_def_hash_version", 0xFC, 1, {6, 0xFF}, safe(superblock_field)},
       {"s_jnl_backup_type", 0xFD, 1, {0, 2, 0xFF}, unseen("whether s_jnl_blocks is a copy of the journal's map: nobody needs it now")},
       {"s_desc_size", 0xFE, 2, {32, 63, 2048, 0xFFFF}, safe(superblock_field)},
       {"s_desc_size", 0xFE, 2, {0, 128}, lossy(superblock_primary_bad)},
@@ -95,10 +92,10 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_encryption_level", 0x176, 1, {1, 0xFF}, unseen(kOff)},
       {"s_reserved_pad", 0x177, 1, {1, 0xFF}, unseen(kPadding)},
       {"s_kbytes_written", 0x178, 8, {0, ~0ull}, unseen(kHistory)},
-      {"s_snapshot_inum", 0x180, 4, {1, ~0u}, unseen("snapshots never came")},
-      {"s_snapshot_id", 0x184, 4, {1, ~0u}, unseen("snapshots never came")},
-      {"s_snapshot_r_blocks_count", 0x188, 8, {1, ~0ull}, unseen("snapshots never came")},
-      {"s_snapshot_list", 0x190, 4, {1, ~0u}, unseen("snapshots never came")},
+      {"s_snapshot_inum", 0x180, 4, {1, ~0u}, unseen(kNeverCame)},
+      {"s_snapshot_id", 0x184, 4, {1, ~0u}, unseen(kNeverCame)},
+      {"s_snapshot_r_blocks_count", 0x188, 8, {1, ~0ull}, unseen(kNeverCame)},
+      {"s_snapshot_list", 0x190, 4, {1, ~0u}, unseen(kNeverCame)},
       {"s_error_count", 0x194, 4, {1, ~0u}, note(superblock_past_errors)},
       {"s_first_error_time", 0x198, 4, {1, ~0u}, unseen(kHistory)},
       {"s_first_error_ino", 0x19C, 4, {1, ~0u}, unseen(kHistory)},
@@ -110,7 +107,8 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_last_error_line", 0x1D4, 4, {1, ~0u}, unseen(kHistory)},
       {"s_last_error_block", 0x1D8, 8, {1, ~0ull}, unseen(kHistory)},
       {"s_last_error_func", 0x1E0, 32, {fill(0xFF)}, unseen(kHistory)},
-      {"s_mount_opts", 0x200, 64, {fill(0xFF)}, unseen("any options may be asked for")},
+      {"s_mount_opts", 0x200, 64, {fill(0xFF), fill('x')}, safe(superblock_field)},
+      {"s_mount_opts", 0x200, 63, {0x6C636174}, unseen("any options may be asked for")},
       {"s_usr_quota_inum", 0x240, 4, {2, 13}, safe(superblock_field)},
       {"s_grp_quota_inum", 0x244, 4, {2, 13}, safe(superblock_field)},
       {"s_overhead_clusters", 0x248, 4, {1, ~0u}, unseen("the kernel counts itself where it does not fit")},

@@ -33,7 +33,7 @@ read_all() { # it may take no longer: the kernel can hang on an image
 look_at() { # IMAGE OPTION
   local since device wrong=
   since=$(cut -d' ' -f1 /proc/uptime)
-  timeout 20 mount -o "$2,loop" "$1" "$work/mnt" 2>"$work/why" || { echo "refused: $(tail -1 "$work/why")"; return; }
+  timeout 20 mount -t ext4 -o "$2,loop" "$1" "$work/mnt" 2>"$work/why" || { echo "refused: $(tail -1 "$work/why")"; return; }
   device=$(findmnt -no SOURCE "$work/mnt")
   read_all || wrong="not readable: $(tail -1 "$work/why")"
   if [ "$2" = rw ]; then

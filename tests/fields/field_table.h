@@ -48,6 +48,14 @@ struct Fate {
 // e2fsck complains, without a reason that the kernel would share.
 [[nodiscard]] constexpr Fate unseen_but_by_e2fsck(const char* why) { return {std::nullopt, RepairNeeded::none, why, true}; }
 
+// Reasons that many fields share.
+inline constexpr const char* kHistory = "what it was told at some time: any value is right";
+inline constexpr const char* kHint = "a hint for allocators: any value works";
+inline constexpr const char* kOff = "the feature is off: nobody reads it";
+inline constexpr const char* kPadding = "nobody reads it";
+inline constexpr const char* kNeverCame = "for snapshots or compression, which never came: nobody reads it";
+inline constexpr const char* kSealedAgain = "the checksum itself: sealed again it is right";
+
 struct FieldRow {
   const char* field;  // as the kernel or libext2fs names it
   unsigned at, width; // bytes, from the beginning of the structure
