@@ -92,7 +92,7 @@ class FieldTrial {
     const TestImage image = sound_.copy();
     expect(spoil(image, spot_.at + row.at, row.width, wrong, table_.big_endian), "the field has that value already");
     if (sealed && table_.seal) table_.seal({image, geometry_, spot_});
-    const bool by_checksum = !sealed && !table_.unsealed.empty();
+    const bool by_checksum = !sealed && !table_.unsealed.empty() && !row.fate.uncovered;
     const auto opened = Image::open(image.path());
     if (row.fate.refused && !by_checksum) return check_refused(*opened, row.fate.why);
     RepairPlan plan = plan_for(*opened, RepairPolicy::safe);
@@ -104,7 +104,7 @@ class FieldTrial {
     if (!plan.proven_clean) {
       needed = RepairNeeded::lossy;
       tell("after a safe repair", plan.after.findings);
-      same(tree_of(*opened, plan.overlay ? &*plan.overlay : nullptr), true, "by the safe repair");
+      if (!row.fate.hides) same(tree_of(*opened, plan.overlay ? &*plan.overlay : nullptr), true, "by the safe repair");
       plan = plan_for(*opened, RepairPolicy::all);
       tell("after all repairs", plan.after.findings);
     }
@@ -112,7 +112,7 @@ class FieldTrial {
     if (!by_checksum) expect(needed == row.fate.repair, fmt::format("the repair is {}, not {}", text(needed), text(row.fate.repair)));
     if (!plan.proven_clean) return;
     apply(image, plan);
-    const bool own_may_change = row.fate.own_changes || needed == RepairNeeded::lossy || (!by_checksum && !row.fate.code);
+    const bool own_may_change = row.fate.own_changes || needed == RepairNeeded::lossy || !row.fate.code;
     check_mended(image, row, own_may_change);
   }
 
@@ -136,7 +136,7 @@ class FieldTrial {
     found_ += fmt::format("{}:\n{}{}", when, describe(findings), more ? fmt::format("and {} more\n", more) : "");
   }
   void same(const FileTree& tree, bool own_may_change, const char* when) {
-    const std::string changed = difference(tree_, tree, own_may_change ? table_.own : std::vector<std::string_view>());
+    const std::string changed = own_may_change ? difference(tree_, tree, table_.own, spot_.inode) : difference(tree_, tree, {});
     if (changed.empty()) return;
     const auto lines = std::ranges::count(changed, '\n');
     size_t end = changed.find('\n') + 1;

@@ -36,6 +36,8 @@ struct Fate {
   const char* why = "";
   bool e2fsck_differs = false;  // on a field that is not noticed
   bool own_changes = false;     // the structure's own file does not become what it was, also by a safe repair
+  bool hides = false;           // files that come to light with all repairs only
+  bool uncovered = false;       // no checksum covers the field
   bool refused = false;         // the image is not audited at all, and `why` is in what is said
 };
 [[nodiscard]] constexpr Fate note(Problem code) { return {code, RepairNeeded::none}; }
@@ -44,7 +46,9 @@ struct Fate {
 [[nodiscard]] constexpr Fate safe_guess(Problem code) { return {code, RepairNeeded::safe, "", false, true}; }
 [[nodiscard]] constexpr Fate lossy(Problem code) { return {code, RepairNeeded::lossy, "", false, true}; }
 [[nodiscard]] constexpr Fate unseen(const char* why) { return {std::nullopt, RepairNeeded::none, why}; }
-[[nodiscard]] constexpr Fate refused(const char* because) { return {std::nullopt, RepairNeeded::none, because, false, false, true}; }
+[[nodiscard]] constexpr Fate refused(const char* because) { return {std::nullopt, RepairNeeded::none, because, false, false, false, false, true}; }
+[[nodiscard]] constexpr Fate lossy_as_it_hides(Problem code) { return {code, RepairNeeded::lossy, "", false, true, true}; }
+[[nodiscard]] constexpr Fate unseen_uncovered(const char* why) { return {std::nullopt, RepairNeeded::none, why, false, false, false, true}; }
 // e2fsck complains, without a reason that the kernel would share.
 [[nodiscard]] constexpr Fate unseen_but_by_e2fsck(const char* why) { return {std::nullopt, RepairNeeded::none, why, true}; }
 

@@ -98,9 +98,9 @@ FileTree tree_of(const Image& image, const Overlay* overlay) {
   return tree;
 }
 
-std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own) {
+std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own, uint32_t own_inode) {
   std::string result;
-  std::set<uint32_t> own_inodes;
+  std::set<uint32_t> own_inodes = {own_inode};
   for (const std::string_view path : own) own_inodes.insert(path == "/" ? EXT2_ROOT_INO : before.paths.at(std::string(path)));
   for (const auto& [ino, item] : before.inodes) {
     if (own_inodes.contains(ino)) continue;

@@ -27,7 +27,8 @@ struct FileTree {
 [[nodiscard]] FileTree tree_of(const Image& image, const Overlay* overlay = nullptr);
 
 // What of `before` is not in `after` as it was, a line each; empty when all is. Files of `own` and what lies below them are left
-// out by their paths, and those files' own inodes.
-[[nodiscard]] std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own);
+// out by their paths, and those files' own inodes, as is `own_inode`.
+[[nodiscard]] std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own,
+                                     uint32_t own_inode = 0);
 
 }  // namespace extscrub::test

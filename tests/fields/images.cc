@@ -41,42 +41,46 @@ void make_small_tree(const std::filesystem::path& root) {
 
 const std::vector<std::string> kSmall = {"-b", "1024", "-g", "1024", "-J", "size=1", "-N", "160", "-E", "resize=65536", "-L", "fields"};
 
-std::vector<std::string> options_and_small(std::vector<std::string> options) {
+}  // namespace
+
+std::vector<std::string> with_small_options(std::vector<std::string> options) {
   options.insert(options.end(), kSmall.begin(), kSmall.end());
   return options;
 }
-
-}  // namespace
 
 TestImage make_small_image(const std::vector<std::string>& mke2fs_options, const std::vector<std::string>& requests) {
   const TempDir tree;
   std::filesystem::create_directory(tree.path() / "tree");
   make_small_tree(tree.path() / "tree");
   TestImage image(mke2fs_options, "4M", tree.path() / "tree");
-  std::ofstream(tree.path() / "value") << std::string(300, 'v');
+  std::ofstream value(tree.path() / "value"), other(tree.path() / "other");
+  for (int i = 100; i < 200; ++i) value << i;
+  for (int i = 300; i < 366; ++i) other << i;
+  value.close();
+  other.close();
   image.debugfs("mknod device c 7 9");
   image.debugfs("ea_set /plain user.short value");
   image.debugfs(fmt::format("ea_set -f {} /two user.long", (tree.path() / "value").native()));
-  image.debugfs("ea_set /two user.more more");
+  image.debugfs(fmt::format("ea_set -f {} /two user.more", (tree.path() / "other").native()));
   for (const std::string& request : requests) image.debugfs(request);
   if (run({"e2fsck", "-fyD", image.path()}).status > 1) throw std::runtime_error("cannot make an image for the fields");
   return image;
 }
 
 const TestImage& small_ext4() {
-  static const TestImage image = make_small_image(options_and_small({"-t", "ext4"}));
+  static const TestImage image = make_small_image(with_small_options({"-t", "ext4"}));
   return image;
 }
 const TestImage& small_ext4_32() {
-  static const TestImage image = make_small_image(options_and_small({"-t", "ext4", "-O", "^metadata_csum,uninit_bg,^64bit"}));
+  static const TestImage image = make_small_image(with_small_options({"-t", "ext4", "-O", "^metadata_csum,uninit_bg,^64bit"}));
   return image;
 }
 const TestImage& small_plain() {
-  static const TestImage image = make_small_image(options_and_small({"-t", "ext4", "-O", "^metadata_csum,^uninit_bg"}));
+  static const TestImage image = make_small_image(with_small_options({"-t", "ext4", "-O", "^metadata_csum,^uninit_bg"}));
   return image;
 }
 const TestImage& small_ext3() {
-  static const TestImage image = make_small_image(options_and_small({"-t", "ext3"}));
+  static const TestImage image = make_small_image(with_small_options({"-t", "ext3"}));
   return image;
 }
 

@@ -14,6 +14,8 @@ namespace extscrub::test {
 [[nodiscard]] const TestImage& small_plain();      // no checksums, extents
 [[nodiscard]] const TestImage& small_ext3();       // maps of blocks, no checksums
 
+// The options that make them small.
+[[nodiscard]] std::vector<std::string> with_small_options(std::vector<std::string> options);
 // Of another kind, with the same files.
 [[nodiscard]] TestImage make_small_image(const std::vector<std::string>& mke2fs_options, const std::vector<std::string>& requests = {});
 
