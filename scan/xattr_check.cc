@@ -93,6 +93,8 @@ class EaChecker {
     e.value_size = raw.e_value_size;
     e.hash = raw.e_hash;
     if (in_block_ && raw.e_name_index == 0) defect(EaDefectKind::name, &e).found = "e_name_index is 0";
+    // The kernel gives up an inode, or the block, for one.
+    if (std::ranges::count(e.name, std::byte{0})) defect(EaDefectKind::name, &e).found = fmt::format("the name at offset {} has a NUL in it", at);
     if (raw.e_value_inum != 0)
       check_value_inode(e);
     else

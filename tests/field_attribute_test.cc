@@ -94,8 +94,9 @@ TEST_CASE("a fault for every field of the attributes in an inode", "[fields]") {
                        {"e_value_size", 12, 4, {0, 3}, unseen(kNoHash)},
                        {"e_value_size", 12, 4, {~0u}, lossy(ea_value)},
                        {"e_hash", 16, 4, {1, flip(1)}, lossy(ea_hash)},
-                       {"e_name", 20, 5, {0x78787878}, unseen(kNoHash)},
-                       {"e_name, padding", 25, 3, {fill(0xFF)}, unseen(kNoHash)},
+                       {"e_name", 20, 5, {0x7878787878}, unseen(kNoHash)},
+                       {"e_name: a NUL", 20, 5, {0x78007878}, lossy(ea_entry)},
+                       {"padding", 25, 3, {fill(0xFF)}, unseen("nobody reads it")},
                        {"behind the entries", 28, 4, {fill(0xFF)}, lossy(ea_entry)},
                        {"room", 32, 56, {fill(0xFF)}, unseen("nobody reads it")},
                        {"the value", 88, 8, {fill('w')}, unseen(kNoHash)}});

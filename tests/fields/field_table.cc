@@ -70,6 +70,8 @@ class FieldTrial {
     INFO(table.structure << ", before anything is wrong\n" << describe(plan.before.findings));
     REQUIRE(plan.before.verdict != Verdict::damaged);
     for (const Finding& finding : plan.before.findings) usual_.push_back(finding.problem);
+    usual_repair_ = stages_nothing(plan) ? RepairNeeded::none : RepairNeeded::safe;
+    usual_verdict_ = plan.after.verdict;
     tree_ = tree_of(*opened, plan.overlay ? &*plan.overlay : nullptr);
   }
 
@@ -109,7 +111,8 @@ class FieldTrial {
       tell("after all repairs", plan.after.findings);
     }
     expect(plan.proven_clean, "not mended");
-    if (!by_checksum) expect(needed == row.fate.repair, fmt::format("the repair is {}, not {}", text(needed), text(row.fate.repair)));
+    const RepairNeeded wanted = std::max(row.fate.repair, usual_repair_);
+    if (!by_checksum) expect(needed == wanted, fmt::format("the repair is {}, not {}", text(needed), text(wanted)));
     if (!plan.proven_clean) return;
     apply(image, plan);
     const bool own_may_change = row.fate.own_changes || needed == RepairNeeded::lossy || !row.fate.code;
@@ -156,10 +159,11 @@ class FieldTrial {
     const auto mended = Image::open(image.path());
     same(tree_of(*mended), own_may_change, "by the repair");
     const RepairPlan again = plan_for(*mended, RepairPolicy::safe);
-    if (again.before.verdict != Verdict::clean || !stages_nothing(again)) {
+    if ((again.before.verdict != Verdict::clean && again.before.verdict != usual_verdict_) || !stages_nothing(again)) {
       expect(false, "not clean the second time");
       tell("the second time", again.before.findings);
     }
+    if (row.fate.code == Problem::mmp_in_use) return;  // e2fsck and the kernel would wait for whoever it is
     const Outcome judgement = image.e2fsck_report();
     // A row that says so without need would hide what is mended by now.
     if ((judgement.status != 0) != row.fate.e2fsck_differs) complaints_ += "  e2fsck: " + judgement.output;
@@ -178,7 +182,10 @@ class FieldTrial {
   Spot spot_;
   Geometry geometry_;
   FileTree tree_;
-  std::vector<Problem> usual_;  // findings of the sound image: a journal to replay
+  // Of the sound image: a journal to replay.
+  std::vector<Problem> usual_;
+  RepairNeeded usual_repair_{};
+  Verdict usual_verdict_{};
   int kept_ = 0;
   std::string complaints_, found_;
 };
