@@ -7,6 +7,7 @@
 #include "audit/rules.h"
 #include "scan/checksum.h"
 #include "scan/inode_table.h"
+#include "scan/journal.h"
 
 namespace extscrub {
 
@@ -57,7 +58,7 @@ void check_counts(const FileSystem& fs, SuperblockReport& report) {
   // Once the fragments of a group; the kernel refuses to mount when they differ.
   if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_clusters_per_group", s.s_blocks_per_group, s.s_clusters_per_group);
   // The kernel mounts no other; who made it so cannot be asked, and no repair moves all groups.
-  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_first_data_block", 0, s.s_first_data_block);
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal("s_first_data_block", 0, s.s_first_data_block);
   if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
   if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
   if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))
@@ -84,6 +85,17 @@ void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
   if (size != 0 && !std::has_single_bit(size)) report.invalid("s_desc_size", "0, or a power of 2", size);
 }
 
+// For which the kernel mounts nothing, though it hardly uses them.
+void check_refused_values(const FileSystem& fs, SuperblockReport& report) {
+  const ext2_super_block& s = fs.super;
+  const Geometry& g = fs.geometry;
+  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most("s_def_hash_version", EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
+  if (std::ranges::count(s.s_mount_opts, 0) == 0)
+    report.invalid("s_mount_opts", "options that end with a NUL", sizeof s.s_mount_opts).found = "none in 64 bytes";
+  if (s.s_creator_os == EXT2_OS_HURD && g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_EA_INODE))
+    report.invalid("s_creator_os", "another system, for the Hurd has neither 64bit nor ea_inode", s.s_creator_os);
+}
+
 // The file system keeps its first ten inodes, and no tool has ever kept more: a field that says so takes files for its own.
 void check_first_inode(const FileSystem& fs, SuperblockReport& report) {
   constexpr uint32_t kLookedAt = 100;
@@ -108,6 +120,9 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     report.contradiction("metadata_csum_seed is set without metadata_csum");
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) && !g.extents()) report.contradiction("64bit is set without extent");
   if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && !g.extents()) report.contradiction("bigalloc is set without extent");
+  // With clusters of one block the feature changes nothing but this, so that it may as well go.
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits == 0 && s.s_first_data_block != 0)
+    report.contradiction("bigalloc is set, but the first group does not begin at block 0");
   if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)) report.equal("s_encoding", EXT4_ENC_UTF8_12_1, s.s_encoding);
   if (resize_inode && g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG))
     report.contradiction("resize_inode and meta_bg are both set");
@@ -123,10 +138,11 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     f.expected = "0";
     f.found = fmt::to_string(s.s_reserved_gdt_blocks);
   }
-  if (!journal) {
-    report.equal("s_journal_inum", 0, s.s_journal_inum);
-    report.equal("s_journal_dev", 0, s.s_journal_dev);
-  }
+  // The kernel mounts nothing that names both an inode and a device, and e2fsck takes a UUID for a device's.
+  const bool device = names_journal_device(s);
+  if (!journal || device) report.equal("s_journal_inum", 0, s.s_journal_inum);
+  if (!journal || (!device && s.s_journal_inum != 0)) report.equal("s_journal_dev", 0, s.s_journal_dev);
+  if (journal && !device && has_journal_uuid(s)) report.invalid("s_journal_uuid", "0 with a journal inside", 1).found = "the UUID of a device";
 }
 
 std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,
@@ -201,6 +217,7 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   check_counts(fs, report);
   check_extra_isize(fs, report);
   check_desc_size(fs, report);
+  check_refused_values(fs, report);
   check_first_inode(fs, report);
   check_features(fs, report);
   check_state(fs, report);

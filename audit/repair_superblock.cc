@@ -48,6 +48,10 @@ constexpr auto kFields = std::to_array<FieldRepair>({
     {"s_encoding", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
     {"s_journal_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_inum = 0; }},
     {"s_journal_dev", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
+    {"s_def_hash_version", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
+    {"s_mount_opts", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_mount_opts, uint8_t{0}); }},
+    {"s_creator_os", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
+    {"s_journal_uuid", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
     {"s_first_ino", [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
     {"s_reserved_gdt_blocks",
      [](const Geometry&, ext2_super_block& s, uint64_t listed) { s.s_reserved_gdt_blocks = static_cast<uint16_t>(listed); }},
@@ -72,6 +76,8 @@ void reconcile_features(ext2_super_block& s) {
     s.s_feature_incompat &= ~uint32_t{EXT4_FEATURE_INCOMPAT_CSUM_SEED};
   if (s.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT || s.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC)
     s.s_feature_incompat |= EXT3_FEATURE_INCOMPAT_EXTENTS;
+  if (s.s_log_cluster_size == s.s_log_block_size && s.s_first_data_block != 0)
+    s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_BIGALLOC};
   if (s.s_feature_incompat & EXT2_FEATURE_INCOMPAT_META_BG) {
     if (s.s_feature_compat & EXT2_FEATURE_COMPAT_RESIZE_INODE) s.s_reserved_gdt_blocks = 0;
     s.s_feature_compat &= ~uint32_t{EXT2_FEATURE_COMPAT_RESIZE_INODE};

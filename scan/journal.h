@@ -136,6 +136,10 @@ struct FastCommitTag {
   std::vector<std::byte> value;
 };
 
+[[nodiscard]] bool has_journal_uuid(const ext2_super_block& super);
+// Two of the three fields tell: one that is damaged makes no inode a device.
+[[nodiscard]] bool names_journal_device(const ext2_super_block& super);
+
 struct Journal {
   JournalFacts facts;
   JournalLog log;

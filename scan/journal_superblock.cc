@@ -35,11 +35,15 @@ class LogRuns : public RunSink {
   bool whole = true;
 };
 
-bool has_uuid(const uint8_t (&uuid)[16]) {
-  return std::ranges::any_of(uuid, [](uint8_t b) { return b != 0; });
+}  // namespace
+
+bool has_journal_uuid(const ext2_super_block& super) {
+  return std::ranges::any_of(super.s_journal_uuid, [](uint8_t b) { return b != 0; });
 }
 
-}  // namespace
+bool names_journal_device(const ext2_super_block& super) {
+  return has_journal_uuid(super) && (super.s_journal_inum == 0 || super.s_journal_dev != 0);
+}
 
 // Fills the log and the facts of a Journal, by whichever way leads to one.
 class JournalFinder {
@@ -347,7 +351,7 @@ Journal open_journal(const FileSystem& fs, const Image* device, bool unflagged) 
   facts.present = fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
   if (!facts.present) return journal;
   JournalFinder finder(fs, journal);
-  const bool found = has_uuid(fs.super.s_journal_uuid) ? finder.find_outside(device) : finder.find_inside();
+  const bool found = names_journal_device(fs.super) ? finder.find_outside(device) : finder.find_inside();
   facts.usable = found && read_super(fs, journal);
   if (!facts.usable && !facts.external) facts.usable = use_backup_map(fs, journal);
   if (!facts.usable) return journal;

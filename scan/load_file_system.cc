@@ -252,6 +252,27 @@ std::optional<Backup> outvoting_backup(const Source& source, const Candidate& pr
   return fits_its_place(file_system(source, first.candidate, first.at)) ? std::optional(first) : std::nullopt;
 }
 
+// The same with metadata_csum, where a superblock was damaged before it was sealed: descriptors and root directory have the right
+// checksums by the backup, and not by the primary.
+std::optional<Backup> proven_backup(const Source& source, const Candidate& primary, const LoadOptions& options) {
+  const auto fits = [&](const Candidate& c, uint64_t at) { return fits_by_checksums(file_system(source, c, at)); };
+  if (!primary.geometry.metadata_csum() || fits(primary, kSuperblockOffset)) return {};
+  std::optional<Backup> proven;
+  const auto take = [&](const Backup& b) {
+    if (!proven && b.usable && !same_layout(primary.super, b.candidate.super) && fits(b.candidate, b.at)) proven = b;
+  };
+  const Geometry& g = primary.geometry;
+  for (GroupNo group(1); group.value < std::min(g.groups, 512u) && !proven; ++group) {
+    const uint64_t at = g.super_block(group).value << g.block_bits;
+    if (!g.has_super(group) || at + kSuperblockSize > source.image.size()) continue;
+    auto c = read_candidate({source.image, nullptr, source.size, source.search}, at);
+    if (c && c->checksum_ok && belongs_at(c->super, c->geometry, at)) take({std::move(*c), at, true});
+  }
+  if (!proven)
+    for (const Backup& b : find_backups(source, options, Places::usual)) take(b);
+  return proven;
+}
+
 // What there is against the primary, beside a superblock that was asked for; empty when it is as sound as that, and says the
 // same: then it is the one that knows the file system's state.
 std::string problem_beside(const Result<Candidate>& primary, const Candidate& named) {
@@ -297,6 +318,8 @@ FileSystem load_primary(const Source& source, const LoadOptions& options, Candid
     return by_backup(source, *backup, "its numbers are not those of its backups");
   Candidate whole = with_lost_features(source, primary).value_or(primary);
   if (auto more = with_lost_checksums(source, whole)) whole = std::move(*more);
+  if (const auto backup = proven_backup(source, whole, options))
+    return by_backup(source, *backup, "it does not go with the checksums of the file system, and a backup does");
   FileSystem fs = file_system(source, std::move(whole), kSuperblockOffset);
   fs.lost_compat = fs.geometry.compat & ~primary.geometry.compat;
   fs.lost_incompat = fs.geometry.incompat & ~primary.geometry.incompat;

@@ -23,7 +23,9 @@ class QuotaReader {
     if (!read_header(size)) return;
     facts_.readable = true;
     visited_.assign(header_.blocks, false);
+    leaves_ = visited_;
     walk(kQuotaRoot, 0, 0);
+    check_free_lists();
     std::ranges::sort(facts_.entries, {}, &QuotaEntry::id);
     const auto twice = std::ranges::adjacent_find(facts_.entries, {}, &QuotaEntry::id);
     if (twice != facts_.entries.end()) defect("dqb_id", "", fmt::format("id {} has two entries", twice->id));
@@ -86,11 +88,26 @@ class QuotaReader {
     }
   }
 
+  // The kernel writes into the first block of either list when an id is new.
+  void check_free_lists() {
+    if (!facts_.defects.empty()) return;  // not all of the tree is known
+    if (header_.free_entry != 0 && !leaves_[header_.free_entry])
+      defect("dqi_free_entry", "a block of entries", fmt::format("block {}, which is none", header_.free_entry));
+    Buffer buffer;
+    for (uint32_t block = header_.free_block; block != 0;) {
+      if (block >= header_.blocks || visited_[block])
+        return defect("dqi_free_blk", "a list of blocks that nothing uses", fmt::format("block {} in it", block));
+      visited_[block] = true;
+      if (!load_block(block, buffer)) return;
+      block = load<QuotaBlockHeader>(buffer).next_free;
+    }
+  }
+
   // Many ids share a block of entries; each must have its entry there.
   void take_id(uint32_t block, uint32_t id) {
     if (block != entries_block_ && !load_block(entries_block_ = block, entries_)) return;
     if (!visited_[block]) {
-      visited_[block] = true;
+      visited_[block] = leaves_[block] = true;
       take_entries(block);
     }
     if (!holds(id)) defect("dqb_id", fmt::format("an entry for id {}", id), fmt::format("block {} has none", block));
@@ -123,6 +140,8 @@ class QuotaReader {
     const auto header = load<QuotaBlockHeader>(entries_);
     uint32_t count = 0;
     each_entry([&](const QuotaEntry& e) { facts_.entries.push_back(e), ++count; });
+    if (header.next_free >= header_.blocks || header.prev_free >= header_.blocks)
+      defect("dqdh_next_free", fmt::format("less than {}", header_.blocks), fmt::format("{} and {} in block {}", header.next_free, header.prev_free, block));
     if (header.entries != count)
       defect("dqdh_entries", fmt::to_string(count), fmt::format("{} in block {}", header.entries, block));
   }
@@ -130,7 +149,7 @@ class QuotaReader {
   FileReader& file_;
   QuotaFileFacts& facts_;
   QuotaHeader header_{};
-  std::vector<bool> visited_;
+  std::vector<bool> visited_, leaves_;  // by block; those of the tree, and those of entries in it
   Buffer entries_{};
   uint32_t entries_block_ = 0;
 };

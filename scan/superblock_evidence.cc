@@ -55,6 +55,13 @@ bool fits_its_place(const FileSystem& fs) {
   return described && root_fits(looked) && bitmap_ends_there(looked);
 }
 
+bool fits_by_checksums(const FileSystem& fs) {
+  if (!fs.geometry.metadata_csum()) return false;
+  ReadableCopy copy(fs);
+  copy.fs.groups = read_descriptors(copy.fs, GroupNo());
+  return descriptors_fit(copy.fs) && root_fits(copy.fs);
+}
+
 namespace {
 
 // The first block of a directory's inode as it lies in a table: from an extent in the inode, or the first of i_block.

@@ -12,6 +12,10 @@ namespace extscrub {
 // they say, and the last block bitmap ends where the superblock says.
 [[nodiscard]] bool fits_its_place(const FileSystem& fs);
 
+// The same for what says where to look for the evidence: with metadata_csum, the size of descriptors (nearly every descriptor
+// then fits), that of inodes and the seed of all checksums (the root's inode does). False without metadata_csum.
+[[nodiscard]] bool fits_by_checksums(const FileSystem& fs);
+
 // Behind the primary superblock's place lies the root directory of a file system that is laid out otherwise than `fs`, by what
 // group 0's descriptor would have to be in blocks of any size: `fs` is an older one, or of a file.
 [[nodiscard]] bool another_root_is_there(const FileSystem& fs);

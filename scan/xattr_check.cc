@@ -93,6 +93,8 @@ class EaChecker {
     e.value_size = raw.e_value_size;
     e.hash = raw.e_hash;
     if (in_block_ && raw.e_name_index == 0) defect(EaDefectKind::name, &e).found = "e_name_index is 0";
+    // The kernel gives up an inode, or the block, for one.
+    if (std::ranges::count(e.name, std::byte{0})) defect(EaDefectKind::name, &e).found = fmt::format("the name at offset {} has a NUL in it", at);
     if (raw.e_value_inum != 0)
       check_value_inode(e);
     else
@@ -102,7 +104,8 @@ class EaChecker {
 
   void check_value(EaEntry& e, uint32_t offset) {
     const size_t base = in_block_ ? 0 : first_;
-    if (e.value_size == 0) return check_hash(e, {});
+    // The kernel does not ask where an empty value lies; e2fsck does.
+    if (e.value_size == 0 && base + offset <= space_.size()) return check_hash(e, {});
     if (e.value_size > kLongestValue || base + offset + padded(e.value_size) > space_.size()) {
       EaDefect& d = defect(EaDefectKind::value_bounds, &e);
       d.found = fmt::format("{} bytes at offset {}", e.value_size, offset);
