@@ -24,12 +24,25 @@ class SharedEvidence {
   // mode lets nobody in whom the other's keeps out. What is the file system's own is root's alone.
   [[nodiscard]] bool may_show(const Owner& to, const Owner& whose);
 
+  // The same of all that the files have.
+  [[nodiscard]] bool may_see_all_of(InodeNo reader, InodeNo other);
+
+  // Something of the inode's map, size or checksum was found wrong.
+  [[nodiscard]] bool is_suspect(InodeNo ino) const { return suspects_.contains(ino); }
+
  private:
   struct Known {
     std::vector<std::byte> raw;
     RunList list;
     bool extents = false;                    // a run is one pointer; else each block has its own
     std::map<uint64_t, int> weights_of_runs;  // by their first logical block
+  };
+  struct Neighbour {
+    BlockNo block;     // 0: none
+    uint64_t gap = 0;  // blocks of the hole between
+  };
+  struct Neighbours {
+    Neighbour before, behind;
   };
   struct Access {
     uint32_t uid = 0, gid = 0;
@@ -40,6 +53,7 @@ class SharedEvidence {
   const Access& access(InodeNo ino);
   [[nodiscard]] static const Run* find_run(const Known& k, uint64_t logical);
   [[nodiscard]] static bool is_node(const Known& k, BlockNo block);
+  [[nodiscard]] static Neighbours neighbours(const Known& k, uint64_t logical);
   [[nodiscard]] int weigh_neighbours(const Known& k, uint64_t logical, BlockNo block);
   [[nodiscard]] int weigh_node(const Known& k, BlockNo block) const;
   [[nodiscard]] int weigh_run(Known& k, uint64_t logical);
