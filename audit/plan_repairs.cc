@@ -5,6 +5,7 @@
 
 #include "audit/finding_place.h"
 #include "audit/lost_writes.h"
+#include "audit/paths.h"
 #include "audit/primary_superblock.h"
 #include "audit/repair.h"
 #include "audit/write_waves.h"
@@ -401,6 +402,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
     }
   }
   settle(plan, policy);
+  if (auto r = add_paths(*run, plan.losses, options.progress); !r) return std::unexpected(r.error());
   if (!plan.overlay->staged().empty()) {
     plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal, in_use);
     if (plan.journal->unfit.empty() && has_damaged_journal_inode(plan.before))
