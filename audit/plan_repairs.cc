@@ -27,6 +27,7 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_superblock_fields},
       {repair_descriptors},
       {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
+      {repair_lost_directory_blocks},
       {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
       {repair_entries},

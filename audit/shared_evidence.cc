@@ -9,8 +9,9 @@ namespace extscrub {
 
 namespace {
 
-// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both.
-constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9, kBehindEnd = 3;
+// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both, and what
+// was written outweighs all of them.
+constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9, kBehindEnd = 3, kHistory = 30;
 
 constexpr uint64_t kMostBlocksBetween = 4;  // tree nodes that lie between two blocks of a file
 
@@ -21,7 +22,9 @@ bool is_about_map(Problem p) {
     case Problem::extent_checksum:
     case Problem::inode_size:
     case Problem::inode_size_small:
-    case Problem::inode_blocks: return true;
+    case Problem::inode_blocks:
+    case Problem::quota_file:
+    case Problem::orphan_file: return true;
     default: return is_map_damage(p);
   }
 }
@@ -30,7 +33,7 @@ constexpr uint16_t kMayRead = 0444, kOthersMayRead = 0044;
 
 }  // namespace
 
-SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()) {
+SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()), history_(round.fs()) {
   const auto note = [this](const std::vector<Finding>& findings) {
     for (const Finding& f : findings)
       if (f.inode && is_about_map(f.problem)) suspects_.insert(*f.inode);
@@ -169,6 +172,7 @@ int SharedEvidence::weigh(const Owner& owner, BlockNo block) {
   Known& k = known(owner.inode);
   const Inode inode(g_, owner.inode, k.raw);
   int weight = suspects_.contains(owner.inode) ? -kSuspect : 0;
+  if (const auto written = history_.was_written(owner, inode, block)) weight += *written ? kHistory : -kHistory;
   const uint64_t logical = owner.logical + (block - owner.first);
   const bool directory = owner.use == Owner::Use::data && inode.type() == FileType::directory;
   const bool target = owner.use == Owner::Use::data && inode.type() == FileType::symlink;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "audit/pointer_history.h"
 #include "audit/repair.h"
 
 namespace extscrub {
@@ -17,7 +18,7 @@ class SharedEvidence {
 
   // How much speaks for the owner having that block at its place in the file, as a number to compare with other owners':
   // what other pointers have before and behind it, a block in use that nobody has and that would fit better, what lies in
-  // the block, the file's size, what was found wrong with the inode besides.
+  // the block, the file's size, what was found wrong with the inode besides, what the journal has of the pointer.
   [[nodiscard]] int weigh(const Owner& owner, BlockNo block);
 
   // Whoever reads the owner's file could read the other's as well: root alone does, or user and group are the same, and the
@@ -66,6 +67,7 @@ class SharedEvidence {
   const RepairRound& round_;
   const FileSystem& fs_;
   const Geometry& g_;
+  PointerHistory history_;
   std::map<InodeNo, Known> known_;
   std::map<InodeNo, Access> access_;
   std::set<InodeNo> suspects_;  // whose map, size or checksum had a finding of its own

@@ -158,12 +158,12 @@ PointerField entry_field(const PointerImage& image, const std::string& directory
     while (const auto entry = walk.next())
       if (entry->name == name && entry->inode)
         return {fmt::format("entry {} of {}", name, directory), image.image.offset(block) + entry->offset, dir, image.before.files.at(directory).uid,
-                seals_directory_block(image.image, dir, block), {}, {named}, true};
+                seals_directory_block(image.image, dir, block), {}, {named}, PointerField::Kind::other, true};
   }
 }
 
 PointerField superblock_field(const PointerImage& image, const char* name, size_t offset) {
-  return {name, kSuperblockOffset + offset, 0, 0, seals_superblock(image.image), name, {}, true};
+  return {name, kSuperblockOffset + offset, 0, 0, seals_superblock(image.image), name, {}, PointerField::Kind::other, true};
 }
 
 }  // namespace
@@ -186,6 +186,7 @@ Fields directory_map_pointers(const PointerImage& image) {
   Fields fields;
   for (const char* path : {"/", "/home", "/home/sub", "/lost+found"}) MapFields(image, image.inode(path), path, fields).collect({0});
   MapFields(image, image.inode("/home/dir"), "/home/dir", fields).collect({0, 1, 2});
+  for (PointerField& field : fields) field.kind = PointerField::Kind::directory_map;
   return fields;
 }
 
@@ -211,7 +212,7 @@ Fields inode_pointers(const PointerImage& image) {
   fields.push_back(entry_field(image, "/home/dir", "..", image.inode("/home")));
   const ext2_super_block super = image.image.superblock();
   const uint32_t orphan = super.s_last_orphan;
-  fields.push_back({"i_dtime of an orphan", image.image.inode_offset(orphan) + offsetof(ext2_inode, i_dtime), orphan, kUser, seals_inode(image.image, orphan), {}, {}, true});
+  fields.push_back({"i_dtime of an orphan", image.image.inode_offset(orphan) + offsetof(ext2_inode, i_dtime), orphan, kUser, seals_inode(image.image, orphan), "2 orphans", {}, PointerField::Kind::other, true});
   if (super.s_feature_incompat & EXT4_FEATURE_INCOMPAT_EA_INODE) {
     const uint32_t ino = image.inode("/home/value");
     const uint64_t body = image.image.inode_offset(ino);
@@ -233,7 +234,7 @@ Fields descriptor_pointers(const PointerImage& image) {
   for (const uint32_t group : {0u, groups - 1})
     for (const auto& [name, offset] : {std::pair("bg_block_bitmap", offsetof(ext2_group_desc, bg_block_bitmap)), std::pair("bg_inode_bitmap", offsetof(ext2_group_desc, bg_inode_bitmap)),
                                        std::pair("bg_inode_table", offsetof(ext2_group_desc, bg_inode_table))})
-      fields.push_back({fmt::format("{} of group {}", name, group), image.image.descriptor_offset(group) + offset, 0, 0, seals_descriptor(image.image, group), name, {}, true});
+      fields.push_back({fmt::format("{} of group {}", name, group), image.image.descriptor_offset(group) + offset, 0, 0, seals_descriptor(image.image, group), name, {}, PointerField::Kind::other, true});
   return fields;
 }
 
@@ -267,13 +268,13 @@ Fields logical_pointers(const PointerImage& image) {
   const uint32_t dir = image.inode("/home/dir"), root = image.block(dir, 0);
   for (const unsigned entry : {0u, 1u}) {
     const uint64_t at = image.image.offset(root) + kHtreeRootInfo + 8 + entry * 8 + 4;
-    fields.push_back({fmt::format("dx_entry[{}] of /home/dir", entry), at, dir, kUser, seals_directory_block(image.image, dir, root), {}, {}, true});
+    fields.push_back({fmt::format("dx_entry[{}] of /home/dir", entry), at, dir, kUser, seals_directory_block(image.image, dir, root), {}, {}, PointerField::Kind::other, true});
   }
   if (const uint32_t quota = image.image.superblock().s_usr_quota_inum) {
     const uint64_t tree = image.image.offset(image.block(quota, 1));
-    fields.push_back({"root of the user quota tree", tree, quota, 0, {}, {}, {}, true});
+    fields.push_back({"root of the user quota tree", tree, quota, 0, {}, {}, {}, PointerField::Kind::other, true});
     const uint32_t next = image.image.peek<uint32_t>(tree);
-    fields.push_back({"node of the user quota tree", image.image.offset(image.block(quota, next)), quota, 0, {}, {}, {}, true});
+    fields.push_back({"node of the user quota tree", image.image.offset(image.block(quota, next)), quota, 0, {}, {}, {}, PointerField::Kind::other, true});
   }
   return fields;
 }

@@ -13,6 +13,7 @@ namespace extscrub::test {
 using Seal = std::function<void(const TestImage&)>;
 
 struct PointerField {
+  enum class Kind : uint8_t { other, directory_map };
   std::string name;
   uint64_t at = 0;       // byte offset of its 32 bits
   uint32_t inode = 0;    // whose it is; 0: nobody's
@@ -20,6 +21,7 @@ struct PointerField {
   Seal seal = {};        // empty: no checksum covers it
   std::string field = {};                   // of the superblock or a descriptor, as findings name it
   std::vector<uint32_t> involved = {};      // inodes besides, that may change
+  Kind kind = Kind::other;
   bool redundant = false;  // what it says is told elsewhere too: nothing gets lost
 };
 
