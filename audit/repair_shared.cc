@@ -185,7 +185,7 @@ class SharedBlocks {
     if (anybodys) to_root_.insert(cluster);
     for (const Claim& c : active) {
       const Owner& o = *c.owner;
-      if ((&o == &keeper && !anybodys) || stays(round_.fs(), o) || same(o, keeper, cluster)) continue;
+      if (stays(round_.fs(), o) || (!anybodys && same(o, keeper, cluster))) continue;
       switch (o.use) {
         case Owner::Use::data: {
           Yield& yield = yields_[o.inode];
