@@ -161,14 +161,20 @@ void look_for_lost_names(const AuditRun& run, Findings& findings) {
   if (!groups.empty()) check_lost_names(run.fs, find_lost_names(run.fs, *run.scan, groups), findings);
 }
 
-// What a mount looks at before it replays the log, and refuses: the log cannot mend it.
+bool is_location(Problem p) {
+  return p == Problem::group_block_bitmap_location || p == Problem::group_inode_bitmap_location || p == Problem::group_inode_table_location;
+}
+
+// What a mount looks at before it replays the log, and refuses: the log cannot mend it. And descriptors that other evidence
+// speaks against: whoever releases orphans goes by it, and stores what is right.
 std::vector<Finding> check_stored(const FileSystem& fs) {
   Findings all;
   check_superblock(fs, all);
   for (GroupNo group; group.value < fs.geometry.groups; ++group)
     if (const GroupDesc& d = fs.groups[group.value]; d.readable && !d.checksum_ok) check_desc_checksum(fs, group, d, all);
+  check_moved(fs, all);
   all.erase_if([](const Finding& f) {
-    return f.problem != Problem::superblock_checksum && f.problem != Problem::superblock_field &&
+    return !is_location(f.problem) && f.problem != Problem::superblock_checksum && f.problem != Problem::superblock_field &&
            f.problem != Problem::superblock_features && f.problem != Problem::group_desc_checksum;
   });
   return all.take_kept();

@@ -107,6 +107,8 @@ class ExtentSalvage {
       lose(e.ei_block, end);
       return false;
     }
+    // It is for another part of the file, or of another one.
+    if (const uint64_t first = entry_at<ext3_extent_idx>(*block, 0).ei_block; sound && (first < e.ei_block || first >= end)) lose(e.ei_block, end);
     // The entries of a sound child are believed wherever they say they are.
     take_node(*block, depth - 1, sound, {sound ? 0 : uint64_t{e.ei_block}, end});
     // What the scan has not come to may belong to another inode too.

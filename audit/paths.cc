@@ -32,13 +32,17 @@ std::vector<Name> choose(std::vector<Name>&& names) {
   return std::move(names);
 }
 
-// The inodes of the findings, and of all directories above them.
+void sort_out(std::vector<InodeNo>& wanted) {
+  std::ranges::sort(wanted);
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+}
+
+// The inodes of the findings.
 std::vector<InodeNo> inodes_to_name(const AuditRun& run) {
   std::vector<InodeNo> wanted;
   for (const Finding& f : run.audit.findings)
     if (f.inode && f.inode->value >= run.fs.geometry.first_inode) wanted.push_back(*f.inode);
-  std::ranges::sort(wanted);
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  sort_out(wanted);
   return wanted;
 }
 
@@ -168,6 +172,24 @@ Result<void> add_paths(AuditRun& run, Progress* progress) {
     bytes += path.size();
     if (bytes <= kMostBytes) f.path = std::move(path);
     if (f.path.empty() && (bytes > kMostBytes || (last && *f.inode > *last))) ++run.audit.without_path;
+  }
+  return {};
+}
+
+Result<void> add_paths(const AuditRun& run, std::vector<Loss>& losses, Progress* progress) {
+  std::vector<InodeNo> wanted;
+  for (const Loss& loss : losses)
+    if (loss.inode && loss.path.empty()) wanted.push_back(loss.inode);
+  sort_out(wanted);
+  if (wanted.empty()) return {};
+  if (wanted.size() > kMostPaths) wanted.resize(kMostPaths);
+  Paths paths(run);
+  if (auto r = paths.read(std::move(wanted), progress); !r) return r;
+  size_t bytes = 0;
+  for (Loss& loss : losses) {
+    if (!loss.inode || !loss.path.empty() || bytes > kMostBytes) continue;
+    loss.path = paths.path(loss.inode);
+    bytes += loss.path.size();
   }
   return {};
 }

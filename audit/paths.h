@@ -9,4 +9,7 @@ namespace extscrub {
 // and Audit::without_path counts the others. Errors: cancelled.
 [[nodiscard]] Result<void> add_paths(AuditRun& run, Progress* progress);
 
+// Fills Loss::path where there is none yet, from the names that the run has seen. Errors: cancelled.
+[[nodiscard]] Result<void> add_paths(const AuditRun& run, std::vector<Loss>& losses, Progress* progress);
+
 }  // namespace extscrub

@@ -6,6 +6,7 @@
 #include "audit/auditor.h"
 #include "audit/finding_place.h"
 #include "audit/lost_writes.h"
+#include "audit/paths.h"
 #include "audit/primary_superblock.h"
 #include "audit/repair.h"
 #include "audit/write_waves.h"
@@ -27,6 +28,7 @@ const std::vector<std::vector<Repair*>>& layers() {
       {repair_superblock_fields},
       {repair_descriptors},
       {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
+      {repair_lost_directory_blocks},
       {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
       {repair_shared_blocks},
       {repair_entries},
@@ -402,6 +404,7 @@ Result<RepairPlan> plan_repairs(const Image& image, RepairPolicy policy, const A
     }
   }
   settle(plan, policy);
+  if (auto r = add_paths(*run, plan.losses, options.progress); !r) return std::unexpected(r.error());
   if (!plan.overlay->staged().empty()) {
     plan.journal = find_journal_space(image, *plan.overlay, plan.before.recovery.journal, in_use);
     if (plan.journal->unfit.empty() && has_damaged_journal_inode(plan.before))

@@ -23,6 +23,9 @@ namespace extscrub {
 // The journal's inode, its superblock, its log.
 [[nodiscard]] Result<size_t> repair_journal(RepairRound& round);
 
+// Blocks of directories that are in no map, and say whose they are: they get back into their place.
+[[nodiscard]] Result<size_t> repair_lost_directory_blocks(RepairRound& round);
+
 // Fields of inodes, their checksums, those of their extent blocks; a root that is no directory.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
 

@@ -105,6 +105,8 @@ class DescriptorRepair {
       (void)descriptor(s.group);
       return true;
     }
+    // What was stored when orphans were released.
+    if (cause.expected == fmt::to_string(place_in(fs_.groups[s.group.value], s.kind))) return true;
     if (!round_.may(cause.problem)) return false;
     const bool table = s.kind == MetadataKind::inode_table;
     auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "audit/inode_edit.h"
 #include "audit/map_builder.h"
 #include "audit/map_salvage.h"
 #include "audit/relocation.h"
@@ -124,6 +125,7 @@ class MapRepairs {
     if (!inode.has_block_map()) return false;
     SalvagedMap map = salvage_map(round_.fs(), *round_.run.scan, inode);
     if (map.sound) return false;  // another repair of this round has mended it
+    if (ino.value != EXT2_BAD_INO) cut_misplaced(map);
     if (!map.whole || (!round_.lossy() && !map.lost.empty())) return false;
     // A log with a hole is no log: whoever sees to the journal makes it anew.
     if (is_journal(round_.fs(), ino) && !map.lost.empty()) return false;
@@ -180,6 +182,24 @@ class MapRepairs {
     }
     std::erase_if(map.runs, [](const Run& run) { return run.count == 0; });
     return cut;
+  }
+
+  // A cluster that begins elsewhere in the file than in the image was never written like that. What of it is somebody else's too
+  // is his: no copy of it is made.
+  void cut_misplaced(SalvagedMap& map) const {
+    const Geometry& g = round_.geometry();
+    for (const uint64_t cluster : misplaced_clusters(g, map.runs)) {
+      const uint64_t first = cluster << g.cluster_bits, count = uint64_t{1} << g.cluster_bits;
+      const bool shared = std::ranges::any_of(map.runs, [&](const Run& r) {
+        const uint64_t begin = std::max(first, r.logical), end = std::min(first + count, r.logical + r.count);
+        for (uint64_t at = begin; at < end; ++at)
+          if (is_shared(round_, r.physical + (at - r.logical))) return true;
+        return false;
+      });
+      if (!shared) continue;
+      map.runs = without_logical(map.runs, first, count);
+      map.lost.push_back({first, first + count});
+    }
   }
 
   Result<bool> write(InodeNo ino, MutableBytes raw, const Finding& cause, const SalvagedMap& map) {

@@ -69,6 +69,32 @@ Result<bool> drop_feature(RepairRound& round, InodeNo ino) {
   return true;
 }
 
+bool is_orphan_file(const RepairRound& round, InodeNo ino) {
+  const FileSystem& fs = round.fs();
+  std::vector<std::byte> raw(fs.geometry.inode_size), block(fs.geometry.block_size);
+  if (!fs.geometry.valid_inode(ino) || ino.value < fs.geometry.first_inode || !read_inode(fs, ino, raw)) return false;
+  const Inode inode(fs.geometry, ino, raw);
+  if (inode.type() != FileType::regular || inode.base().i_links_count == 0) return false;
+  const OrphanFileFacts facts = read_orphan_file(fs, inode);
+  return facts.whole && !facts.blocks.empty() && std::ranges::all_of(facts.blocks, [&](BlockNo at) {
+           return round.overlay.read(at, block) && orphan_block_state(fs.geometry, ino, inode.base().i_generation, at, block) == OrphanBlockState::sound;
+         });
+}
+
+// Where the superblock names something else, the orphan file is what has no name and all its marks.
+Result<size_t> name_lost_file(RepairRound& round) {
+  const InodeNo named(round.fs().super.s_orphan_file_inum);
+  if (!round.geometry().has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || is_orphan_file(round, named)) return 0;
+  const auto lost = [&](const Finding& f) { return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && is_orphan_file(round, *f.inode); };
+  const auto found = std::ranges::find_if(round.findings, lost);
+  if (found == round.findings.end() || std::ranges::count_if(round.findings, lost) > 1) return 0;
+  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { s.s_orphan_file_inum = found->inode->value; });
+  if (!r) return std::unexpected(r.error());
+  found->repair = RepairState::staged;
+  round.stale = true;
+  return 1;
+}
+
 Result<bool> repair_file(RepairRound& round) {
   const FileSystem& fs = round.fs();
   const Geometry& g = fs.geometry;
@@ -108,6 +134,8 @@ Result<bool> repair_file(RepairRound& round) {
 Result<size_t> repair_orphans(RepairRound& round) {
   auto answered = repair_list(round);
   if (!answered) return answered;
+  const auto named = name_lost_file(round);
+  if (!named || *named > 0) return named ? Result<size_t>(*answered + *named) : named;
   bool mended = false;
   for (Finding& f : round.findings) {
     if (f.problem != Problem::orphan_file || !round.may(f.problem)) continue;

@@ -116,6 +116,23 @@ Result<bool> write_anew(RepairRound& round, QuotaType type, const QuotaFileFacts
   return stored;
 }
 
+// The project quota file has no name and no number of its own: where the superblock names what is none, it is the one that is.
+Result<size_t> name_lost_project_file(RepairRound& round) {
+  if (!round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) || !round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_PROJECT)) return 0;
+  const InodeNo named = quota_inode(round.fs(), QuotaType::project);
+  if (round.geometry().valid_inode(named) && begins_as_quota_file(round, QuotaType::project, named)) return 0;
+  const auto lost = [&](const Finding& f) {
+    return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && begins_as_quota_file(round, QuotaType::project, *f.inode);
+  };
+  const auto found = std::ranges::find_if(round.findings, lost);
+  if (found == round.findings.end() || std::ranges::count_if(round.findings, lost) > 1) return 0;
+  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { name_quota_inode(s, QuotaType::project, *found->inode); });
+  if (!r) return std::unexpected(r.error());
+  found->repair = RepairState::staged;
+  round.stale = true;
+  return 1;
+}
+
 bool is_of_file(const Finding& f) {
   return f.problem == Problem::quota_file || f.problem == Problem::quota_usage ||
          (f.problem == Problem::inline_symlink_uncounted && f.field.empty());
@@ -124,6 +141,8 @@ bool is_of_file(const Finding& f) {
 }  // namespace
 
 Result<size_t> repair_quota_inodes(RepairRound& round) {
+  const auto named = name_lost_project_file(round);
+  if (!named || *named > 0) return named;
   size_t answered = 0;
   for (Finding& f : round.findings) {
     if ((f.problem != Problem::quota_inode && f.problem != Problem::quota_inode_visible) || !round.may(f.problem)) continue;

@@ -1,7 +1,8 @@
 // Blocks that several claim: one keeps them, and every other gets a copy of its own, so that each file keeps the contents
 // that a reader sees now - or a hole, where these may be another's that its readers could not read. What is the file
 // system's own keeps its place; so do inodes whose map says where the file system looks for them (the journal, the resize
-// inode, the list of bad blocks). Else the one keeps the block that more speaks for.
+// inode, the list of bad blocks). Else the one keeps the block that more speaks for. Where nothing speaks for either of two
+// files, and neither's readers could read the other, it goes to a file of root's in lost+found.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include <map>
 #include <tuple>
 
+#include "audit/inode_allocator.h"
+#include "audit/inode_edit.h"
 #include "audit/map_builder.h"
 #include "audit/relocation.h"
 #include "audit/shared_evidence.h"
@@ -29,6 +32,7 @@ struct Claim {
 struct Yield {
   std::set<uint64_t> clusters;  // logical ones, of its data: it gets a copy
   std::set<uint64_t> holes;     // the same, of which it gets none
+  std::set<uint64_t> given_up;  // the same, as nobody knows whose it is
   InodeNo other;                // who keeps one of them; 0: the file system
   std::set<BlockNo> nodes;
 };
@@ -56,6 +60,7 @@ class SharedBlocks {
       if (*moved)
         for (const InodeNo ino : inodes) answered += answer(ino);
     }
+    if (auto r = give_to_root(); !r) return std::unexpected(r.error());
     for (const auto& [ino, yield] : yields_) {
       const auto moved = move(ino, yield);
       if (!moved) return std::unexpected(moved.error());
@@ -161,18 +166,32 @@ class SharedBlocks {
     });
   }
 
+  // Of two files: nothing speaks for the one that would keep the block but its number, and it is not for both to see.
+  [[nodiscard]] bool may_be_anybodys(const Owner& keeper, const std::vector<Claim>& active) {
+    if (keeper.use != Owner::Use::data || stays(round_.fs(), keeper)) return false;
+    return std::ranges::any_of(active, [&](const Claim& c) {
+      const Owner& o = *c.owner;
+      return o.inode != keeper.inode && o.use == Owner::Use::data && !stays(round_.fs(), o) && !o.unwritten && compare(keeper, o) == 0 && others(o) == others(keeper) &&
+             damaged_.contains(o.inode) == damaged_.contains(keeper.inode) && !evidence_.may_show(keeper, o);
+    });
+  }
+
   void divide_cluster(uint64_t cluster, const std::vector<Claim>& active) {
     const Owner* first = active.front().owner;
     for (const Claim& c : active)
       if (keeps(*c.owner, *first)) first = c.owner;
     const Owner& keeper = *first;
+    const bool anybodys = may_be_anybodys(keeper, active);
+    if (anybodys) to_root_.insert(cluster);
     for (const Claim& c : active) {
       const Owner& o = *c.owner;
-      if (&o == &keeper || stays(round_.fs(), o) || same(o, keeper, cluster)) continue;
+      if (stays(round_.fs(), o) || (!anybodys && same(o, keeper, cluster))) continue;
       switch (o.use) {
         case Owner::Use::data: {
           Yield& yield = yields_[o.inode];
-          if (o.unwritten || may_have_copy(o, active)) {
+          if (anybodys) {
+            yield.given_up.insert(logical_cluster(o, cluster));
+          } else if (o.unwritten || may_have_copy(o, active)) {
             yield.clusters.insert(logical_cluster(o, cluster));
           } else {
             yield.holes.insert(logical_cluster(o, cluster));
@@ -187,6 +206,39 @@ class SharedBlocks {
     }
   }
 
+  // A file without a name, which gets one in lost+found with the next audit.
+  Result<void> give_to_root() {
+    if (to_root_.empty()) return {};
+    const auto ino = allocate_inode(round_, InodeNo(EXT2_ROOT_INO));
+    if (!ino) return std::unexpected(ino.error());
+    if (!*ino) return {};  // then nobody has it
+    const auto raw = edit_inode(round_.fs(), round_.overlay, *ino);
+    if (!raw) return std::unexpected(raw.error());
+    std::vector<Run> runs;
+    for (const uint64_t cluster : to_root_) runs.push_back({runs.size() << g_.cluster_bits, first_block(cluster), 1u << g_.cluster_bits, false});
+    init_file(*raw, runs.size() * (uint64_t{g_.block_size} << g_.cluster_bits));
+    const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, *ino, *raw, runs, {});
+    if (!written) {
+      std::ranges::fill(*raw, std::byte{0});
+      if (written.error().code == kNoSpace || written.error().code == EFBIG) return {};
+      return written;
+    }
+    seal_inode(g_, *ino, *raw);
+    return {};
+  }
+
+  void init_file(MutableBytes raw, uint64_t size) const {
+    store(raw, offsetof(ext2_inode, i_mode), kHiddenFileMode);
+    store(raw, offsetof(ext2_inode, i_links_count), uint16_t{1});
+    store(raw, offsetof(ext2_inode, i_flags), g_.extents() ? uint32_t{EXT4_EXTENTS_FL} : uint32_t{0});
+    store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
+    for (const size_t time : {offsetof(ext2_inode, i_atime), offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime)}) store(raw, time, round_.now);
+    if (g_.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
+    const auto most = static_cast<uint16_t>(g_.inode_size - EXT2_GOOD_OLD_INODE_SIZE), usual = static_cast<uint16_t>(sizeof(ext2_inode_large) - EXT2_GOOD_OLD_INODE_SIZE);
+    store(raw, offsetof(ext2_inode_large, i_extra_isize), std::min(most, usual));
+    store(raw, offsetof(ext2_inode_large, i_crtime), round_.now);
+  }
+
   Result<bool> move(InodeNo ino, const Yield& yield) {
     const auto raw = edit_inode(round_.fs(), round_.overlay, ino);
     if (!raw) return std::unexpected(raw.error());
@@ -198,7 +250,7 @@ class SharedBlocks {
     const BlockMap& map = walker.walk(inode, list);
     if (std::ranges::any_of(map.defects, [](const MapDefect& d) { return d.kind != MapDefectKind::checksum; })) return false;
     std::erase_if(list.nodes, [&](BlockNo node) { return yield.nodes.contains(node); });
-    list.runs = without(std::move(list.runs), yield.holes);
+    list.runs = without(without(std::move(list.runs), yield.holes), yield.given_up);
     const auto moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
     if (!moved) return moved;
     if (!*moved && !may_cut(inode, yield)) return false;
@@ -211,7 +263,8 @@ class SharedBlocks {
     report(*cause, inode, yield.holes,
            fmt::format("cut out: what is there may be {}, and is not for everyone who may read this file",
                        yield.other ? fmt::format("inode {}'s", yield.other) : std::string("the file system's own")));
-    if (yield.clusters.empty() && yield.holes.empty()) round_.lose(*cause, "block map copied");
+    report(*cause, inode, yield.given_up, "cut out: nothing says whose it is; a file of root's in lost+found has it now");
+    if (yield.clusters.empty() && yield.holes.empty() && yield.given_up.empty()) round_.lose(*cause, "block map copied");
     return true;
   }
 
@@ -295,6 +348,7 @@ class SharedBlocks {
   std::set<InodeNo> damaged_;
   std::map<InodeNo, Yield> yields_;
   std::map<BlockNo, std::set<InodeNo>> attribute_blocks_;
+  std::set<uint64_t> to_root_;  // clusters that may be anybody's
   SharedEvidence evidence_;
   std::map<std::pair<InodeNo, InodeNo>, int64_t> weighed_;  // what speaks for the first, less what does for the second
   std::map<InodeNo, std::set<InodeNo>> others_;             // that share blocks with it; 0: the file system

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audit/inode_edit.h"
 #include "audit/inode_repair.h"
 #include "scan/symlink.h"
 
@@ -105,6 +106,7 @@ Result<bool> mend_symlink(const InodeAtWork& work, const Finding& cause, bool ma
     }
     if (mend_in_inode(work)) return true;
   } else if (const BlockNo block = target_block(work)) {
+    if (is_shared(work.round, block)) return false;  // first it is found whose it is
     const auto mended = mend_in_block(work, cause, block);
     if (!mended || *mended) return mended;
   } else {

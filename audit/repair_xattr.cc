@@ -7,6 +7,7 @@
 #include "audit/attribute_list.h"
 #include "audit/ea_inode_repair.h"
 #include "audit/inode_edit.h"
+#include "audit/shared_evidence.h"
 
 namespace extscrub {
 
@@ -158,6 +159,11 @@ class AttributeRepair {
     attributes.dropped.insert(attributes.dropped.end(), twice.begin(), twice.end());
     if (!round_.lossy() && (!header_ok || attributes.cut || !attributes.dropped.empty())) return false;
     if (attributes.kept.empty()) return drop_block(owners, damage.cause, attributes, header_ok);
+    if (header_ok && header.h_refcount < owners.size() && holds_secrets(attributes)) {
+      const auto intruders = find_intruders(owners, header.h_refcount);
+      if (!intruders.empty() && !round_.lossy()) return false;
+      if (!intruders.empty()) return let_go(intruders, damage.cause);
+    }
     if (is_shared(round_, at)) return false;  // first whoever else uses it gets a block of its own
 
     auto staged = round_.overlay.edit(at);
@@ -180,6 +186,43 @@ class AttributeRepair {
     return true;
   }
 
+  // Attributes of other kinds are there for all who see the file.
+  static bool holds_secrets(const BelievedAttributes& attributes) {
+    return std::ranges::any_of(attributes.kept, [](const Attribute& a) { return a.full_name().starts_with("user.") || a.full_name().starts_with("trusted."); });
+  }
+
+  // More inodes name the block than it counts. Those that something speaks against, if they are just as many; else all whose
+  // readers must not see what others have there.
+  template <class Owners>
+  std::set<InodeNo> find_intruders(const Owners& owners, uint32_t counted) {
+    SharedEvidence evidence(round_);
+    std::set<InodeNo> suspects, strangers;
+    for (const EaReference& a : owners) {
+      if (evidence.is_suspect(a.inode)) suspects.insert(a.inode);
+      if (std::ranges::any_of(owners, [&](const EaReference& b) { return !evidence.may_see_all_of(a.inode, b.inode); })) strangers.insert(a.inode);
+    }
+    return strangers.empty() || suspects.size() + counted != owners.size() ? strangers : suspects;
+  }
+
+  Result<bool> let_go(const std::set<InodeNo>& intruders, const Finding& cause) {
+    for (const InodeNo ino : intruders) {
+      if (auto r = clear_reference(ino); !r) return std::unexpected(r.error());
+      Finding f = cause;
+      if (cause.inode != ino) f.path.clear();
+      f.inode = ino;
+      round_.lose(f, "block of extended attributes let go: it may be another inode's, and is not for everyone who may read this file");
+    }
+    round_.stale = true;
+    return true;
+  }
+
+  Result<void> clear_reference(InodeNo ino) {
+    return change_inode_base(round_, ino, [&](ext2_inode& base) {
+      base.i_file_acl = 0;
+      if (round_.fs().super.s_creator_os == EXT2_OS_LINUX) base.osd2.linux2.l_i_file_acl_high = 0;
+    });
+  }
+
   static uint32_t block_hash(const std::vector<Attribute>& attributes) {
     std::vector<EaEntry> entries(attributes.size());
     std::ranges::transform(attributes, entries.begin(), [](const Attribute& a) {
@@ -194,11 +237,7 @@ class AttributeRepair {
   Result<bool> drop_block(const Owners& owners, const Finding& cause, const BelievedAttributes& attributes, bool header_ok) {
     if (!round_.lossy()) return false;
     for (const EaReference& reference : owners) {
-      auto r = change_inode_base(round_, reference.inode, [&](ext2_inode& base) {
-        base.i_file_acl = 0;
-        if (round_.fs().super.s_creator_os == EXT2_OS_LINUX) base.osd2.linux2.l_i_file_acl_high = 0;
-      });
-      if (!r) return std::unexpected(r.error());
+      if (auto r = clear_reference(reference.inode); !r) return std::unexpected(r.error());
       const bool with_path = reference.inode == cause.inode;
       if (header_ok) lose(cause, reference.inode, attributes, with_path);
       Finding f = cause;

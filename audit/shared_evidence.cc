@@ -9,8 +9,9 @@ namespace extscrub {
 
 namespace {
 
-// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both.
-constexpr int kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9, kBehindEnd = 3;
+// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both, and what
+// was written outweighs all of them.
+constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9, kBehindEnd = 3, kHistory = 30;
 
 constexpr uint64_t kMostBlocksBetween = 4;  // tree nodes that lie between two blocks of a file
 
@@ -21,7 +22,9 @@ bool is_about_map(Problem p) {
     case Problem::extent_checksum:
     case Problem::inode_size:
     case Problem::inode_size_small:
-    case Problem::inode_blocks: return true;
+    case Problem::inode_blocks:
+    case Problem::quota_file:
+    case Problem::orphan_file: return true;
     default: return is_map_damage(p);
   }
 }
@@ -30,7 +33,7 @@ constexpr uint16_t kMayRead = 0444, kOthersMayRead = 0044;
 
 }  // namespace
 
-SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()) {
+SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()), history_(round.fs()) {
   const auto note = [this](const std::vector<Finding>& findings) {
     for (const Finding& f : findings)
       if (f.inode && is_about_map(f.problem)) suspects_.insert(*f.inode);
@@ -117,16 +120,29 @@ int SharedEvidence::weigh_run(Known& k, uint64_t logical) {
   return it->second;
 }
 
+// The mapped blocks next to that place of the file, across holes too; none in the middle of an extent, which is one pointer.
+SharedEvidence::Neighbours SharedEvidence::neighbours(const Known& k, uint64_t logical) {
+  const auto& runs = k.list.runs;
+  const auto at = std::ranges::partition_point(runs, [=](const Run& r) { return r.logical + r.count <= logical; });
+  const bool inside = at != runs.end() && at->logical <= logical;
+  Neighbours found;
+  if (inside && at->logical < logical) {
+    if (!k.extents) found.before = {at->physical + (logical - 1 - at->logical), 0};
+  } else if (at != runs.begin()) {
+    const Run& run = *(at - 1);
+    found.before = {run.physical + (run.count - 1), logical - run.logical - run.count};
+  }
+  if (inside && logical + 1 < at->logical + at->count) {
+    if (!k.extents) found.behind = {at->physical + (logical + 1 - at->logical), 0};
+  } else if (const auto next = inside ? at + 1 : at; next != runs.end()) {
+    found.behind = {next->physical, next->logical - logical - 1};
+  }
+  return found;
+}
+
 int SharedEvidence::weigh_neighbours(const Known& k, uint64_t logical, BlockNo block) {
   int weight = 0;
-  const Run* own = k.extents ? find_run(k, logical) : nullptr;
-  const auto find = [&](uint64_t at) -> std::optional<BlockNo> {
-    const Run* run = find_run(k, at);
-    if (!run || run == own) return {};
-    return run->physical + (at - run->logical);
-  };
-  const auto before = logical > 0 ? find(logical - 1) : std::nullopt;
-  const auto behind = find(logical + 1);
+  const auto [before, behind] = neighbours(k, logical);
   // The next block that is no node of the file's own.
   const auto step = [&](BlockNo at, int64_t by) {
     BlockNo next(at.value + static_cast<uint64_t>(by));
@@ -134,13 +150,13 @@ int SharedEvidence::weigh_neighbours(const Known& k, uint64_t logical, BlockNo b
     return next;
   };
   for (const auto& [neighbour, by] : {std::pair(before, int64_t{1}), std::pair(behind, int64_t{-1})}) {
-    if (!neighbour) continue;
-    const BlockNo expected = step(*neighbour, by);
-    if (expected == block) weight += kNeighbour;
-    else if (is_adrift(expected)) weight -= kFitsBetter;
+    if (!neighbour.block) continue;
+    const BlockNo expected = step(neighbour.block, by);
+    if (expected == block) weight += neighbour.gap == 0 ? kNeighbour : kNeighbourOverHole;
+    else if (is_adrift(expected)) weight -= neighbour.gap == 0 ? kFitsBetter : kFitsBetterOverHole;
   }
   // Only one block lies between them, and it is not this one.
-  if (before && behind && *behind == *before + 2 && *before + 1 != block) weight -= kFitsBetter;
+  if (before.block && behind.block && before.gap + behind.gap == 0 && behind.block == before.block + 2 && before.block + 1 != block) weight -= kFitsBetter;
   return weight;
 }
 
@@ -156,9 +172,11 @@ int SharedEvidence::weigh(const Owner& owner, BlockNo block) {
   Known& k = known(owner.inode);
   const Inode inode(g_, owner.inode, k.raw);
   int weight = suspects_.contains(owner.inode) ? -kSuspect : 0;
+  if (const auto written = history_.was_written(owner, inode, block)) weight += *written ? kHistory : -kHistory;
   const uint64_t logical = owner.logical + (block - owner.first);
   const bool directory = owner.use == Owner::Use::data && inode.type() == FileType::directory;
-  if (directory || owner.use != Owner::Use::data) {
+  const bool target = owner.use == Owner::Use::data && inode.type() == FileType::symlink;
+  if (directory || target || owner.use != Owner::Use::data) {
     Owner one = owner;
     one.first = block;
     one.count = 1;
@@ -166,7 +184,7 @@ int SharedEvidence::weigh(const Owner& owner, BlockNo block) {
     std::vector<std::byte> bytes(g_.block_size);
     const bool fits = fs_.blocks->read(block, bytes) && fits_owner(fs_, one, inode, bytes);
     // Without a checksum nearly anything can be an indirect block.
-    const bool proves = g_.metadata_csum() || directory || owner.use == Owner::Use::ea_block;
+    const bool proves = g_.metadata_csum() || directory || target || owner.use == Owner::Use::ea_block;
     weight += !fits ? -kContents : proves ? kContents : 0;
   }
   if (owner.use == Owner::Use::ea_block) return weight;
@@ -188,12 +206,17 @@ const SharedEvidence::Access& SharedEvidence::access(InodeNo ino) {
   return a;
 }
 
+bool SharedEvidence::may_see_all_of(InodeNo ino, InodeNo other_ino) {
+  const Access& reader = access(ino);
+  if (reader.uid == 0 && !(reader.mode & kOthersMayRead)) return true;
+  const Access& other = access(other_ino);
+  return reader.uid == other.uid && reader.gid == other.gid && !(reader.mode & ~other.mode);
+}
+
 bool SharedEvidence::may_show(const Owner& to, const Owner& whose) {
   const Access& reader = access(to.inode);
   if (reader.uid == 0 && !(reader.mode & kOthersMayRead)) return true;
-  if (whose.use != Owner::Use::data) return false;
-  const Access& other = access(whose.inode);
-  return reader.uid == other.uid && reader.gid == other.gid && !(reader.mode & ~other.mode);
+  return whose.use == Owner::Use::data && may_see_all_of(to.inode, whose.inode);
 }
 
 }  // namespace extscrub

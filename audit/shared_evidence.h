@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "audit/pointer_history.h"
 #include "audit/round.h"
 
 namespace extscrub {
@@ -17,12 +18,18 @@ class SharedEvidence {
 
   // How much speaks for the owner having that block at its place in the file, as a number to compare with other owners':
   // what other pointers have before and behind it, a block in use that nobody has and that would fit better, what lies in
-  // the block, the file's size, what was found wrong with the inode besides.
+  // the block, the file's size, what was found wrong with the inode besides, what the journal has of the pointer.
   [[nodiscard]] int weigh(const Owner& owner, BlockNo block);
 
   // Whoever reads the owner's file could read the other's as well: root alone does, or user and group are the same, and the
   // mode lets nobody in whom the other's keeps out. What is the file system's own is root's alone.
   [[nodiscard]] bool may_show(const Owner& to, const Owner& whose);
+
+  // The same of all that the files have.
+  [[nodiscard]] bool may_see_all_of(InodeNo reader, InodeNo other);
+
+  // Something of the inode's map, size or checksum was found wrong.
+  [[nodiscard]] bool is_suspect(InodeNo ino) const { return suspects_.contains(ino); }
 
  private:
   struct Known {
@@ -30,6 +37,13 @@ class SharedEvidence {
     RunList list;
     bool extents = false;                    // a run is one pointer; else each block has its own
     std::map<uint64_t, int> weights_of_runs;  // by their first logical block
+  };
+  struct Neighbour {
+    BlockNo block;     // 0: none
+    uint64_t gap = 0;  // blocks of the hole between
+  };
+  struct Neighbours {
+    Neighbour before, behind;
   };
   struct Access {
     uint32_t uid = 0, gid = 0;
@@ -40,6 +54,7 @@ class SharedEvidence {
   const Access& access(InodeNo ino);
   [[nodiscard]] static const Run* find_run(const Known& k, uint64_t logical);
   [[nodiscard]] static bool is_node(const Known& k, BlockNo block);
+  [[nodiscard]] static Neighbours neighbours(const Known& k, uint64_t logical);
   [[nodiscard]] int weigh_neighbours(const Known& k, uint64_t logical, BlockNo block);
   [[nodiscard]] int weigh_node(const Known& k, BlockNo block) const;
   [[nodiscard]] int weigh_run(Known& k, uint64_t logical);
@@ -52,6 +67,7 @@ class SharedEvidence {
   const RepairRound& round_;
   const FileSystem& fs_;
   const Geometry& g_;
+  PointerHistory history_;
   std::map<InodeNo, Known> known_;
   std::map<InodeNo, Access> access_;
   std::set<InodeNo> suspects_;  // whose map, size or checksum had a finding of its own

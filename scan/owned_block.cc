@@ -18,9 +18,17 @@ bool is_leaf(const FileSystem& fs, uint32_t seed, Bytes bytes) {
   return any && !walk.broken();
 }
 
+// A first block says whose it is.
+bool names_another(const Inode& inode, uint64_t logical, Bytes bytes) {
+  if (logical != 0) return false;
+  const auto dot = EntryWalk(bytes, static_cast<uint32_t>(bytes.size())).next();
+  return !dot || dot->name != "." || dot->inode != inode.number();
+}
+
 // A root has the entries of an empty leaf, but no tail of one.
 bool is_directory_block(const FileSystem& fs, const Inode& inode, uint64_t logical, Bytes bytes) {
   const Geometry& g = fs.geometry;
+  if (!g.metadata_csum() && names_another(inode, logical, bytes)) return false;
   const uint32_t seed = inode_seed(g, inode.number(), inode.base().i_generation);
   if (is_leaf(fs, seed, bytes)) return true;
   if (!inode.is(EXT2_INDEX_FL) || (logical != 0 && !looks_like_node(g, bytes))) return false;
