@@ -21,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history sweep kill mutants bench demo program \
+.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history writers sweep kill mutants bench demo program \
 	package package-check virtual-disks install clean
 
 help:  ## list the targets
@@ -112,6 +112,11 @@ hostile: program  ## audit and scrub HOSTILE_IMAGES (5000) damaged images and HO
 history: program  ## have others write to HISTORY_IMAGES (300) images, and see that no audit says that a write was lost (HISTORY_SEED; needs root)
 	tests/history.py --seed $(or $(HISTORY_SEED),1) --images $(or $(HISTORY_IMAGES),300) --snapshots $(or $(HISTORY_SNAPSHOTS),200) \
 	  --jobs $(or $(HISTORY_JOBS),2) --also $(SHARED)/corpus --maker $(SHARED)/tools/make-images --keep build/history build/extscrub
+
+writers: PACKAGES += genext2fs busybox e2tools fuse2fs fuseext2 zerofree partclone genimage attr acl
+writers: program  ## have other writers make and change images, WRITERS_ROUNDS (5) turns each; an audit finds nothing, a scrub writes nothing (needs root)
+	tests/writers.py --seed $(or $(WRITERS_SEED),1) --rounds $(or $(WRITERS_ROUNDS),5) --jobs $(or $(WRITERS_JOBS),2) \
+	  --maker $(SHARED)/tools/make-images --keep build/writers build/extscrub
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools

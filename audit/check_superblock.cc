@@ -59,6 +59,8 @@ void check_counts(const FileSystem& fs, SuperblockReport& report) {
   if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_clusters_per_group", s.s_blocks_per_group, s.s_clusters_per_group);
   // The kernel mounts no other; who made it so cannot be asked, and no repair moves all groups.
   if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal("s_first_data_block", 0, s.s_first_data_block);
+  if (fs.lost_creator) report.equal("s_creator_os", EXT2_OS_LINUX, EXT2_OS_HURD);
+  if (is_nobodys(g, s)) report.invalid("s_creator_os", "not the Hurd's, with 64bit or ea_inode", s.s_creator_os);
   if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
   if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
   if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))

@@ -61,7 +61,7 @@ class SharedBlocks {
         for (const InodeNo ino : inodes) answered += answer(ino);
     }
     if (auto r = give_to_root(); !r) return std::unexpected(r.error());
-    for (const auto& [ino, yield] : yields_) {
+    for (auto& [ino, yield] : yields_) {
       const auto moved = move(ino, yield);
       if (!moved) return std::unexpected(moved.error());
       if (*moved) answered += answer(ino);
@@ -239,7 +239,7 @@ class SharedBlocks {
     store(raw, offsetof(ext2_inode_large, i_crtime), round_.now);
   }
 
-  Result<bool> move(InodeNo ino, const Yield& yield) {
+  Result<bool> move(InodeNo ino, Yield& yield) {
     const auto raw = edit_inode(round_.fs(), round_.overlay, ino);
     if (!raw) return std::unexpected(raw.error());
     const Inode inode(g_, ino, *raw);
@@ -251,7 +251,14 @@ class SharedBlocks {
     if (std::ranges::any_of(map.defects, [](const MapDefect& d) { return d.kind != MapDefectKind::checksum; })) return false;
     std::erase_if(list.nodes, [&](BlockNo node) { return yield.nodes.contains(node); });
     list.runs = without(without(std::move(list.runs), yield.holes), yield.given_up);
-    const auto moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
+    auto moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
+    std::set<uint64_t> zeros;
+    if (moved && !*moved && inode.type() == FileType::regular) {
+      zeros = never_written(list.runs, yield.clusters);
+      std::erase_if(yield.clusters, [&](uint64_t cluster) { return zeros.contains(cluster); });
+      list.runs = without(std::move(list.runs), zeros);
+      if (!zeros.empty()) moved = relocate(round_, *cause, ino, *raw, list.runs, yield.clusters, list.nodes, budget_);
+    }
     if (!moved) return moved;
     if (!*moved && !may_cut(inode, yield)) return false;
     if (!*moved) {
@@ -259,13 +266,24 @@ class SharedBlocks {
       if (!cut || !*cut) return cut;
     }
     seal_inode(g_, ino, *raw);
+    report(*cause, inode, zeros, "a hole now, for there is no room for a copy: it reads as zeros, as it did");
     report(*cause, inode, yield.clusters, *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
     report(*cause, inode, yield.holes,
            fmt::format("cut out: what is there may be {}, and is not for everyone who may read this file",
                        yield.other ? fmt::format("inode {}'s", yield.other) : std::string("the file system's own")));
     report(*cause, inode, yield.given_up, "cut out: nothing says whose it is; a file of root's in lost+found has it now");
-    if (yield.clusters.empty() && yield.holes.empty() && yield.given_up.empty()) round_.lose(*cause, "block map copied");
+    if (zeros.empty() && yield.clusters.empty() && yield.holes.empty() && yield.given_up.empty()) round_.lose(*cause, "block map copied");
     return true;
+  }
+
+  // Those of the clusters in which the file has nothing but blocks that were never written: where there is no room for them, a
+  // hole gives every reader the same.
+  [[nodiscard]] std::set<uint64_t> never_written(const std::vector<Run>& runs, std::set<uint64_t> clusters) const {
+    for (const Run& run : runs) {
+      if (run.unwritten || run.count == 0) continue;
+      clusters.erase(clusters.lower_bound(run.logical >> g_.cluster_bits), clusters.upper_bound((run.logical + run.count - 1) >> g_.cluster_bits));
+    }
+    return clusters;
   }
 
   // A file of which the other owner keeps every byte can do without its own copy when there is no room for one.
@@ -312,14 +330,17 @@ class SharedBlocks {
     return true;
   }
 
-  // One loss for each range of the file.
+  // One loss for each range of the file; what is wholly behind its end is none of its bytes.
   void report(const Finding& cause, const Inode& inode, const std::set<uint64_t>& clusters, const std::string& what) {
     const uint32_t bits = g_.block_bits + g_.cluster_bits;
     for (auto it = clusters.begin(); it != clusters.end();) {
       const uint64_t first = *it;
       uint64_t end = first;
       for (; it != clusters.end() && *it == end; ++it) ++end;
-      round_.lose(cause, what, ByteRange{first << bits, std::max(std::min(end << bits, inode.size()), first << bits)});
+      if (first << bits < inode.size())
+        round_.lose(cause, what, ByteRange{first << bits, std::min(end << bits, inode.size())});
+      else
+        round_.lose(cause, what);
     }
   }
 

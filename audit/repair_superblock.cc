@@ -36,6 +36,7 @@ constexpr auto kFields = std::to_array<FieldRepair>({
     {"s_log_groups_per_flex",
      [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0; }},
     {"s_clusters_per_group", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
+    {"s_creator_os", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
     {"s_checksum_type", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
     {"s_last_orphan", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_last_orphan = 0; }},
     {"s_backup_bgs",
@@ -130,6 +131,8 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
     if (!is_superblock_damage(f) || !round.may(f.problem)) continue;
     const auto field = std::ranges::find(kFields, std::string_view(f.field), &FieldRepair::field);
     if (f.problem == Problem::superblock_field && field == kFields.end()) continue;
+    // Without a backup that knows it a safe repair would give the fields of all inodes another meaning.
+    if (f.field == "s_creator_os" && !round.fs().lost_creator && !round.lossy()) continue;
     auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
       if (f.problem == Problem::superblock_features) {
         s.s_feature_compat |= round.fs().lost_compat;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -106,11 +107,50 @@ struct NewProgram {
   char* listen_pid;  // where its number goes; null: nowhere
 };
 
+// `files`: sorted; what else is open gets closed.
+void keep_only(std::span<const int> files) {
+  unsigned next = 0;
+  for (const int fd : files) {
+    if (static_cast<unsigned>(fd) > next) (void)::close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  (void)::close_range(next, ~0u, 0);
+}
+
+// A process that waits until the program ends, or `parent` does, and then tells the program to end until it has: the kernel tells
+// it once, and qemu-nbd drops a SIGTERM that comes between its handler and its main loop. Where it cannot be had the kernel's word
+// has to do.
+void insist_on_end(pid_t parent) {
+  std::array<pollfd, 2> watched{};
+  watched[0] = {static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), POLLIN, 0};
+  watched[1] = {static_cast<int>(::syscall(SYS_pidfd_open, parent, 0)), POLLIN, 0};
+  const bool both = watched[0].fd >= 0 && watched[1].fd >= 0;
+  if (!both || ::fork() != 0) {
+    for (const pollfd& process : watched)
+      if (process.fd >= 0) ::close(process.fd);
+    return;
+  }
+  (void)::setpgid(0, 0);  // what is said to the program's group is not for it
+  (void)!::chdir("/");
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) (void)::signal(number, SIG_IGN);
+  std::array<int, 2> files{watched[0].fd, watched[1].fd};
+  std::ranges::sort(files);
+  keep_only(files);
+  while (::poll(watched.data(), watched.size(), -1) < 0 && errno == EINTR) {
+  }
+  for (int n = 0; watched[0].revents == 0; ++n) {
+    (void)::syscall(SYS_pidfd_send_signal, watched[0].fd, SIGTERM, nullptr, 0);
+    (void)::poll(watched.data(), 1, n < 100 ? 50 : 1000);
+  }
+  ::_exit(0);
+}
+
 // In the child, where other threads' locks may be held for ever: system calls only. `reports` is told what of the
 // sandbox failed, as a negative number; it gets another descriptor. Returns an errno when it fails.
 int become(const NewProgram& program, const HelperRights& rights, int errors, int& reports, pid_t parent) {
   (void)::setpgid(0, 0);
   reset_signals();
+  insist_on_end(parent);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return errno;
   if (null == STDERR_FILENO || null == STDOUT_FILENO || null == STDIN_FILENO) (void)::fcntl(null, F_SETFD, 0);
@@ -285,14 +325,9 @@ std::string HelperProgram::messages() {
 
 namespace {
 
-// Of the process that waits: system calls only. `files`: sorted; the last byte of `end` is read when all writers are gone.
+// Of the process that waits: system calls only. The last byte of `end` is read when all writers are gone.
 [[noreturn]] void wait_and_kill(int end, std::span<const int> programs, std::span<const int> files) {
-  unsigned next = 0;
-  for (const int fd : files) {
-    if (static_cast<unsigned>(fd) > next) (void)::close_range(next, static_cast<unsigned>(fd) - 1, 0);
-    next = static_cast<unsigned>(fd) + 1;
-  }
-  (void)::close_range(next, ~0u, 0);
+  keep_only(files);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) (void)::signal(number, SIG_IGN);
   char byte = 0;
   while (::read(end, &byte, 1) < 0 && errno == EINTR) {

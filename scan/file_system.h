@@ -30,6 +30,7 @@ struct FileSystem {
   std::optional<BlockNo> end;    // the first block that is missing, where the image is cut short
   // Features in `super` that the stored primary has not, but its backups have or the checksums of its descriptors prove.
   uint32_t lost_compat = 0, lost_incompat = 0, lost_ro_compat = 0;
+  bool lost_creator = false;  // the same of s_creator_os, which makes it the Hurd's; the backups say that it is Linux's
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
   std::vector<MovedStructure> moved;   // what `groups` says otherwise than the primary descriptors, by evidence

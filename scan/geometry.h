@@ -86,6 +86,11 @@ struct Geometry {
 // ENOTSUP for an unknown feature, 0 else.
 [[nodiscard]] Result<Geometry> derive_geometry(const ext2_super_block& super, uint64_t image_size);
 
+// Of the Hurd, with a feature that it does not have and that Linux does not take from it: no system mounts it.
+[[nodiscard]] inline bool is_nobodys(const Geometry& g, const ext2_super_block& super) {
+  return super.s_creator_os == EXT2_OS_HURD && g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_EA_INODE);
+}
+
 // The features' names as in ext4(5), by feature set and bit; unknown ones as FEATURE_C7 and the like.
 [[nodiscard]] std::vector<std::string> feature_names(uint32_t compat, uint32_t incompat, uint32_t ro_compat);
 

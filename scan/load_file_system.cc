@@ -327,6 +327,19 @@ FileSystem load_primary(const Source& source, const LoadOptions& options, Candid
   return fs;
 }
 
+// No system mounts a file system of the Hurd with 64bit or ea_inode. Where a backup has Linux the primary was spoilt.
+bool has_lost_creator(const Source& source, const FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  if (!fs.primary_problem.empty() || !is_nobodys(g, fs.super)) return false;
+  for (GroupNo group(1); group.value < g.groups; ++group) {
+    if (!g.has_super(group)) continue;
+    const auto copy = read_super(source, g.super_block(group).value << g.block_bits);
+    if (copy && copy->s_magic == EXT2_SUPER_MAGIC && checksum_matches(*copy) && same_layout(*copy, fs.super))
+      return copy->s_creator_os == EXT2_OS_LINUX;
+  }
+  return false;
+}
+
 Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
   if (options.superblock) return load_named(source, options);
   auto primary = read_candidate(source, kSuperblockOffset);
@@ -354,7 +367,13 @@ namespace {
 
 // As far as the image goes.
 Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const LoadOptions& options, BackupSearch& search) {
-  auto fs = load_from({image, overlay, image.size(), search}, options);
+  const Source source{image, overlay, image.size(), search};
+  auto fs = load_from(source, options);
+  if (fs && !options.superblock && has_lost_creator(source, *fs)) {
+    fs->lost_creator = true;
+    fs->super.s_creator_os = EXT2_OS_LINUX;
+    fs->super_checksum_ok |= checksum_matches(fs->super);  // then that is all that is wrong
+  }
   if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size()) fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
   if (fs || fs.error().code == ENOTSUP) return fs;
   auto cut = load_from({image, overlay, kAnySize, search}, options);

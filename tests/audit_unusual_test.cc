@@ -116,6 +116,35 @@ TEST_CASE("image with a feature that is not known is not audited", "[audit][imag
   }
 }
 
+// e2fsck says nothing of it, and no system mounts it.
+TEST_CASE("image of the Hurd with a feature that it does not have is damage", "[unusual]") {
+  const auto [kind, spoilt] = GENERATE(table<const char*, bool>({{"ext4-1group", true}, {"ext4-plain", true}, {"ext4-eainode", true},
+                                                                 {"ext4-no64", false}, {"ext2-1k", false}}));
+  const TestImage image(kind);
+  image.debugfs("ssv creator_os 1");
+  INFO(kind);
+  CHECK(image.e2fsck() == 0);
+  const Audit audit = audit_of(image);
+  INFO(describe(audit.findings));
+  CHECK(std::ranges::any_of(audit.findings, [](const Finding& f) { return f.field == "s_creator_os"; }) == spoilt);
+  CHECK(audit.verdict == (spoilt ? Verdict::damaged : Verdict::clean));
+  if (!spoilt) return;
+  const bool known = std::string_view(kind) != "ext4-1group";  // by a backup
+  const Result<Image> opened = Image::open(image.path());
+  REQUIRE(opened);
+  CHECK(plan_of(*opened, RepairPolicy::safe).proven_clean == known);
+  check_proven_repair(image, known ? RepairPolicy::safe : RepairPolicy::all);
+  CHECK(image.superblock().s_creator_os == EXT2_OS_LINUX);
+}
+
+TEST_CASE("bit of the creator that was flipped is put back, and not sealed", "[unusual]") {
+  const TestImage image("ext4-1k");
+  image.poke(1024 + offsetof(ext2_super_block, s_creator_os), uint32_t{EXT2_OS_HURD});
+  CHECK(audit_of(image).findings.size() == 1);
+  check_proven_repair(image, RepairPolicy::safe);
+  CHECK(image.superblock().s_creator_os == EXT2_OS_LINUX);
+}
+
 TEST_CASE("block of a passive translator of the Hurd is in use, counted in i_blocks or not", "[unusual]") {
   const TestImage image("ext2-1k");
   const uint64_t block = image.block_of("/other");

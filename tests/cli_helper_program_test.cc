@@ -152,14 +152,16 @@ TEST_CASE("a helper program goes with its object", "[helper]") {
   CHECK_FALSE(is_alive(pid));
 }
 
-TEST_CASE("a helper program ends with a process that is killed", "[helper]") {
+// Starts it in a process that is then killed: its number.
+pid_t orphaned(const std::vector<std::string>& arguments) {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    const auto program = HelperProgram::start({"sleep", "300"}, "coreutils");
+    const auto program = HelperProgram::start(arguments, "coreutils");
     const pid_t pid = program ? program->pid() : 0;
+    std::this_thread::sleep_for(100ms);
     (void)!::write(ends[1], &pid, sizeof pid);
     ::kill(::getpid(), SIGKILL);
   }
@@ -169,7 +171,19 @@ TEST_CASE("a helper program ends with a process that is killed", "[helper]") {
   ::close(ends[0]);
   ::waitpid(child, nullptr, 0);
   REQUIRE(pid > 0);
+  return pid;
+}
+
+TEST_CASE("a helper program ends with a process that is killed", "[helper]") {
+  const pid_t pid = orphaned({"sleep", "300"});
   CHECK(until([&] { return !is_alive(pid); }));
+}
+
+TEST_CASE("a helper program that drops what it is told at first ends too with a process that is killed", "[helper]") {
+  const pid_t pid = orphaned({"sh", "-c", "trap 'told=x$told; [ $told != xxx ] || exit' TERM; while :; do sleep 0.02; done"});
+  const bool ended = until([&] { return !is_alive(pid); });
+  CHECK(ended);
+  if (!ended) ::kill(pid, SIGKILL);
 }
 
 TEST_CASE("signals that we ignore or block are as for a new process in a helper program", "[helper]") {

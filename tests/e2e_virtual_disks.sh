@@ -124,8 +124,12 @@ for delay in 0.02 0.05 0.1 0.2 0.4 0.6 0.8; do
   sleep $delay
   kill -9 $run 2>/dev/null || :
   wait $run || :
-  for ((try = 0; try < 300; try++)); do left_behind | grep -qE '^process|fuse' || break; sleep 0.1; done
-  left_behind | grep -E '^process|fuse' && fail "killed after $delay s: the above is left"
+  # Several looks: a helper that is about to become its program does not show yet.
+  for ((try = quiet = 0; try < 300 && quiet < 5; try++)); do
+    if left_behind | grep -qE '^process|fuse'; then quiet=0; else quiet=$((quiet + 1)); fi
+    sleep 0.1
+  done
+  [ $quiet = 5 ] || { left_behind >&2; fail "killed after $delay s: the above is left"; }
   # Killed in the moment between the two, it leaves its empty directory.
   rm -rf "${TMPDIR:?}"/*
 done

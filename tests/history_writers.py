@@ -73,6 +73,8 @@ def operate(rng, dirs):
         return
     what = rng.random()
     there = os.path.lexists(p)
+    if there and not (os.path.isdir(p) or os.path.isfile(p) or os.path.islink(p)):
+        what = max(what, 0.57)  # opened by nobody: a FIFO waits, and a device is one of this machine's
     if os.path.isdir(p):
         if what < 0.1:
             os.chmod(p, rng.choice([0o755, 0o700, 0o775]))
@@ -399,16 +401,16 @@ def mke2fs(story):
     return f'mke2fs {" ".join(more)} ({status}){then}'
 
 
-def fuse2fs(story):
-    if not shutil.which('fuse2fs'):
-        return 'fuse2fs (not installed)'
+def fuse2fs(story, command=None):
+    command = command or ['fuse2fs', '-f', '-o', 'fakeroot', story.image, story.mnt]
+    if not shutil.which(command[0]):
+        return f'{command[0]} (not installed)'
     # In the foreground: it writes after it was unmounted, and is done when it has ended.
-    with subprocess.Popen(['fuse2fs', '-f', '-o', 'fakeroot', story.image, story.mnt], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not story.is_mounted():
             time.sleep(0.01)
         if not story.is_mounted():
-            return 'fuse2fs (refused)'
+            return f'{command[0]} (refused)'
         story.mounted = True
         try:
             dirs = [d for d, _, _ in os.walk(story.mnt) if 'lost+found' not in d]
@@ -420,7 +422,7 @@ def fuse2fs(story):
             story.note_names()
         finally:
             story.umount()
-    return 'fuse2fs'
+    return command[0]
 
 
 # ---- extscrub ----
@@ -597,10 +599,10 @@ class Story:
 
     def mount(self, extra=''):
         options = self.mount_options(extra)
-        options = ['-o', 'loop' + (',' + options[1] if options else '')]
+        options = ['-o', 'loop,nodev' + (',' + options[1] if options else '')]
         if self.run('mount', '-t', 'ext4', *options, self.image, self.mnt):
             # Not all of it goes with what a writer has made of the image.
-            if self.run('mount', '-t', 'ext4', '-o', 'loop' + (',' + extra if extra and extra != 'data=journal' else '') +
+            if self.run('mount', '-t', 'ext4', '-o', 'loop,nodev' + (',' + extra if extra and extra != 'data=journal' else '') +
                         (',journal_path=' + self.journal if self.journal else ''), self.image, self.mnt):
                 return False
         self.mounted = True
