@@ -533,6 +533,7 @@ TEST_CASE("history of a journal on another device, which stays as it is", "[jour
   other.write(2 * 1024, block);
   other.fill(kSuperblockOffset + offsetof(ext2_super_block, s_uuid), 16, std::byte{0x11});
   image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_uuid), 16, std::byte{0x11});
+  image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_inum), 4, std::byte{0});
   const Result<Image> device = Image::open(other.path());
   REQUIRE(device);
   const Past past(image, &*device);

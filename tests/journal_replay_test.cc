@@ -194,6 +194,7 @@ TEST_CASE("external journal of another file system", "[journal]") {
   const TestImage image("ext4-plain");
   const TestImage device({"-b", "1024", "-O", "journal_dev"}, "8M");
   image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_uuid), 16, std::byte{0x11});
+  image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_inum), 4, std::byte{0});
   const Result<Image> journal = Image::open(device.path()), opened = Image::open(image.path());
   REQUIRE(journal);
   REQUIRE(opened);

@@ -15,11 +15,12 @@ need_mount -o ro,loop "$work/probe.img" "$work/mnt"
 umount "$work/mnt"
 mounted=("$work/mnt")
 
-errors_since() { # SECONDS since boot, DEVICE: what the kernel has said of it since
-  dmesg | awk -v since="$1" -v device="($2)" -v other="(device $2)" '
+now() { cut -d' ' -f1 /proc/uptime; }
+errors_between() { # SECONDS SECONDS since boot, DEVICE: what the kernel said of it then; before and after it is somebody else's
+  dmesg | awk -v since="$1" -v until="$2" -v device="($3)" -v other="(device $3)" '
     /EXT4-fs (error|warning)|JBD2.*(rror|orrupt)/ && (index($0, device) || index($0, other) || index($0, device ":")) {
       time = $0; sub(/^\[ */, "", time)
-      if (time + 0 >= since + 0) print
+      if (time + 0 >= since + 0 && time + 0 <= until + 0) print
     }' | grep -v -e 'maximal mount count reached' -e 'checktime reached' || :
 }
 
@@ -31,16 +32,17 @@ read_all() { # it may take no longer: the kernel can hang on an image
 
 # One mount; says what is wrong.
 look_at() { # IMAGE OPTION
-  local since device wrong=
-  since=$(cut -d' ' -f1 /proc/uptime)
+  local since until device wrong=
+  since=$(now)
   timeout 20 mount -t ext4 -o "$2,loop" "$1" "$work/mnt" 2>"$work/why" || { echo "refused: $(tail -1 "$work/why")"; return; }
   device=$(findmnt -no SOURCE "$work/mnt")
   read_all || wrong="not readable: $(tail -1 "$work/why")"
   if [ "$2" = rw ]; then
     { echo "$RANDOM" >"$work/mnt/.written" && rm "$work/mnt/.written"; } 2>"$work/why" || wrong+=" not writable: $(tail -1 "$work/why")"
   fi
+  until=$(now)
   timeout 20 umount "$work/mnt" || wrong+=" not unmounted"
-  wrong+=$(errors_since "$since" "${device#/dev/}" | tail -1)
+  wrong+=$(errors_between "$since" "$until" "${device#/dev/}" | tail -1)
   echo "$wrong"
 }
 

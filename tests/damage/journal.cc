@@ -21,8 +21,10 @@ const Scenario kJournalScenarios[] = {
      "ext4-plain",
      [](const TestImage& image) {
        image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_uuid), 16, std::byte{0x11});
+       image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_inum), 4, std::byte{0});
        return Place{};
-     }},
+     },
+     {reserved_inode}},
     {journal_superblock, "journal superblock with more blocks than the journal has", "ext4-plain",
      [](const TestImage& image) {
        const JournalLog log(image, {});

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "scan/checksum.h"
+#include "scan/crc.h"
 
 namespace extscrub::test {
 
@@ -104,5 +105,25 @@ void seal_spot_inode(const SealedSpot& at) {
   seal_inode(at.geometry, InodeNo(at.spot.inode), raw);
   at.image.write(at.image.inode_offset(at.spot.inode), raw);
 }
+
+uint32_t seed_of_owner(const SealedSpot& at) {
+  const auto generation = at.image.peek<uint32_t>(at.image.inode_offset(at.spot.inode) + offsetof(ext2_inode, i_generation));
+  return inode_seed(at.geometry, InodeNo(at.spot.inode), generation);
+}
+
+// Of the root or a node: up to its last entry, and the tail.
+static void seal_index(const SealedSpot& at, size_t entries) {
+  const uint32_t size = at.geometry.block_size;
+  std::vector<std::byte> block(size);
+  at.image.read(at.spot.at, block);
+  const size_t end = entries + load<uint16_t>(block, entries + 2) * sizeof(ext2_dx_entry);
+  if (end > size - 8) return;
+  store(block, size - 4, uint32_t{0});
+  const Bytes bytes(block);
+  at.image.poke(at.spot.at + size - 4, crc32c(crc32c(seed_of_owner(at), bytes.first(end)), bytes.last(8)));
+}
+
+void seal_index_root(const SealedSpot& at) { seal_index(at, 32); }
+void seal_index_node(const SealedSpot& at) { seal_index(at, 8); }
 
 }  // namespace extscrub::test

@@ -25,5 +25,9 @@ namespace extscrub::test {
 // Seals, for tables.
 void seal_superblock(const SealedSpot& at);
 void seal_spot_inode(const SealedSpot& at);
+void seal_index_root(const SealedSpot& at);
+void seal_index_node(const SealedSpot& at);
+// Of checksums of what belongs to the inode.
+[[nodiscard]] uint32_t seed_of_owner(const SealedSpot& at);
 
 }  // namespace extscrub::test
