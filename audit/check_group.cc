@@ -175,14 +175,12 @@ void check_moved(const FileSystem& fs, Findings& findings) {
 std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan) {
   std::vector<std::pair<GroupNo, MetadataKind>> out;
   const Geometry& g = fs.geometry;
-  // Of a cluster that holds more blocks than the bitmap it does not tell which are claimed.
-  if (!scan.any_claimed_again || g.cluster_bits > 0) return out;
+  if (!scan.any_claimed_again) return out;
   for (GroupNo group; group.value < g.groups; ++group)
     for (const MetadataKind kind : {MetadataKind::block_bitmap, MetadataKind::inode_bitmap}) {
       const BlockNo at = place_in(fs.groups[group.value], kind);
       if (!valid_location(g, group, at, 1)) continue;
-      const GroupNo where = g.group_of(at);
-      if (scan.claimed_again.test(where, static_cast<uint32_t>(at - g.group_first(where)))) out.emplace_back(group, kind);
+      if (scan.claimed_again.test(g, at)) out.emplace_back(group, kind);
     }
   return out;
 }

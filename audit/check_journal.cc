@@ -67,6 +67,7 @@ std::string_view reason(OrphanDefectKind kind) {
   using enum OrphanDefectKind;
   switch (kind) {
     case out_of_range: return "not an inode for files";
+    case unsealed: return "the inode's checksum does not match";
     case not_in_use: return "the inode is not in use";
     case loop: return "named before";
     case no_file: return "its mode is of no kind of file";

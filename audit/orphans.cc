@@ -158,6 +158,11 @@ class Release {
   // Deletes or cuts; false when it could not be done, with a defect.
   Result<bool> release(InodeNo ino, MutableBytes raw) {
     const Inode inode(fs_.geometry, ino, raw);
+    // The kernel does not take it either.
+    if (fs_.geometry.metadata_csum() && stored_inode_checksum(fs_.geometry, raw) != inode_checksum(fs_.geometry, ino, raw)) {
+      defect(OrphanDefectKind::unsealed, ino);
+      return false;
+    }
     if (inode.type() == FileType::none || inode.type() == FileType::unknown) {
       defect(OrphanDefectKind::no_file, ino);
       return false;

@@ -15,6 +15,7 @@ enum class OrphanDefectKind : uint8_t {
   out_of_range,     // not an inode for files
   not_in_use,       // free in the inode bitmap, or never used
   loop,             // listed twice
+  unsealed,         // its checksum does not fit: it may be no inode at all
   no_file,          // i_mode names no kind of file, so that nothing says what the inode holds
   dangerous,        // has no links, yet a map that cannot be followed: nothing was freed
   file_inode,       // s_orphan_file_inum is not a regular file with whole blocks

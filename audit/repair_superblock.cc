@@ -38,6 +38,7 @@ constexpr auto kFields = std::to_array<FieldRepair>({
     {"s_clusters_per_group", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
     {"s_creator_os", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
     {"s_checksum_type", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
+    {"s_first_data_block", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_first_data_block = 0; }},  // of clusters
     {"s_last_orphan", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_last_orphan = 0; }},
     {"s_backup_bgs",
      [](const Geometry& g, ext2_super_block& s, uint64_t) {

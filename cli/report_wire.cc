@@ -22,6 +22,7 @@ bool is_known(OrphanDefectKind kind) {
   switch (kind) {
     case OrphanDefectKind::out_of_range:
     case OrphanDefectKind::not_in_use:
+    case OrphanDefectKind::unsealed:
     case OrphanDefectKind::loop:
     case OrphanDefectKind::no_file:
     case OrphanDefectKind::dangerous:
