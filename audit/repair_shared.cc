@@ -281,7 +281,8 @@ class SharedBlocks {
   [[nodiscard]] std::set<uint64_t> never_written(const std::vector<Run>& runs, std::set<uint64_t> clusters) const {
     for (const Run& run : runs) {
       if (run.unwritten || run.count == 0) continue;
-      clusters.erase(clusters.lower_bound(run.logical >> g_.cluster_bits), clusters.upper_bound((run.logical + run.count - 1) >> g_.cluster_bits));
+      clusters.erase(clusters.lower_bound(run.logical >> g_.cluster_bits),
+                     clusters.upper_bound((run.logical + run.count - 1) >> g_.cluster_bits));
     }
     return clusters;
   }

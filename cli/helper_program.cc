@@ -117,9 +117,9 @@ void keep_only(std::span<const int> files) {
   (void)::close_range(next, ~0u, 0);
 }
 
-// A process that waits until the program ends, or `parent` does, and then tells the program to end until it has: the kernel tells
-// it once, and qemu-nbd drops a SIGTERM that comes between its handler and its main loop. Where it cannot be had the kernel's word
-// has to do.
+// A process that waits until the program ends, or `parent` does, and then tells the program to end until it has: the
+// kernel tells it once, and qemu-nbd drops a SIGTERM that comes between its handler and its main loop. Where it cannot be
+// had the kernel's word has to do.
 void insist_on_end(pid_t parent) {
   std::array<pollfd, 2> watched{};
   watched[0] = {static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), POLLIN, 0};

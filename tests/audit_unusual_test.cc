@@ -118,8 +118,8 @@ TEST_CASE("image with a feature that is not known is not audited", "[audit][imag
 
 // e2fsck says nothing of it, and no system mounts it.
 TEST_CASE("image of the Hurd with a feature that it does not have is damage", "[unusual]") {
-  const auto [kind, spoilt] = GENERATE(table<const char*, bool>({{"ext4-1group", true}, {"ext4-plain", true}, {"ext4-eainode", true},
-                                                                 {"ext4-no64", false}, {"ext2-1k", false}}));
+  const auto [kind, spoilt] = GENERATE(table<const char*, bool>(
+      {{"ext4-1group", true}, {"ext4-plain", true}, {"ext4-eainode", true}, {"ext4-no64", false}, {"ext2-1k", false}}));
   const TestImage image(kind);
   image.debugfs("ssv creator_os 1");
   INFO(kind);
