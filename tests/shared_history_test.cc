@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "scan/checksum.h"
+#include "scan/load_file_system.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/past_image.h"
 #include "tests/support/tree_snapshot.h"

@@ -8,6 +8,7 @@
 #include "scan/crc.h"
 #include "scan/directory_scan.h"
 #include "scan/file_reader.h"
+#include "scan/load_file_system.h"
 #include "scan/xattr_block.h"
 
 namespace extscrub::test {

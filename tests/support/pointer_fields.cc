@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "scan/dir_block.h"
-#include "scan/file_system.h"
+#include "scan/load_file_system.h"
 #include "scan/htree.h"
 #include "scan/quota_format.h"
 #include "tests/support/pointer_image.h"
