@@ -12,13 +12,13 @@
 #include <set>
 #include <thread>
 
-#include "audit/audit_run.h"
-#include "audit/lost_writes.h"
-#include "audit/paths.h"
-#include "scan/descriptor_evidence.h"
-#include "scan/directory_scan.h"
-#include "scan/load_file_system.h"
-#include "scan/lost_inodes.h"
+#include "audit/lost/lost_writes.h"
+#include "audit/run/audit_run.h"
+#include "audit/run/paths.h"
+#include "scan/directory/directory_scan.h"
+#include "scan/inodes/lost_inodes.h"
+#include "scan/load/descriptor_evidence.h"
+#include "scan/load/load_file_system.h"
 
 namespace extscrub {
 

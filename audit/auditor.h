@@ -3,7 +3,7 @@
 // Both use as many threads as asked for inside; each call belongs to one caller.
 #pragma once
 
-#include "audit/audit.h"
+#include "audit/run/audit.h"
 
 namespace extscrub {
 

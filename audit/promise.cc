@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "audit/finding_place.h"
+#include "audit/catalogue/finding_place.h"
 
 namespace extscrub {
 

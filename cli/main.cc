@@ -5,8 +5,8 @@
 #include <iostream>
 #include <string_view>
 
+#include "cli/process/signals.h"
 #include "cli/run.h"
-#include "cli/signals.h"
 
 namespace {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <exception>
 
-#include "cli/commands.h"
-#include "cli/exit_status.h"
-#include "cli/options.h"
+#include "cli/commands/commands.h"
+#include "cli/options/options.h"
+#include "cli/process/exit_status.h"
 
 namespace extscrub {
 

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "scan/checksum.h"
+#include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
 

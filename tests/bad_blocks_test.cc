@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
-#include "scan/load_file_system.h"
 
 namespace extscrub::test {
 

@@ -1,7 +1,7 @@
 // --affected: the list of files that are touched or lost.
 #include <catch2/catch.hpp>
 
-#include "cli/affected.h"
+#include "cli/report/affected.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

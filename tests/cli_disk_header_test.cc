@@ -1,8 +1,8 @@
-#include "cli/disk_header.h"
+#include "cli/disk/disk_header.h"
 
 #include <catch2/catch.hpp>
 
-#include "cli/disk_chain.h"
+#include "cli/disk/disk_chain.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

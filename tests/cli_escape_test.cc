@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/escape.h"
+#include "cli/text/escape.h"
 
 using extscrub::as_utf8;
 using extscrub::escape;

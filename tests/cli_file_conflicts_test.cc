@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "cli/file_conflicts.h"
+#include "cli/input/file_conflicts.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/fold.h"
+#include "cli/report/fold.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

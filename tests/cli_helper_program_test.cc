@@ -9,7 +9,7 @@
 #include <functional>
 #include <thread>
 
-#include "cli/helper_program.h"
+#include "cli/disk/helper_program.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

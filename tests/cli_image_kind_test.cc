@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/image_kind.h"
+#include "cli/disk/image_kind.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

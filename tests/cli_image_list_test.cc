@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "cli/image_list.h"
+#include "cli/input/image_list.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

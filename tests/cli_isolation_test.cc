@@ -6,10 +6,10 @@
 #include <csignal>
 #include <thread>
 
-#include "cli/report_channel.h"
-#include "cli/sandbox.h"
+#include "cli/isolation/report_channel.h"
+#include "cli/sandbox/sandbox.h"
+#include "cli/sandbox/sanitized.h"
 #include "tests/cli_support.h"
-#include "cli/sanitized.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <pugixml.hpp>
 
-#include "cli/report.h"
+#include "cli/report/report.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

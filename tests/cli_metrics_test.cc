@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/metrics.h"
+#include "cli/report/metrics.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 
 using namespace extscrub;
 

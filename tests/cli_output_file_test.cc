@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/output_file.h"
+#include "cli/files/output_file.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

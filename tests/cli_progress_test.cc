@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
-#include "cli/progress.h"
-#include "cli/units.h"
+#include "cli/process/progress.h"
+#include "cli/text/units.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

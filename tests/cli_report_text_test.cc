@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 
-#include "cli/report.h"
+#include "cli/report/report.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/report_wire.h"
+#include "cli/isolation/report_wire.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -1,4 +1,4 @@
-#include "cli/sandbox.h"
+#include "cli/sandbox/sandbox.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "cli/escape.h"
+#include "cli/text/escape.h"
 #include "tests/cli_support.h"
-#include "writeback/sidecar.h"
+#include "writeback/mark/sidecar.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,4 +1,4 @@
-#include "cli/stall_watch.h"
+#include "cli/process/stall_watch.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

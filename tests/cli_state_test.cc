@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "cli/last_result.h"
-#include "cli/report.h"
+#include "cli/report/report.h"
+#include "cli/state/last_result.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/environment.h"
+#include "cli/process/environment.h"
 #include "cli/run.h"
 #include "tests/support/process.h"
 

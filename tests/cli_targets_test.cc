@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "cli/targets.h"
+#include "cli/input/targets.h"
 #include "tests/cli_support.h"
 #include "tests/support/disk_image.h"
 

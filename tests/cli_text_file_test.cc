@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <thread>
 
-#include "cli/file_kind.h"
-#include "cli/image_list.h"
-#include "cli/text_file.h"
+#include "cli/files/file_kind.h"
+#include "cli/files/text_file.h"
+#include "cli/input/image_list.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

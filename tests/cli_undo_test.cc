@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/cli_support.h"
-#include "writeback/sidecar.h"
+#include "writeback/mark/sidecar.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

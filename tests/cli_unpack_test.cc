@@ -1,4 +1,4 @@
-#include "cli/unpack.h"
+#include "cli/disk/unpack.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,7 +1,7 @@
 // Lists of badblocks and ddrescue, as files and as options.
 #include <catch2/catch.hpp>
 
-#include "cli/unreadable_files.h"
+#include "cli/input/unreadable_files.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -7,10 +7,10 @@
 #include <catch2/catch.hpp>
 
 #include "audit/auditor.h"
-#include "scan/crc.h"
-#include "scan/file_reader.h"
-#include "scan/inode_scan.h"
-#include "scan/load_file_system.h"
+#include "scan/format/crc.h"
+#include "scan/inodes/inode_scan.h"
+#include "scan/load/load_file_system.h"
+#include "scan/map/file_reader.h"
 
 namespace extscrub::test {
 

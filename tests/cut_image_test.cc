@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
-#include "scan/checksum.h"
+#include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/disk_image.h"

@@ -5,7 +5,7 @@
 #include <random>
 #include <string>
 
-#include "scan/dir_hash.h"
+#include "scan/format/dir_hash.h"
 
 namespace extscrub::test {
 

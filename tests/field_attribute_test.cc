@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "scan/checksum.h"
-#include "scan/crc.h"
+#include "scan/format/checksum.h"
+#include "scan/format/crc.h"
 #include "tests/fields/images.h"
 
 namespace extscrub::test {

@@ -1,8 +1,8 @@
 // A fault for every field of directory blocks: entries, their tails, and the root, nodes and tails of an index.
 #include <catch2/catch.hpp>
 
-#include "scan/checksum.h"
-#include "scan/dir_block.h"
+#include "scan/format/checksum.h"
+#include "scan/format/dir_block.h"
 #include "tests/fields/images.h"
 
 namespace extscrub::test {

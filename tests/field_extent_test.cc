@@ -1,7 +1,7 @@
 // A fault for every field of the structures that map files: extent headers, indexes, extents and tails, and maps of blocks.
 #include <catch2/catch.hpp>
 
-#include "scan/checksum.h"
+#include "scan/format/checksum.h"
 #include "tests/fields/images.h"
 
 namespace extscrub::test {

@@ -1,7 +1,7 @@
 // A fault for every field of the journal: its superblock, and the blocks of a transaction that waits to be replayed.
 #include <catch2/catch.hpp>
 
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/fields/images.h"
 #include "tests/support/past_image.h"
 

@@ -3,8 +3,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "scan/crc.h"
-#include "scan/orphans.h"
+#include "scan/format/crc.h"
+#include "scan/inodes/orphans.h"
 #include "tests/fields/images.h"
 
 namespace extscrub::test {

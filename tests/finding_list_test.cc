@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "audit/audit_run.h"
-#include "audit/finding_list.h"
+#include "audit/catalogue/finding_list.h"
+#include "audit/run/audit_run.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -1,5 +1,5 @@
 // Half-MD4 over many names at once, held against libext2fs one by one.
-#include "scan/half_md4.h"
+#include "scan/format/half_md4.h"
 
 #include <ext2fs/ext2fs.h>
 

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <fstream>
 
-#include "scan/checksum.h"
-#include "scan/crc.h"
-#include "scan/journal_history.h"
-#include "scan/load_file_system.h"
+#include "scan/format/checksum.h"
+#include "scan/format/crc.h"
+#include "scan/journal/journal_history.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/recovered.h"
 

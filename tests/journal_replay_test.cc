@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "audit/auditor.h"
-#include "scan/load_file_system.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

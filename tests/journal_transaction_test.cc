@@ -4,9 +4,9 @@
 #include <map>
 #include <random>
 
-#include "scan/inode_table.h"
+#include "scan/filesystem/inode_table.h"
 #include "tests/support/recovered.h"
-#include "writeback/journal_transaction.h"
+#include "writeback/commit/journal_transaction.h"
 
 namespace extscrub::test {
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "audit/look_back.h"
-#include "cli/history_report.h"
+#include "audit/lost/look_back.h"
+#include "cli/report/history_report.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {

@@ -1,12 +1,12 @@
 // Writes that were lost or went elsewhere: images with a past of which blocks are put back, and what is made of that.
-#include "audit/lost_writes.h"
+#include "audit/lost/lost_writes.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <functional>
 
-#include "scan/checksum.h"
+#include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/past_image.h"

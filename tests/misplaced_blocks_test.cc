@@ -1,5 +1,5 @@
 // Blocks of directories, extent trees and attributes that were written where others belong.
-#include "audit/misplaced_blocks.h"
+#include "audit/lost/misplaced_blocks.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>

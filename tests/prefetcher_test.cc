@@ -1,5 +1,5 @@
 // What is fetched before its turn is what a read would give, whatever is in the way of it.
-#include "scan/prefetcher.h"
+#include "scan/filesystem/prefetcher.h"
 
 #include <fcntl.h>
 #include <signal.h>

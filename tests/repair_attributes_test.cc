@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "scan/crc.h"
-#include "scan/quota_format.h"
+#include "scan/format/crc.h"
+#include "scan/format/quota_format.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

@@ -7,11 +7,11 @@
 #include <fstream>
 #include <set>
 
-#include "audit/directory_salvage.h"
-#include "audit/free_name.h"
-#include "audit/htree_builder.h"
-#include "audit/rules.h"
-#include "scan/htree.h"
+#include "audit/edit/directory_salvage.h"
+#include "audit/rules/rules.h"
+#include "audit/stage/free_name.h"
+#include "audit/stage/htree_builder.h"
+#include "scan/format/htree.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "scan/dir_block.h"
-#include "scan/load_file_system.h"
+#include "scan/format/dir_block.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

@@ -1,8 +1,8 @@
 // What follows from what, by the findings alone.
 #include <catch2/catch.hpp>
 
-#include "audit/root_causes.h"
-#include "audit/rules.h"
+#include "audit/rules/root_causes.h"
+#include "audit/rules/rules.h"
 #include "tests/cli_support.h"
 
 namespace extscrub::test {

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "scan/overlay.h"
+#include "scan/image/overlay.h"
 #include "tests/support/test_image.h"
 
 namespace extscrub::test {

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
-#include "scan/image.h"
+#include "scan/image/image.h"
 #include "tests/cli_support.h"
 
 using namespace extscrub;

@@ -4,8 +4,8 @@
 
 #include <fstream>
 
-#include "scan/checksum.h"
-#include "scan/load_file_system.h"
+#include "scan/format/checksum.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/past_image.h"
 #include "tests/support/tree_snapshot.h"

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "scan/checksum.h"
-#include "scan/load_file_system.h"
+#include "scan/format/checksum.h"
+#include "scan/load/load_file_system.h"
 #include "tests/contents.h"
 #include "tests/support/audit_image.h"
 

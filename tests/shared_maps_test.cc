@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "scan/directory_table.h"
-#include "scan/load_file_system.h"
+#include "scan/inodes/directory_table.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

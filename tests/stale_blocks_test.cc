@@ -1,11 +1,11 @@
 // Blocks that are not as they were logged last.
-#include "scan/stale_blocks.h"
+#include "scan/journal/stale_blocks.h"
 
 #include <catch2/catch.hpp>
 
+#include "scan/load/load_file_system.h"
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
-#include "scan/load_file_system.h"
 
 namespace extscrub::test {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tests/writeback_support.h"
-#include "writeback/undo.h"
+#include "writeback/undo/undo.h"
 
 namespace extscrub::test::wb {
 

@@ -1,5 +1,5 @@
 #include "tests/writeback_support.h"
-#include "writeback/async_writer.h"
+#include "writeback/commit/async_writer.h"
 
 namespace extscrub::test::wb {
 

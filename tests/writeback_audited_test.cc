@@ -1,7 +1,7 @@
 // What was audited is what is written: the same file, of the same size, with the same superblock.
 #include "tests/writeback_support.h"
-#include "writeback/error_mark.h"
-#include "writeback/undo.h"
+#include "writeback/mark/error_mark.h"
+#include "writeback/undo/undo.h"
 
 namespace extscrub::test::wb {
 

@@ -2,7 +2,7 @@
 #include <sys/mount.h>
 
 #include "tests/writeback_support.h"
-#include "writeback/commit.h"
+#include "writeback/commit/commit.h"
 
 namespace extscrub::test::wb {
 

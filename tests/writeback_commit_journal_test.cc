@@ -1,8 +1,8 @@
 // Commits through the journal of a real image: the order of what reaches the disk, and what is left when something fails
 // before and after the moment from which on the repair is complete.
-#include "scan/jbd2_format.h"
+#include "scan/format/jbd2_format.h"
 #include "tests/scrub_sample.h"
-#include "writeback/receipt_hash.h"
+#include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub::test::wb {
 

@@ -3,7 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "tests/writeback_support.h"
-#include "writeback/commit.h"
+#include "writeback/commit/commit.h"
 
 namespace extscrub::test::wb {
 

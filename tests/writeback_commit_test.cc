@@ -1,8 +1,8 @@
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/writeback_support.h"
-#include "writeback/commit.h"
-#include "writeback/error_mark.h"
-#include "writeback/receipt_hash.h"
+#include "writeback/commit/commit.h"
+#include "writeback/mark/error_mark.h"
+#include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub::test::wb {
 

@@ -1,7 +1,7 @@
 // Breaks every operation of a commit in turn, and cuts the power after every one: the image that is left never says
 // that it is clean unless it holds either what it held before or the whole repair.
 #include "tests/writeback_support.h"
-#include "writeback/commit.h"
+#include "writeback/commit/commit.h"
 
 namespace extscrub::test::wb {
 

@@ -1,6 +1,6 @@
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/writeback_support.h"
-#include "writeback/error_mark.h"
+#include "writeback/mark/error_mark.h"
 
 namespace extscrub::test::wb {
 

@@ -1,7 +1,7 @@
 #include <future>
 
 #include "tests/writeback_support.h"
-#include "writeback/error_worker.h"
+#include "writeback/mark/error_worker.h"
 
 namespace extscrub::test::wb {
 

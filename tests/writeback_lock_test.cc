@@ -1,7 +1,7 @@
 #include <sys/mount.h>
 
 #include "tests/writeback_support.h"
-#include "writeback/image_lock.h"
+#include "writeback/device/image_lock.h"
 
 namespace extscrub::test::wb {
 

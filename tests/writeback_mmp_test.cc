@@ -2,9 +2,9 @@
 // the last one, and is at rest then, whatever came of the commit.
 #include <ext2fs/ext2_fs.h>
 
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/writeback_support.h"
-#include "writeback/undo.h"
+#include "writeback/undo/undo.h"
 
 namespace extscrub::test::wb {
 

@@ -1,5 +1,5 @@
 #include "tests/writeback_support.h"
-#include "writeback/write_plan.h"
+#include "writeback/device/write_plan.h"
 
 namespace extscrub::test::wb {
 

@@ -3,7 +3,7 @@
 
 #include "tests/support/forbid_io_uring.h"
 #include "tests/writeback_support.h"
-#include "writeback/write_queue.h"
+#include "writeback/device/write_queue.h"
 
 namespace extscrub::test::wb {
 

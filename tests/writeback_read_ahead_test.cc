@@ -1,5 +1,5 @@
 // Ranges read ahead of their turn come in order, each with its own bytes or its own error.
-#include "writeback/read_ahead.h"
+#include "writeback/device/read_ahead.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

@@ -15,8 +15,8 @@
 #include <random>
 #include <thread>
 
-#include "writeback/commit_run.h"
-#include "writeback/error_mark.h"
+#include "writeback/commit/commit_run.h"
+#include "writeback/mark/error_mark.h"
 
 // A namespace of its own: other tests have a TestImage and a TempDir too.
 namespace extscrub::test::wb {

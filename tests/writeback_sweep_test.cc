@@ -2,8 +2,8 @@
 // operation: through the journal and in place. The image that is left is judged by a whole audit: it never says that it
 // is clean while it is damaged, it does not grow, undo gives back its bytes, and with the journal it is, behind the
 // replay, either what it was or wholly repaired.
+#include "cli/sandbox/sanitized.h"
 #include "tests/scrub_sample.h"
-#include "cli/sanitized.h"
 
 namespace extscrub::test::wb {
 

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/undo_support.h"
 
 namespace extscrub::test::wb {

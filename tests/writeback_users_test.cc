@@ -2,7 +2,7 @@
 #include <sys/mount.h>
 
 #include "tests/writeback_support.h"
-#include "writeback/image_users.h"
+#include "writeback/device/image_users.h"
 
 namespace extscrub::test::wb {
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <span>
 
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 #include "tests/damage/scenario.h"
 
 namespace extscrub::test {

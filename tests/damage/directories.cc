@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "scan/dir_block.h"
+#include "scan/format/dir_block.h"
 #include "tests/damage/scenario.h"
 
 namespace extscrub::test {

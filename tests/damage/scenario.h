@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/finding.h"
+#include "audit/catalogue/finding.h"
 #include "tests/support/test_image.h"
 
 namespace extscrub::test {

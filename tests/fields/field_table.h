@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/problem.h"
-#include "scan/geometry.h"
+#include "audit/catalogue/problem.h"
+#include "scan/format/geometry.h"
 #include "tests/support/test_image.h"
 
 namespace extscrub::test {

@@ -5,11 +5,11 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "scan/crc.h"
-#include "scan/directory_scan.h"
-#include "scan/file_reader.h"
-#include "scan/load_file_system.h"
-#include "scan/xattr_block.h"
+#include "scan/directory/directory_scan.h"
+#include "scan/format/crc.h"
+#include "scan/inodes/xattr_block.h"
+#include "scan/load/load_file_system.h"
+#include "scan/map/file_reader.h"
 
 namespace extscrub::test {
 

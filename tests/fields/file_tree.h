@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "scan/image.h"
-#include "scan/overlay.h"
+#include "scan/image/image.h"
+#include "scan/image/overlay.h"
 
 namespace extscrub::test {
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "scan/checksum.h"
-#include "scan/crc.h"
+#include "scan/format/checksum.h"
+#include "scan/format/crc.h"
 
 namespace extscrub::test {
 

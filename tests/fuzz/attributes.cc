@@ -1,8 +1,8 @@
 // Extended attributes in inodes, in blocks and in inodes of their own, inline data and symbolic links.
-#include "scan/ea_inode.h"
-#include "scan/ea_value.h"
-#include "scan/inode_table.h"
-#include "scan/xattr_block.h"
+#include "scan/attribute/ea_value.h"
+#include "scan/filesystem/inode_table.h"
+#include "scan/inodes/ea_inode.h"
+#include "scan/inodes/xattr_block.h"
 #include "tests/fuzz/scan_in.h"
 
 namespace extscrub::fuzz {

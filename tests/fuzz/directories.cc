@@ -1,7 +1,7 @@
 // Directory blocks, inline directories, hash trees and names: the directories of a patched image are scanned; the input's
 // own bytes are taken for entries and hashed as names.
-#include "scan/dir_hash.h"
-#include "scan/directory_scan.h"
+#include "scan/directory/directory_scan.h"
+#include "scan/format/dir_hash.h"
 #include "tests/fuzz/scan_in.h"
 
 namespace extscrub::fuzz {

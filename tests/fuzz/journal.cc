@@ -1,6 +1,6 @@
 // The replay of the log with its fast commits, and the release of orphans, over a patched image.
-#include "audit/recovery.h"
-#include "scan/load_file_system.h"
+#include "audit/recover/recovery.h"
+#include "scan/load/load_file_system.h"
 #include "tests/fuzz/patched_image.h"
 
 namespace extscrub::fuzz {

@@ -1,9 +1,9 @@
 // Extent trees and indirect maps: every inode of a patched image is walked, read through its map, and cut.
-#include "audit/map_cut.h"
-#include "scan/directory_table.h"
-#include "scan/file_reader.h"
-#include "scan/inode_table.h"
-#include "scan/load_file_system.h"
+#include "audit/stage/map_cut.h"
+#include "scan/filesystem/inode_table.h"
+#include "scan/inodes/directory_table.h"
+#include "scan/load/load_file_system.h"
+#include "scan/map/file_reader.h"
 #include "tests/fuzz/patched_image.h"
 
 namespace extscrub::fuzz {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "scan/image.h"
-#include "scan/ondisk.h"
+#include "scan/format/ondisk.h"
+#include "scan/image/image.h"
 
 namespace extscrub::fuzz {
 

@@ -5,8 +5,8 @@
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 
-#include "scan/inode_scan.h"
-#include "scan/load_file_system.h"
+#include "scan/inodes/inode_scan.h"
+#include "scan/load/load_file_system.h"
 #include "tests/fuzz/patched_image.h"
 
 namespace extscrub::fuzz {

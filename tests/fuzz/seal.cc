@@ -1,10 +1,10 @@
 #include "tests/fuzz/seal.h"
 
-#include "scan/checksum.h"
-#include "scan/crc.h"
-#include "scan/load_file_system.h"
-#include "scan/jbd2_format.h"
-#include "scan/journal.h"
+#include "scan/format/checksum.h"
+#include "scan/format/crc.h"
+#include "scan/format/jbd2_format.h"
+#include "scan/journal/journal.h"
+#include "scan/load/load_file_system.h"
 
 namespace extscrub::fuzz {
 

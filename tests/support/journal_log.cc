@@ -2,7 +2,7 @@
 
 #include <regex>
 
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 
 namespace extscrub::test {
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "scan/jbd2_format.h"
+#include "scan/format/jbd2_format.h"
 #include "tests/support/test_image.h"
 
 namespace extscrub::test {

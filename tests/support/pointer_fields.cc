@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "scan/dir_block.h"
-#include "scan/load_file_system.h"
-#include "scan/htree.h"
-#include "scan/quota_format.h"
+#include "scan/format/dir_block.h"
+#include "scan/format/htree.h"
+#include "scan/format/quota_format.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/pointer_image.h"
 
 namespace extscrub::test {

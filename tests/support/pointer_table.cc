@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "audit/finding_place.h"
+#include "audit/catalogue/finding_place.h"
 #include "tests/support/audit_image.h"
 
 namespace extscrub::test {

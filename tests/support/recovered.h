@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 #include <optional>
 
-#include "audit/recovery.h"
-#include "scan/load_file_system.h"
+#include "audit/recover/recovery.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "scan/ondisk.h"
+#include "scan/format/ondisk.h"
 #include "tests/support/process.h"
 
 namespace extscrub::test {

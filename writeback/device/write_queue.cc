@@ -1,0 +1,12 @@
+#include "writeback/device/write_queue.h"
+
+namespace extscrub {
+
+Result<std::unique_ptr<WriteQueue>> make_queue(QueueKind kind, WriteDevice& device, unsigned depth) {
+  if (kind == QueueKind::io_uring) return make_uring_queue(device, depth);
+  if (kind == QueueKind::automatic && device.suits_io_uring())
+    if (auto queue = make_uring_queue(device, depth)) return queue;
+  return make_thread_queue(device, depth);
+}
+
+}  // namespace extscrub
