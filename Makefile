@@ -21,7 +21,7 @@ FUZZ_RUNS ?= 500
 # What ccache may overlook, so that it works with the tests' precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history writers sweep kill mutants bench demo program \
+.PHONY: tables help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history writers sweep kill mutants bench demo program \
 	package package-check virtual-disks install clean
 
 help:  ## list the targets
@@ -117,6 +117,11 @@ writers: PACKAGES += genext2fs busybox e2tools fuse2fs fuseext2 zerofree partclo
 writers: program  ## have other writers make and change images, WRITERS_ROUNDS (5) turns each; an audit finds nothing, a scrub writes nothing (needs root)
 	tests/writers.py --seed $(or $(WRITERS_SEED),1) --rounds $(or $(WRITERS_ROUNDS),5) --jobs $(or $(WRITERS_JOBS),2) \
 	  --maker $(SHARED)/tools/make-images --keep build/writers build/extscrub
+
+tables: build  ## every field and every pointer of the format gone wrong, all rows, each repair cut off behind every write; then mounted (needs root)
+	@rm -rf build/tables && mkdir -p build/tables
+	cd build && EXTSCRUB_WHOLE_TABLE=1 EXTSCRUB_KEEP_IMAGES=$(CURDIR)/build/tables $(CTEST) --timeout 7200 -R '^(field|pointer)_.*_test$$'
+	tests/table_mounts.sh build/tables
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
 	tests/sweep.sh build/extscrub $(SHARED)/tools

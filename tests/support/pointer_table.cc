@@ -308,11 +308,11 @@ struct Kind {
 
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
-      {"ext2", {"-t", "ext2", "-b", "1024", "-N", "256", "-g", "4096"}, "8M", 17},
-      {"ext3", {"-t", "ext3", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096"}, "8M", 3},
-      {"ext4", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096", "-O", "quota,project,ea_inode,orphan_file", "-E", "quotatype=usrquota:grpquota:prjquota"}, "8M", 3},
-      {"ext4-super2", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "2048", "-O", "sparse_super2,^resize_inode"}, "8M", 19},
-      {"ext4-bigalloc", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-O", "bigalloc", "-C", "4096"}, "16M", 11},
+      {"ext2", {"-t", "ext2", "-b", "1024", "-N", "256", "-g", "4096"}, "8M", 31},
+      {"ext3", {"-t", "ext3", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096"}, "8M", 7},
+      {"ext4", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096", "-O", "quota,project,ea_inode,orphan_file", "-E", "quotatype=usrquota:grpquota:prjquota"}, "8M", 7},
+      {"ext4-super2", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "2048", "-O", "sparse_super2,^resize_inode"}, "8M", 37},
+      {"ext4-bigalloc", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-O", "bigalloc", "-C", "4096"}, "16M", 23},
   };
   return all;
 }
