@@ -1,4 +1,4 @@
-#include "scan/crc.h"
+#include "scan/format/crc.h"
 
 #include <isa-l/crc.h>
 
