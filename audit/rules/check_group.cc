@@ -175,12 +175,12 @@ void check_moved(const FileSystem& fs, Findings& findings) {
 std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan) {
   std::vector<std::pair<GroupNo, MetadataKind>> out;
   const Geometry& g = fs.geometry;
-  if (!scan.any_claimed_again) return out;
+  if (!scan.any_claimed_again && scan.bitmaps_as_nodes.empty()) return out;
   for (GroupNo group; group.value < g.groups; ++group)
     for (const MetadataKind kind : {MetadataKind::block_bitmap, MetadataKind::inode_bitmap}) {
       const BlockNo at = place_in(fs.groups[group.value], kind);
       if (!valid_location(g, group, at, 1)) continue;
-      if (scan.claimed_again.test(g, at)) out.emplace_back(group, kind);
+      if (scan.claimed_again.test(g, at) || scan.bitmaps_as_nodes.contains(at)) out.emplace_back(group, kind);
     }
   return out;
 }

@@ -90,6 +90,7 @@ struct InodeWorker {
   Claimer claimer;
   std::vector<EaReference> ea_references;
   std::vector<InodeNo> broken_maps;
+  std::set<BlockNo> bitmaps_as_nodes;
   EaFacts attributes;  // of the inode at work, as are the next three
   EaFacts block_attributes;
   SymlinkFacts symlink;
@@ -194,6 +195,16 @@ void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
   facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
 }
 
+// Whose block it is that a map names as its own node and the descriptors as a bitmap, the map alone does not say.
+void take_broken_map(const FileSystem& fs, InodeNo ino, const BlockMap& map, InodeWorker& worker) {
+  worker.broken_maps.push_back(ino);
+  for (const MapDefect& d : map.defects) {
+    if (d.kind != MapDefectKind::metadata_node) continue;
+    const MetadataExtent* e = fs.metadata.find(d.block);
+    if (e && (e->kind == MetadataKind::block_bitmap || e->kind == MetadataKind::inode_bitmap)) worker.bitmaps_as_nodes.insert(d.block);
+  }
+}
+
 void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeScan& scan, InodeWorker& worker, GroupTally& tally,
                 InodeSink& sink) {
   const Geometry& g = fs.geometry;
@@ -216,7 +227,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       worker.claimer.own = inode.number().value;
       worker.claimer.directory = collected ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
-      if (!facts.map->whole) worker.broken_maps.push_back(inode.number());
+      if (!facts.map->whole) take_broken_map(fs, inode.number(), *facts.map, worker);
     }
     if (inode.base().i_links_count > 0) scan_attributes(fs, inode, facts, worker);
     if (!facts.attributes) worker.attributes.charged_clusters = 0, worker.attributes.values.clear();
@@ -367,6 +378,7 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     append(scan.ea_references, w.ea_references);
     append(scan.failures, w.failures);
     append(scan.broken_maps, w.broken_maps);
+    scan.bitmaps_as_nodes.merge(w.bitmaps_as_nodes);
     append(scan.ea_values, w.ea_values);
     append(scan.ea_inodes, w.ea_inodes);
     scan.usage.add(w.usage);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "scan/attribute/xattr_check.h"
@@ -99,6 +100,7 @@ struct InodeScan {
   LinkTable links;                           // of inodes in use
   DirectoryTable directories;
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
+  std::set<BlockNo> bitmaps_as_nodes;        // blocks of bitmaps that a map names as its indirect or extent block
   bool any_claimed_again = false;
   uint64_t large_files = 0;                  // regular files of 2 GiB and more
   uint64_t bytes_read = 0;

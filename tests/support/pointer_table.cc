@@ -67,6 +67,7 @@ class Row {
     if (cut) check_cut_off(plan, after);
     if (!keep.empty()) std::filesystem::copy_file(mended_->path(), keep);
     if (complaints_.empty()) return {};
+    if (!keep.empty()) std::filesystem::copy_file(damaged_.path(), keep.native() + ".damaged");
     std::string details = "  findings:\n" + beginning_of(plan.before.findings) + "  after:\n" + beginning_of(plan.after.findings);
     for (size_t i = 0; i < std::min(plan.losses.size(), kMostShown); ++i) {
       const Loss& l = plan.losses[i];
@@ -312,7 +313,7 @@ const std::vector<Kind>& kinds() {
       {"ext3", {"-t", "ext3", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096"}, "8M", 7},
       {"ext4", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096", "-O", "quota,project,ea_inode,orphan_file", "-E", "quotatype=usrquota:grpquota:prjquota"}, "8M", 7},
       {"ext4-super2", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "2048", "-O", "sparse_super2,^resize_inode"}, "8M", 37},
-      {"ext4-bigalloc", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-O", "bigalloc", "-C", "4096"}, "16M", 23},
+      {"ext4-bigalloc", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-O", "bigalloc", "-C", "4096"}, "16M", 11},
   };
   return all;
 }
