@@ -34,7 +34,7 @@ read_all() { # it may take no longer: the kernel can hang on an image
 look_at() { # IMAGE OPTION
   local since until device wrong=
   since=$(now)
-  timeout 20 mount -t ext4 -o "$2,loop" "$1" "$work/mnt" 2>"$work/why" || { echo "refused: $(tail -1 "$work/why")"; return; }
+  timeout 20 mount -t ext4 -o "$2,loop" "$1" "$work/mnt" 2>"$work/why" || { dmesg | tail -n 2 | grep -q CONFIG_ && echo unsupported || echo "refused: $(tail -1 "$work/why")"; return; }
   device=$(findmnt -no SOURCE "$work/mnt")
   read_all || wrong="not readable: $(tail -1 "$work/why")"
   if [ "$2" = rw ]; then
@@ -46,7 +46,7 @@ look_at() { # IMAGE OPTION
   echo "$wrong"
 }
 
-count=0 bad=0
+count=0 bad=0 unsupported=0 # by this kernel, which takes no sound image with the feature either
 for image in "$images"/*.img; do
   [ -e "$image" ] || skip "no images in $images"
   count=$((count + 1))
@@ -56,7 +56,8 @@ for image in "$images"/*.img; do
     cp --sparse=always "$image" "$work/copy.img"
     wrong=$(look_at "$work/copy.img" rw)
   fi
+  [ "$wrong" != unsupported ] || { unsupported=$((unsupported + 1)); continue; }
   [ -z "$wrong" ] || { bad=$((bad + 1)); fail "$(basename "$image"): $wrong"; }
 done
-echo "mounted read-only and writable: $((count - bad)) of $count"
+echo "mounted read-only and writable: $((count - bad - unsupported)) of $count; $unsupported with features that this kernel lacks"
 conclude

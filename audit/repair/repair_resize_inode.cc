@@ -42,7 +42,7 @@ class ResizeInodeRepair {
     if (!read_inode(round_.fs(), InodeNo(EXT2_RESIZE_INO), raw)) return {};
     const BlockNo old(load<ext2_inode>(raw).i_block[EXT2_DIND_BLOCK]);
     const bool walked = file_type(load<ext2_inode>(raw).i_mode) == FileType::regular;
-    if (walked && g_.contains(old) && !is_shared(round_, old)) return old;
+    if (walked && old.value != 0 && g_.contains(old) && !is_shared(round_, old)) return old;
     const auto fresh = round_.blocks.allocate(reserved(g_.reserved_gdt_blocks));
     return fresh && fresh->value <= UINT32_MAX ? fresh : std::nullopt;
   }

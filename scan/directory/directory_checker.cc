@@ -6,6 +6,7 @@
 #include "scan/directory/lost_directory.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/crc.h"
+#include "scan/inodes/orphans.h"
 
 namespace extscrub {
 
@@ -27,7 +28,7 @@ unsigned default_hash_version(const ext2_super_block& super) {
 
 DirectoryChecker::DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges,
                                    DirectorySink& sink)
-    : fs_(fs), g_(fs.geometry), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
+    : fs_(fs), g_(fs.geometry), orphan_file_(find_orphan_file(fs)), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
       has_types_(fs.geometry.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE)),
       strict_names_(fs.super.s_encoding_flags & EXT4_ENC_STRICT_MODE_FL) {}
 
@@ -144,7 +145,8 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
     return false;
   };
   if (e.inode == directory_->inode) return wrong(EntryDefectKind::self);
-  if (!g_.valid_inode(e.inode) || (ino != EXT2_ROOT_INO && ino < g_.first_inode)) return wrong(EntryDefectKind::inode_range);
+  const bool is_own = (ino != EXT2_ROOT_INO && ino < g_.first_inode) || (orphan_file_ && e.inode == orphan_file_);
+  if (!g_.valid_inode(e.inode) || is_own) return wrong(EntryDefectKind::inode_range);
   const GroupNo group = g_.group_of(e.inode);
   const uint32_t index = e.inode - g_.group_first_inode(group);
   if (!fs_.bad_blocks.empty() && std::ranges::binary_search(fs_.bad_blocks, place_of(fs_, e.inode).block))

@@ -74,6 +74,7 @@ class DirectoryChecker {
 
   const FileSystem& fs_;
   const Geometry& g_;
+  const InodeNo orphan_file_;  // which no entry may name; 0: there is none
   InodeScan& scan_;
   const DirHasher& hasher_;
   HashRanges& ranges_;

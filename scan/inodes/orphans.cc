@@ -58,6 +58,16 @@ OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode) {
   return facts;
 }
 
+InodeNo find_orphan_file(const FileSystem& fs) {
+  const InodeNo ino(fs.super.s_orphan_file_inum);
+  if (!fs.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || !fs.geometry.valid_inode(ino)) return {};
+  std::vector<std::byte> raw(fs.geometry.inode_size), block(fs.geometry.block_size);
+  if (!read_inode(fs, ino, raw)) return {};
+  const OrphanFileFacts facts = read_orphan_file(fs, Inode(fs.geometry, ino, raw));
+  if (!facts.whole || !fs.blocks->read(facts.blocks.front(), block)) return {};
+  return load<uint32_t>(block, block.size() - kOrphanTail) == kOrphanBlockMagic ? ino : InodeNo();
+}
+
 OrphanBlockState orphan_block_state(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, Bytes block) {
   const size_t end = block.size() - kOrphanTail;
   if (load<uint32_t>(block, end) != kOrphanBlockMagic) return OrphanBlockState::magic;

@@ -21,6 +21,9 @@ struct OrphanFileFacts {
 };
 [[nodiscard]] OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode);
 
+// The inode that s_orphan_file_inum names, where it is an orphan file: its first block says so. Else 0.
+[[nodiscard]] InodeNo find_orphan_file(const FileSystem& fs);
+
 inline constexpr size_t kOrphanTail = 8;  // magic number and checksum at the end of a block of the orphan file; before them,
                                           // 32-bit inode numbers, 0 for none
 enum class OrphanBlockState : uint8_t { sound, magic, checksum };

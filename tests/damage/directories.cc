@@ -116,6 +116,11 @@ const Scenario kDirectoryScenarios[] = {
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, uint32_t{5}); }, kNameGone},
     {entry_inode_invalid, "entry for an inode behind the last one", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, 0xFFFFFFFFu); }, kNameGone},
+    {entry_inode_invalid, "entry for the orphan file", "ext4-orphanfile",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("link <{}> /dir/own", image.superblock().s_orphan_file_inum), true);
+       return Place{.inode = image.inode_of("/dir")};
+     }},
     {entry_inode_unused, "entry for an inode that is free", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
     {entry_inode_uninit, "entry for an inode that was never used", "ext4-gdtcsum",
