@@ -172,7 +172,8 @@ int SharedEvidence::weigh(const Owner& owner, BlockNo block) {
   Known& k = known(owner.inode);
   const Inode inode(g_, owner.inode, k.raw);
   int weight = suspects_.contains(owner.inode) ? -kSuspect : 0;
-  if (const auto written = history_.was_written(owner, inode, block)) weight += *written ? kHistory : -kHistory;
+  // That the log does not have the pointer says nothing: resize2fs and the like move blocks, and write no log.
+  if (history_.was_written(owner, inode, block).value_or(false)) weight += kHistory;
   const uint64_t logical = owner.logical + (block - owner.first);
   const bool directory = owner.use == Owner::Use::data && inode.type() == FileType::directory;
   const bool target = owner.use == Owner::Use::data && inode.type() == FileType::symlink;

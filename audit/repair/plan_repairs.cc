@@ -10,6 +10,7 @@
 #include "audit/run/paths.h"
 #include "audit/stage/primary_superblock.h"
 #include "audit/stage/write_waves.h"
+#include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/table_block.h"
 #include "scan/journal/journal.h"
 
@@ -248,6 +249,14 @@ class Rounds {
     return plan_.overlay->read(lost.block, bytes) && !find_home(run_.fs, *place, bytes);
   }
 
+  // What lies in a block of an inode table that a file claims too may be that file's data, and no inode.
+  [[nodiscard]] bool lies_in_claimed(const Finding& f) const {
+    const InodeScan& scan = *run_.scan;
+    if (!scan.any_claimed_again || !f.inode || !run_.fs.geometry.valid_inode(*f.inode)) return false;
+    const BlockNo at = place_of(run_.fs, *f.inode).block;
+    return run_.fs.geometry.contains(at) && scan.claimed_again.test(run_.fs.geometry, at);
+  }
+
   // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches it, or an inode in it.
   [[nodiscard]] bool lies_in_misplaced(const Finding& f) const {
     return f.inode && std::ranges::any_of(left_, [&](const LostWrite& lost) {
@@ -262,7 +271,7 @@ class Rounds {
     std::vector<Finding>& findings = run_.audit.findings;
     std::vector<Finding> aside;
     if (policy_ != RepairPolicy::all) {
-      const auto rest = std::ranges::stable_partition(findings, [this](const Finding& f) { return !lies_in_misplaced(f); });
+      const auto rest = std::ranges::stable_partition(findings, [this](const Finding& f) { return !lies_in_misplaced(f) && !lies_in_claimed(f); });
       std::ranges::move(rest, std::back_inserter(aside));
       findings.erase(rest.begin(), rest.end());
     }

@@ -66,6 +66,13 @@ class LostDirectoryBlocks {
     }
   }
 
+  [[nodiscard]] bool has_names(Bytes block) const {
+    EntryWalk walk(block, g_.block_size);
+    while (const auto e = walk.next())
+      if (e->inode && is_inode(e->inode)) return true;
+    return false;
+  }
+
   [[nodiscard]] bool is_inode(InodeNo ino) const { return ino && ino.value <= g_.inodes; }
 
   // All of it has the form of entries, and these name inodes.
@@ -85,7 +92,7 @@ class LostDirectoryBlocks {
     return it == by_seed_.end() ? std::nullopt : std::optional(it->second);
   }
 
-  // Blocks of the directory that are holes, or that hold what is not its own.
+  // Blocks of the directory that are holes, or that hold what is not its own: no name that can be read, or another's.
   [[nodiscard]] std::vector<uint64_t> wrong_places(const Inode& inode, const std::vector<Run>& runs) const {
     std::vector<uint64_t> wrong;
     const uint64_t blocks = std::max<uint64_t>(1, inode.size() >> g_.block_bits);
@@ -100,7 +107,10 @@ class LostDirectoryBlocks {
         owner.count = 1;
         owner.logical = logical;
         owner.use = Owner::Use::data;
-        if (fs_.blocks->read(owner.first, bytes) && fits_owner(fs_, owner, inode, bytes)) continue;
+        const bool readable = fs_.blocks->read(owner.first, bytes).has_value();
+        if (readable && fits_owner(fs_, owner, inode, bytes)) continue;
+        // Damaged, but its own: what it still names stays.
+        if (readable && has_names(bytes) && !round_.run.scan->claimed_again.test(g_, owner.first)) continue;
       }
       wrong.push_back(logical);
     }

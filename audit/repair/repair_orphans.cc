@@ -4,6 +4,7 @@
 
 #include "audit/edit/inode_edit.h"
 #include "audit/stage/primary_superblock.h"
+#include "scan/format/checksum.h"
 #include "scan/inodes/orphans.h"
 
 namespace extscrub {
@@ -18,6 +19,8 @@ Result<void> forget_list(RepairRound& round, InodeNo first) {
   std::vector<std::byte> raw(g.inode_size);
   for (InodeNo ino = first; ino.value >= g.first_inode && g.valid_inode(ino) && seen.insert(ino).second;) {
     if (!read_inode(round.fs(), ino, raw)) break;
+    // It may be no inode at all.
+    if (g.metadata_csum() && stored_inode_checksum(g, raw) != inode_checksum(g, ino, raw)) break;
     const auto base = load<ext2_inode>(raw);
     if (base.i_links_count == 0 && base.i_mode != 0)
       if (auto r = change_inode_base(round, ino, [&](ext2_inode& b) { b.i_dtime = round.now; }); !r) return r;

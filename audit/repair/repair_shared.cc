@@ -211,7 +211,7 @@ class SharedBlocks {
     if (to_root_.empty()) return {};
     const auto ino = allocate_inode(round_, InodeNo(EXT2_ROOT_INO));
     if (!ino) return std::unexpected(ino.error());
-    if (!*ino) return {};  // then nobody has it
+    if (!*ino) return leave_as_it_is();
     const auto raw = edit_inode(round_.fs(), round_.overlay, *ino);
     if (!raw) return std::unexpected(raw.error());
     std::vector<Run> runs;
@@ -220,10 +220,17 @@ class SharedBlocks {
     const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, *ino, *raw, runs, {});
     if (!written) {
       std::ranges::fill(*raw, std::byte{0});
-      if (written.error().code == kNoSpace || written.error().code == EFBIG) return {};
+      if (written.error().code == kNoSpace || written.error().code == EFBIG) return leave_as_it_is();
       return written;
     }
     seal_inode(g_, *ino, *raw);
+    return {};
+  }
+
+  // Without a file for it, what nobody can be given stays with all that name it.
+  Result<void> leave_as_it_is() {
+    for (auto& [ino, yield] : yields_) yield.given_up.clear();
+    std::erase_if(yields_, [](const auto& y) { return y.second.clusters.empty() && y.second.holes.empty() && y.second.nodes.empty(); });
     return {};
   }
 
@@ -232,6 +239,7 @@ class SharedBlocks {
     store(raw, offsetof(ext2_inode, i_links_count), uint16_t{1});
     store(raw, offsetof(ext2_inode, i_flags), g_.extents() ? uint32_t{EXT4_EXTENTS_FL} : uint32_t{0});
     store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
+    store(raw, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
     for (const size_t time : {offsetof(ext2_inode, i_atime), offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime)}) store(raw, time, round_.now);
     if (g_.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
     const auto most = static_cast<uint16_t>(g_.inode_size - EXT2_GOOD_OLD_INODE_SIZE), usual = static_cast<uint16_t>(sizeof(ext2_inode_large) - EXT2_GOOD_OLD_INODE_SIZE);

@@ -52,7 +52,6 @@ constexpr auto kFields = std::to_array<FieldRepair>({
     {"s_journal_dev", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
     {"s_def_hash_version", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
     {"s_mount_opts", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_mount_opts, uint8_t{0}); }},
-    {"s_creator_os", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
     {"s_journal_uuid", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
     {"s_first_ino", [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
     {"s_reserved_gdt_blocks",

@@ -159,8 +159,8 @@ class AttributeRepair {
     attributes.dropped.insert(attributes.dropped.end(), twice.begin(), twice.end());
     if (!round_.lossy() && (!header_ok || attributes.cut || !attributes.dropped.empty())) return false;
     if (attributes.kept.empty()) return drop_block(owners, damage.cause, attributes, header_ok);
-    if (header_ok && header.h_refcount < owners.size() && holds_secrets(attributes)) {
-      const auto intruders = find_intruders(owners, header.h_refcount);
+    if (header_ok && header.h_refcount < owners.size() && (holds_secrets(attributes) || holds_grants(attributes))) {
+      const auto intruders = find_intruders(owners, header.h_refcount, holds_secrets(attributes));
       if (!intruders.empty() && !round_.lossy()) return false;
       if (!intruders.empty()) return let_go(intruders, damage.cause);
     }
@@ -191,17 +191,25 @@ class AttributeRepair {
     return std::ranges::any_of(attributes.kept, [](const Attribute& a) { return a.full_name().starts_with("user.") || a.full_name().starts_with("trusted."); });
   }
 
+  // What lets its file do more, or others do more with it.
+  static bool holds_grants(const BelievedAttributes& attributes) {
+    return std::ranges::any_of(attributes.kept, [](const Attribute& a) {
+      return a.full_name() == "security.capability" || a.full_name().starts_with("system.posix_acl");
+    });
+  }
+
   // More inodes name the block than it counts. Those that something speaks against, if they are just as many; else all whose
   // readers must not see what others have there.
   template <class Owners>
-  std::set<InodeNo> find_intruders(const Owners& owners, uint32_t counted) {
+  std::set<InodeNo> find_intruders(const Owners& owners, uint32_t counted, bool secret) {
     SharedEvidence evidence(round_);
     std::set<InodeNo> suspects, strangers;
     for (const EaReference& a : owners) {
       if (evidence.is_suspect(a.inode)) suspects.insert(a.inode);
-      if (std::ranges::any_of(owners, [&](const EaReference& b) { return !evidence.may_see_all_of(a.inode, b.inode); })) strangers.insert(a.inode);
+      if (secret && std::ranges::any_of(owners, [&](const EaReference& b) { return !evidence.may_see_all_of(a.inode, b.inode); })) strangers.insert(a.inode);
     }
-    return strangers.empty() || suspects.size() + counted != owners.size() ? strangers : suspects;
+    const bool told = suspects.size() + counted == owners.size();
+    return told && (!secret || !strangers.empty()) ? suspects : strangers;
   }
 
   Result<bool> let_go(const std::set<InodeNo>& intruders, const Finding& cause) {

@@ -94,8 +94,6 @@ void check_refused_values(const FileSystem& fs, SuperblockReport& report) {
   if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most("s_def_hash_version", EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
   if (std::ranges::count(s.s_mount_opts, 0) == 0)
     report.invalid("s_mount_opts", "options that end with a NUL", sizeof s.s_mount_opts).found = "none in 64 bytes";
-  if (s.s_creator_os == EXT2_OS_HURD && g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_EA_INODE))
-    report.invalid("s_creator_os", "another system, for the Hurd has neither 64bit nor ea_inode", s.s_creator_os);
 }
 
 // The file system keeps its first ten inodes, and no tool has ever kept more: a field that says so takes files for its own.
