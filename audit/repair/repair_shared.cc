@@ -28,6 +28,12 @@ struct Claim {
   const Owner* owner = nullptr;
 };
 
+// Clusters [first, end) that two inodes share.
+struct SharedRange {
+  uint64_t first = 0, end = 0;
+  int64_t weight = 0;  // what speaks for the first of the two, less what does for the second
+};
+
 // What one inode has to give up.
 struct Yield {
   std::set<uint64_t> clusters;  // logical ones, of its data: it gets a copy
@@ -114,13 +120,14 @@ class SharedBlocks {
       for (; next < claims.size() && claims[next].first == edges[e]; ++next) active.push_back(claims[next]);
       if (active.size() < 2) continue;
       for (uint64_t cluster = edges[e]; cluster < edges[e + 1]; ++cluster) {
-        if (steps += active.size(); steps > kMostSteps) return;
+        if (steps += active.size() * (active.size() > kMostWeighed ? active.size() : 1); steps > kMostSteps) return;
         fn(cluster, active);
       }
     }
   }
 
-  // What speaks for each of two owners is summed up over all that they share: in the middle of it both maps look alike.
+  // What speaks for each of two owners is summed up over a range that they share: in the middle of it both maps look alike. Another
+  // range may be another fault, and the other's.
   void weigh_cluster(uint64_t cluster, const std::vector<Claim>& active) {
     if (active.size() > kMostWeighed || weighed_.size() > kMostPairs) return;
     std::vector<std::pair<InodeNo, int>> weights;
@@ -131,15 +138,23 @@ class SharedBlocks {
         if (c.owner->inode != ino) others_[ino].insert(c.owner->inode);
     for (const auto& [a, weight_of_a] : weights)
       for (const auto& [b, weight_of_b] : weights)
-        if (a < b) weighed_[{a, b}] += weight_of_a - weight_of_b;
+        if (a < b) add_weight(weighed_[{a, b}], cluster, weight_of_a - weight_of_b);
   }
 
-  // Above 0: more speaks for a; below: for b.
+  static void add_weight(std::vector<SharedRange>& ranges, uint64_t cluster, int weight) {
+    if (ranges.empty() || ranges.back().end < cluster) ranges.push_back({cluster, cluster, 0});
+    ranges.back().end = cluster + 1;
+    ranges.back().weight += weight;
+  }
+
+  // Above 0: more speaks for a in the cluster that is divided; below: for b.
   [[nodiscard]] int64_t compare(const Owner& a, const Owner& b) const {
     if (a.use == Owner::Use::metadata || b.use == Owner::Use::metadata) return int{a.use == Owner::Use::metadata} - int{b.use == Owner::Use::metadata};
     const auto it = weighed_.find(std::minmax(a.inode, b.inode));
     if (it == weighed_.end()) return 0;
-    return a.inode < b.inode ? it->second : -it->second;
+    const auto behind = std::ranges::upper_bound(it->second, divided_, {}, &SharedRange::first);
+    if (behind == it->second.begin() || std::prev(behind)->end <= divided_) return 0;
+    return a.inode < b.inode ? std::prev(behind)->weight : -std::prev(behind)->weight;
   }
 
   // Of two owners of which neither has to stay, and for which as much speaks, one keeps what the other must not see; else the
@@ -177,6 +192,7 @@ class SharedBlocks {
   }
 
   void divide_cluster(uint64_t cluster, const std::vector<Claim>& active) {
+    divided_ = cluster;
     const Owner* first = active.front().owner;
     for (const Claim& c : active)
       if (keeps(*c.owner, *first)) first = c.owner;
@@ -380,7 +396,8 @@ class SharedBlocks {
   std::map<BlockNo, std::set<InodeNo>> attribute_blocks_;
   std::set<uint64_t> to_root_;  // clusters that may be anybody's
   SharedEvidence evidence_;
-  std::map<std::pair<InodeNo, InodeNo>, int64_t> weighed_;  // what speaks for the first, less what does for the second
+  std::map<std::pair<InodeNo, InodeNo>, std::vector<SharedRange>> weighed_;  // by their clusters
+  uint64_t divided_ = 0;                                    // the cluster at work
   std::map<InodeNo, std::set<InodeNo>> others_;             // that share blocks with it; 0: the file system
   uint64_t budget_;
 };
