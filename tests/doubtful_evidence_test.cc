@@ -1,0 +1,121 @@
+// What looks like evidence and is none: repairs must not go by it, to the harm of a file or to the gain of a stranger.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "tests/support/audit_image.h"
+
+namespace extscrub::test {
+
+namespace {
+
+constexpr uint32_t kBlock = 1024;
+
+// Files of `blocks` blocks each, whose bytes tell file and block; user 1001 for the first, 1002 for the next.
+TestImage with_files(const std::vector<std::string>& options, const std::vector<std::string>& names, size_t blocks) {
+  const TempDir tree;
+  for (const std::string& name : names) {
+    std::ofstream file(tree.path() / name, std::ios::binary);
+    for (size_t i = 0; i < blocks * kBlock / 16; ++i) file << fmt::format("{:<8}{:>7}\n", name, i * 16 / kBlock);
+  }
+  TestImage image(options, "8M", tree.path());
+  uint32_t uid = 1001;
+  for (const std::string& name : names)
+    for (const std::string& what : {fmt::format("uid {}", uid++), std::string("mode 0100600")}) image.debugfs(fmt::format("sif /{} {}", name, what));
+  return image;
+}
+
+void mend(const TestImage& image, RepairPolicy policy) {
+  const Image opened = *Image::open(image.path());
+  apply(image, plan_of(opened, policy));
+}
+
+uint64_t pointer(const TestImage& image, const std::string& path, size_t i) { return image.map_offset(image.inode_of(path)) + 4 * i; }
+
+// The block belongs to nobody, and is marked as in use.
+void write_leaked_block(const TestImage& image, uint64_t block, Bytes bytes) {
+  image.debugfs(fmt::format("setb {}", block));
+  image.write(image.offset(block), bytes);
+}
+
+void put_entry(MutableBytes block, size_t at, uint32_t inode, uint16_t rec_len, std::string_view name, uint8_t type) {
+  store(block, at, inode);
+  store(block, at + 4, rec_len);
+  store(block, at + 6, static_cast<uint8_t>(name.size()));
+  store(block, at + 7, type);
+  std::ranges::copy(std::as_bytes(std::span(name)), block.subspan(at + 8).begin());
+}
+
+}  // namespace
+
+TEST_CASE("directory's own damaged block is not replaced by one that nobody has", "[evidence][repair]") {
+  const TestImage image = with_files({"-t", "ext2", "-b", "1024", "-O", "^dir_index"}, {"evil"}, 1);
+  image.debugfs("mkdir /etc");
+  image.debugfs("write /dev/null /etc/passwd");
+  const uint32_t etc = image.inode_of("/etc"), passwd = image.inode_of("/etc/passwd"), evil = image.inode_of("/evil");
+  std::vector<std::byte> forged(kBlock);
+  put_entry(forged, 0, etc, 12, ".", EXT2_FT_DIR);
+  put_entry(forged, 12, EXT2_ROOT_INO, 12, "..", EXT2_FT_DIR);
+  put_entry(forged, 24, evil, kBlock - 24, "passwd", EXT2_FT_REG_FILE);
+  write_leaked_block(image, 6000, forged);
+  image.poke<uint32_t>(image.offset(image.block_of("/etc")), etc | 16);  // one bit of `.`
+  mend(image, RepairPolicy::all);
+  CHECK(image.inode_of("/etc/passwd") == passwd);
+  CHECK(image.e2fsck() == 0);
+}
+
+TEST_CASE("wrong pointer of a file does not vouch for a wrong pointer of another", "[evidence][repair]") {
+  const TestImage image = with_files({"-t", "ext2", "-b", "1024"}, {"a", "b", "c"}, 12);
+  std::array<uint32_t, 12> a{}, c{};
+  for (size_t i = 0; i < a.size(); ++i) a[i] = image.peek<uint32_t>(pointer(image, "/a", i)), c[i] = image.peek<uint32_t>(pointer(image, "/c", i));
+  image.poke(pointer(image, "/c", 3), a[3]);
+  image.poke(pointer(image, "/c", 6), a[6]);
+  image.poke(pointer(image, "/a", 9), c[9]);
+  mend(image, RepairPolicy::all);
+  CHECK(image.peek<uint32_t>(pointer(image, "/a", 3)) == a[3]);
+  CHECK(image.peek<uint32_t>(pointer(image, "/a", 6)) == a[6]);
+  CHECK(image.peek<uint32_t>(pointer(image, "/c", 9)) == c[9]);
+  CHECK(image.peek<uint32_t>(pointer(image, "/a", 9)) == 0);
+  CHECK(image.e2fsck() == 0);
+}
+
+TEST_CASE("without an inode for root's file, blocks that may be anybody's stay with both", "[evidence][repair]") {
+  const TestImage image = with_files({"-t", "ext4", "-b", "1024", "-N", "16"}, {"a", "b"}, 3);
+  for (int i = 0; i < 3; ++i) image.debugfs(fmt::format("write /dev/null /full{}", i));
+  const uint64_t block = image.block_of("/a");
+  std::vector<std::byte> map(60);
+  image.read(image.map_offset(image.inode_of("/a")), map);
+  image.write(image.map_offset(image.inode_of("/b")), map);
+  image.debugfs("sif /b generation 0", true);  // seals it
+  mend(image, RepairPolicy::all);
+  CHECK(image.block_of("/a") == block);
+  CHECK(image.block_of("/b") == block);
+  CHECK(image.debugfs(fmt::format("testb {}", block)).contains("marked in use"));
+}
+
+TEST_CASE("what lies in a wrong inode table is a file's data, and no safe repair writes there", "[evidence][repair]") {
+  const TempDir tree;
+  {
+    std::ofstream file(tree.path() / "data", std::ios::binary);
+    uint32_t state = 1;
+    for (int i = 0; i < 400000; ++i) file.put(static_cast<char>((state = state * 1103515245 + 12345) >> 16));
+  }
+  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode", "-E", "num_backup_sb=0"},
+                        "40M", tree.path());
+  std::vector<std::byte> before(100 * kBlock), after(before.size());
+  const uint64_t at = image.block_of("/data", 20);
+  image.read(image.offset(at), before);
+  image.poke<uint32_t>(image.descriptor_offset(2) + offsetof(ext4_group_desc, bg_inode_table), static_cast<uint32_t>(at));
+  mend(image, RepairPolicy::safe);
+  image.read(image.offset(at), after);
+  CHECK(before == after);
+}
+
+TEST_CASE("resize inode whose list is block 0 gets another, where block 0 is in the file system too", "[evidence][repair]") {
+  const TestImage image({"-t", "ext4", "-b", "1024", "-O", "bigalloc", "-C", "4096"}, "16M");
+  image.debugfs("sif <7> block[DIND] 0");
+  check_proven_repair(image);
+  CHECK(image.peek<uint32_t>(image.map_offset(7) + 4 * EXT2_DIND_BLOCK) != 0);
+}
+
+}  // namespace extscrub::test
