@@ -44,11 +44,11 @@ deps:  ## install the Debian packages that are missing
 build/CMakeCache.txt:
 	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
 
-# One build for the sanitized tests and the fuzz targets. The sanitizers check the same at -O0, and it compiles more than
-# twice as fast as -O1.
+# One build for the sanitized tests and the fuzz targets. At -O1 the tests take less than half of the time that they take at
+# -O0; they themselves are compiled with -O0.
 build-asan/CMakeCache.txt:
 	cmake -S . -B build-asan -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON \
-	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O0 -g1'
+	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
 
 build-tsan/CMakeCache.txt:
 	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_SANITIZE=thread \
