@@ -22,7 +22,7 @@ FUZZ_RUNS ?= 500
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
 .PHONY: tables help deps build check unit asan tsan fuzz fuzz-build corpus kept mounts block-devices hostile history writers sweep kill mutants bench demo program \
-	package package-check virtual-disks install clean
+	package package-check virtual-disks install uninstall clean
 
 help:  ## list the targets
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,20 +42,20 @@ deps:  ## install the Debian packages that are missing
 
 # A folder is configured once; ninja configures it again by itself when a CMakeLists.txt changes.
 build/CMakeCache.txt:
-	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
+	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DEXTSCRUB_WERROR=ON
 
 # One build for the sanitized tests and the fuzz targets. At -O1 the tests take less than half of the time that they take at
 # -O0; they themselves are compiled with -O0.
 build-asan/CMakeCache.txt:
-	cmake -S . -B build-asan -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON \
+	cmake -S . -B build-asan -G Ninja -DEXTSCRUB_WERROR=ON -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON \
 	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
 
 build-tsan/CMakeCache.txt:
-	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_SANITIZE=thread \
+	cmake -S . -B build-tsan -G Ninja -DEXTSCRUB_WERROR=ON -DEXTSCRUB_SANITIZE=thread \
 	  -DCMAKE_BUILD_TYPE=Sanitize '-DCMAKE_CXX_FLAGS_SANITIZE=-O1 -g1'
 
 build-fuzz/CMakeCache.txt:
-	cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON -DEXTSCRUB_TESTS=OFF \
+	cmake -S . -B build-fuzz -G Ninja -DEXTSCRUB_WERROR=ON -DCMAKE_CXX_COMPILER=clang++-19 -DEXTSCRUB_FUZZ=ON -DEXTSCRUB_TESTS=OFF \
 	  -DEXTSCRUB_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Fuzz '-DCMAKE_CXX_FLAGS_FUZZ=-O1 -g1'
 
 build: deps  ## build the program and its tests in build/ (Release)
@@ -144,8 +144,8 @@ program: deps
 	@$(MAKE) --no-print-directory build/CMakeCache.txt
 	cmake --build build -j$(JOBS) --target extscrub
 
-package: program  ## build the Debian package in build/
-	cd build && cpack -G DEB
+package: program  ## build the Debian package in build/; of one commit it is the same file wherever it is built
+	cd build && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} cpack -G DEB
 
 package-check: PACKAGES += lintian zsh fish
 package-check: package  ## have lintian look at the Debian package, run the program and the units, try all completions
@@ -157,6 +157,9 @@ virtual-disks: program  ## audit, scrub and undo virtual disks and the disk of a
 
 install: program  ## install into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+uninstall:  ## remove what the last `make install` has installed
+	DESTDIR="$(DESTDIR)" cmake --build build --target uninstall
 
 clean:  ## remove what was built
 	rm -rf build build-asan build-tsan build-fuzz

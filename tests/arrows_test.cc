@@ -1,12 +1,13 @@
 // tests/arrows.txt against the includes that there are: a room knows only the rooms that it lists, and none in a circle.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
 #include <vector>
+
+#include "tests/support/catch.h"
 
 namespace {
 

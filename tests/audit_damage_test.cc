@@ -1,9 +1,9 @@
 // Sound images of every shape, and images with one kind of damage each: what the audit must say of them, and where.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <set>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

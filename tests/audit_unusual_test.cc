@@ -1,9 +1,9 @@
 // Images that look odd and are sound: what no kernel minds, and e2fsck does not count as an error, is none.
-#include <catch2/catch.hpp>
 
 #include <random>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

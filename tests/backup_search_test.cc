@@ -1,5 +1,4 @@
 // A superblock that is gone, and backups at places that mke2fs does not use by itself.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <array>
@@ -7,6 +6,7 @@
 #include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,11 +1,11 @@
 // Which blocks of a list of bad blocks are believed.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,10 +1,11 @@
 // tests/behaviours.txt against the tests that there are: each of the thirty behaviours of the write-back has a test that
 // names it in a tag, and the list names no other.
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
+
+#include "tests/support/catch.h"
 
 namespace {
 
@@ -14,10 +15,9 @@ constexpr int kBehaviours = 30;
 
 Behaviours tagged() {
   Behaviours behaviours;
-  for (const Catch::TestCase& test : Catch::getRegistryHub().getTestCaseRegistry().getAllTests())
-    for (const std::string& tag : test.lcaseTags)
-      if (const std::string prefix = "behaviour-"; tag.starts_with(prefix))
-        behaviours[std::stoi(tag.substr(prefix.size()))].insert(test.name);
+  extscrub::test::for_each_tag([&](const std::string& test, const std::string& tag) {
+    if (const std::string prefix = "behaviour-"; tag.starts_with(prefix)) behaviours[std::stoi(tag.substr(prefix.size()))].insert(test);
+  });
   return behaviours;
 }
 

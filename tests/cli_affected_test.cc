@@ -1,8 +1,8 @@
 // --affected: the list of files that are touched or lost.
-#include <catch2/catch.hpp>
 
 #include "cli/report/affected.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,9 +1,8 @@
 #include "cli/disk/disk_header.h"
 
-#include <catch2/catch.hpp>
-
 #include "cli/disk/disk_chain.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
 
 #include "cli/text/escape.h"
+#include "tests/support/catch.h"
 
 using extscrub::as_utf8;
 using extscrub::escape;

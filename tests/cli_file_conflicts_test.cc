@@ -1,9 +1,9 @@
 // What a run writes is no other file of the run, by whatever name.
-#include <catch2/catch.hpp>
 #include <filesystem>
 
 #include "cli/input/file_conflicts.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,7 +1,7 @@
-#include <catch2/catch.hpp>
 
 #include "cli/report/fold.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using extscrub::test::at_inode;

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <csignal>
 #include <thread>
 
@@ -10,6 +9,7 @@
 #include "cli/sandbox/sandbox.h"
 #include "cli/sandbox/sanitized.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <pugixml.hpp>
 
 #include "cli/report/report.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,8 +1,7 @@
 #include <syslog.h>
 
-#include <catch2/catch.hpp>
-
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,10 +1,10 @@
 // --help of every command against man/extscrub.8, both ways. How the page must be written for that stands at its top.
-#include <catch2/catch.hpp>
 #include <map>
 #include <regex>
 #include <set>
 
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using extscrub::test::Tool;
 

@@ -1,8 +1,8 @@
 // A scrub heeds multiple-mount protection: a stand-in for the clock plays the other host.
-#include <catch2/catch.hpp>
 #include <cstring>
 
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 #include "tests/support/test_image.h"
 
 using namespace extscrub;

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
 
 #include "cli/commands/commands.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 

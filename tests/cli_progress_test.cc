@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
 #include <thread>
 
 #include "cli/process/progress.h"
 #include "cli/text/units.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

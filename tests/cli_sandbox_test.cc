@@ -7,12 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <fstream>
 #include <functional>
 #include <liburing.h>
 
+#include "tests/support/catch.h"
 #include "tests/support/process.h"
 
 using namespace extscrub;

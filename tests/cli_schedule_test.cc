@@ -1,7 +1,7 @@
 // What a nightly job asks for: priorities, rates.
-#include <catch2/catch.hpp>
 
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

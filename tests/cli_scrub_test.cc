@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "cli/text/escape.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 #include "writeback/mark/sidecar.h"
 
 using namespace extscrub;

@@ -1,7 +1,7 @@
 #include "cli/process/stall_watch.h"
+#include "tests/support/catch.h"
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <future>
 
 namespace extscrub::test {

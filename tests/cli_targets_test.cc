@@ -1,7 +1,7 @@
-#include <catch2/catch.hpp>
 
 #include "cli/input/targets.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 #include "tests/support/disk_image.h"
 
 using namespace extscrub;

@@ -5,7 +5,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include "cli/files/text_file.h"
 #include "cli/input/image_list.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 #include "writeback/mark/sidecar.h"
 
 using namespace extscrub;

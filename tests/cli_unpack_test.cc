@@ -1,8 +1,7 @@
 #include "cli/disk/unpack.h"
 
-#include <catch2/catch.hpp>
-
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 #include "tests/support/test_image.h"
 
 using namespace extscrub;

@@ -1,8 +1,8 @@
 // Lists of badblocks and ddrescue, as files and as options.
-#include <catch2/catch.hpp>
 
 #include "cli/input/unreadable_files.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

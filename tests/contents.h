@@ -4,13 +4,12 @@
 #include <map>
 #include <mutex>
 
-#include <catch2/catch.hpp>
-
 #include "audit/auditor.h"
 #include "scan/format/crc.h"
 #include "scan/inodes/inode_scan.h"
 #include "scan/load/load_file_system.h"
 #include "scan/map/file_reader.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

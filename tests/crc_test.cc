@@ -1,11 +1,11 @@
 // The CRCs, held against their definitions bit by bit; and the checksum of an inode, whichever way it is computed.
 #include "scan/format/crc.h"
 
-#include <catch2/catch.hpp>
 #include <random>
 #include <vector>
 
 #include "scan/format/checksum.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

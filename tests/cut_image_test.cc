@@ -1,12 +1,12 @@
 // Images whose end is missing: what is there is judged, what is not is named, and nothing is written. And images that are
 // whole, but whose superblock says a wrong length.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/disk_image.h"
 #include "tests/support/journal_log.h"
 

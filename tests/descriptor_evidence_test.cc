@@ -1,10 +1,10 @@
 // Descriptors that name wrong places: which copy is the truth is decided by evidence, and no file loses a byte.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <fstream>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

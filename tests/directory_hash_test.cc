@@ -1,11 +1,11 @@
 // The hashes of directory indexes, held against those of libext2fs.
 #include <ext2fs/ext2fs.h>
 
-#include <catch2/catch.hpp>
 #include <random>
 #include <string>
 
 #include "scan/format/dir_hash.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,9 +1,9 @@
 // What looks like evidence and is none: repairs must not go by it, to the harm of a file or to the gain of a stranger.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -11,11 +11,13 @@ build=$(dirname "$extscrub")
 package=$(echo "$work"/package/*.deb)
 [ -f "$package" ] || { fail "not one package: $package"; conclude; }
 echo "${package##*/}"
+(cd "$build" && SOURCE_DATE_EPOCH=1700000000 cpack -G DEB -B "$work/first" && sleep 1 && SOURCE_DATE_EPOCH=1700000000 cpack -G DEB -B "$work/second") >"$work/why" 2>&1
+cmp "$work"/first/*.deb "$work"/second/*.deb || fail "the same build gives two packages"
 field() { dpkg-deb -f "$package" "$1"; }
 
 [ "$(field Package) $(field Section)" = "extscrub admin" ] || fail "it is $(field Package) of section $(field Section)"
 version=$(field Version)
-[ "$("$extscrub" --version)" = "extscrub ${version%-*}" ] || fail "version $version, and the program says $("$extscrub" --version)"
+[[ "$("$extscrub" --version) " = "extscrub ${version%-*} "* ]] || fail "version $version, and the program says $("$extscrub" --version)"
 for library in libext2fs2 libc6 libstdc++6 libblkid1; do
   [[ ", $(field Depends)," == *", $library "* ]] || fail "$library is missing in Depends: $(field Depends)"
 done
@@ -49,6 +51,12 @@ expect 0 "$root/usr/sbin/extscrub" audit "$work/sound.img"
 expect 1 "$root/usr/sbin/extscrub" scrub --no-undo "$work/spoilt.img"
 grep -qx 'ExecStart=/usr/sbin/extscrub audit .*' "$root"/usr/lib/systemd/system/extscrub{,@}.service || fail "the units do not run the program of the package"
 grep -q ' /usr/sbin/extscrub audit' "$root/usr/share/doc/extscrub/examples/extscrub.cron" || fail "nor does the crontab"
+
+# What is installed can be taken away again, and nothing else is.
+cmake --install "$build" --prefix "$work/away" >/dev/null
+touch "$work/away/sbin/mine"
+cmake --build "$build" --target uninstall >/dev/null || fail "uninstall"
+[ "$(cd "$work/away" && find . ! -type d)" = ./sbin/mine ] || fail "what uninstall leaves: $(find "$work/away" ! -type d)"
 
 # Everything that is installed is in it, compressed where Debian wants that, and readable for all.
 cmake --install "$build" --prefix "$work/usr" >/dev/null

@@ -1,12 +1,12 @@
 // A fault for every field of extended attributes: in the inode, in a block, and in an inode of its own; and of inline data.
 #include <fmt/format.h>
 
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "scan/format/checksum.h"
 #include "scan/format/crc.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,8 +1,8 @@
 // A fault for every field of a group descriptor, of 64 bytes and of 32, and of the bitmaps that it names.
-#include <catch2/catch.hpp>
 
 #include "scan/format/checksum.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,9 +1,9 @@
 // A fault for every field of directory blocks: entries, their tails, and the root, nodes and tails of an index.
-#include <catch2/catch.hpp>
 
 #include "scan/format/checksum.h"
 #include "scan/format/dir_block.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,8 +1,8 @@
 // A fault for every field of the structures that map files: extent headers, indexes, extents and tails, and maps of blocks.
-#include <catch2/catch.hpp>
 
 #include "scan/format/checksum.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

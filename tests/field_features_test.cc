@@ -1,11 +1,11 @@
 // A fault for every field that means something with some feature only: in the superblock, in nodes of large indexes, in inline data.
 #include <fmt/format.h>
 
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,7 +1,7 @@
 // A fault for every field of an inode: of a file, a directory, both kinds of symbolic links and a device.
-#include <catch2/catch.hpp>
 
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

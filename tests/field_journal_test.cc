@@ -1,8 +1,8 @@
 // A fault for every field of the journal: its superblock, and the blocks of a transaction that waits to be replayed.
-#include <catch2/catch.hpp>
 
 #include "scan/format/crc.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 
 namespace extscrub::test {

@@ -1,11 +1,10 @@
 // A fault for every field of what some features keep beside the files: the MMP block, the orphan file, the quota files.
 #include <fmt/format.h>
 
-#include <catch2/catch.hpp>
-
 #include "scan/format/crc.h"
 #include "scan/inodes/orphans.h"
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,7 +1,7 @@
 // A fault for every field of the superblock.
-#include <catch2/catch.hpp>
 
 #include "tests/fields/images.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,11 +1,11 @@
 // The limit of findings: what is kept and what is counted is the same in whatever order they come.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <random>
 
 #include "audit/catalogue/finding_list.h"
 #include "audit/run/audit_run.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

@@ -1,9 +1,9 @@
 // Half-MD4 over many names at once, held against libext2fs one by one.
 #include "scan/format/half_md4.h"
+#include "tests/support/catch.h"
 
 #include <ext2fs/ext2fs.h>
 
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <memory>
 #include <random>

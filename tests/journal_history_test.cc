@@ -1,5 +1,4 @@
 // What the ring of a log still has behind a recovery: logs written by hand, of one life or of several.
-#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <fstream>
@@ -9,6 +8,7 @@
 #include "scan/journal/journal_history.h"
 #include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

@@ -1,10 +1,10 @@
 // Logs written by hand, in every format, replayed in memory; and logs that are damaged in one place.
-#include <catch2/catch.hpp>
 
 #include <algorithm>
 
 #include "audit/auditor.h"
 #include "scan/load/load_file_system.h"
+#include "tests/support/catch.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

@@ -1,10 +1,10 @@
 // A transaction made for a journal, in every format and place, put into an image and replayed again: by the replay here,
 // and by e2fsck.
-#include <catch2/catch.hpp>
 #include <map>
 #include <random>
 
 #include "scan/filesystem/inode_table.h"
+#include "tests/support/catch.h"
 #include "tests/support/recovered.h"
 #include "writeback/commit/journal_transaction.h"
 

@@ -1,5 +1,4 @@
 // Versions of blocks in a log that was written by hand, and what is told of the changes between them.
-#include <catch2/catch.hpp>
 
 #include <fmt/format.h>
 
@@ -7,6 +6,7 @@
 
 #include "audit/lost/look_back.h"
 #include "cli/report/history_report.h"
+#include "tests/support/catch.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <random>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,7 +1,6 @@
 // Writes that were lost or went elsewhere: images with a past of which blocks are put back, and what is made of that.
 #include "audit/lost/lost_writes.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <functional>
@@ -9,6 +8,7 @@
 #include "scan/format/checksum.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
 

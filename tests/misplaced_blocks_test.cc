@@ -1,13 +1,13 @@
 // Blocks of directories, extent trees and attributes that were written where others belong.
 #include "audit/lost/misplaced_blocks.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <functional>
 
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
 

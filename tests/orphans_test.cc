@@ -1,8 +1,8 @@
 // Orphans released in memory: deletions and cuts, counted against what e2fsck makes of the same image.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

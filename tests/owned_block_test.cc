@@ -1,12 +1,12 @@
 // Blocks that belong to an inode in some place, and those that cannot.
 #include "scan/inodes/owned_block.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <fstream>
 
 #include "scan/filesystem/inode_table.h"
+#include "tests/support/catch.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

@@ -1,6 +1,6 @@
 // Pointers to and in directories, and inode numbers, that name anything but what they are to.
-#include <catch2/catch.hpp>
 
+#include "tests/support/catch.h"
 #include "tests/support/pointer_table.h"
 
 namespace extscrub::test {

@@ -1,6 +1,6 @@
 // Pointers of maps that name anything but what they are to: what is found, mended and kept, and that nobody sees another's.
-#include <catch2/catch.hpp>
 
+#include "tests/support/catch.h"
 #include "tests/support/pointer_table.h"
 
 namespace extscrub::test {

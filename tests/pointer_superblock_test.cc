@@ -1,7 +1,7 @@
 // Pointers of the superblock and the descriptors, and of the maps of the file system's own inodes, that name anything but what
 // they are to.
-#include <catch2/catch.hpp>
 
+#include "tests/support/catch.h"
 #include "tests/support/pointer_table.h"
 
 namespace extscrub::test {

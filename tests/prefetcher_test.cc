@@ -6,7 +6,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+#include "tests/support/catch.h"
 #include "tests/support/forbid_io_uring.h"
 
 namespace extscrub::test {

@@ -1,9 +1,8 @@
 // Inode tables whose descriptors name another place: they are found again, and no file is lost.
 #include <fmt/format.h>
 
-#include <catch2/catch.hpp>
-
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,9 +1,9 @@
 // What follows from what, by the findings alone.
-#include <catch2/catch.hpp>
 
 #include "audit/rules/root_causes.h"
 #include "audit/rules/rules.h"
 #include "tests/cli_support.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

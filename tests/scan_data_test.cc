@@ -1,9 +1,9 @@
 // What cannot be read, by reading it or by the list of another program, and whose it is.
 #include <algorithm>
-#include <catch2/catch.hpp>
 
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 using namespace extscrub;
 using namespace extscrub::test;

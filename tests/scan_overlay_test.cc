@@ -1,8 +1,8 @@
 // The overlay's memory: blocks past the limit lie in a temporary file, and are none the worse for it.
-#include <catch2/catch.hpp>
 #include <cstring>
 
 #include "scan/image/overlay.h"
+#include "tests/support/catch.h"
 #include "tests/support/test_image.h"
 
 namespace extscrub::test {

@@ -1,5 +1,4 @@
 // Whose a block is that two files claim, by what the journal has of their pointers; and what is done where nothing tells.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <fstream>
@@ -7,6 +6,7 @@
 #include "scan/format/checksum.h"
 #include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 #include "tests/support/tree_snapshot.h"
 

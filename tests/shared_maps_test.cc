@@ -1,11 +1,11 @@
 // Inodes that share one tree of blocks: what is kept of each has a bound, or a small image could ask for any amount of
 // memory.
 #include <algorithm>
-#include <catch2/catch.hpp>
 
 #include "scan/inodes/directory_table.h"
 #include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

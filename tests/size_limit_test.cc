@@ -1,10 +1,10 @@
 // How long a file may be: the sizes that Linux opens, and one byte more, which it does not. Without huge_file it opens none of
 // more than 2 TiB, but e2fsck leaves them be.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,9 +1,8 @@
 // Blocks that are not as they were logged last.
 #include "scan/journal/stale_blocks.h"
 
-#include <catch2/catch.hpp>
-
 #include "scan/load/load_file_system.h"
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 #include "tests/support/recovered.h"
 

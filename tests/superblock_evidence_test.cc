@@ -1,10 +1,10 @@
 // Which superblock is the image's own, where there are several: backups of an older file system, or of one that lies in a file.
 #include <fmt/format.h>
 
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,13 +1,12 @@
 // Blocks of inode tables: at home or not, older or not. Versions of a block are made by hand.
 #include "scan/filesystem/table_block.h"
 
-#include <catch2/catch.hpp>
-
 #include <functional>
 
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/checksum.h"
 #include "scan/load/load_file_system.h"
+#include "tests/support/catch.h"
 #include "tests/support/recovered.h"
 
 namespace extscrub::test {

@@ -1,10 +1,10 @@
 // Which of two copies is believed, of superblock and journal; and what a pointer that is wrong must not become.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include "audit/promise.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {

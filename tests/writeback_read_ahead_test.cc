@@ -1,8 +1,8 @@
 // Ranges read ahead of their turn come in order, each with its own bytes or its own error.
+#include "tests/support/catch.h"
 #include "writeback/device/read_ahead.h"
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
 #include <set>

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "tests/support/catch.h"
 #include "writeback/commit/commit_run.h"
 #include "writeback/mark/error_mark.h"
 

@@ -9,6 +9,7 @@
 #include "cli/options/command.h"
 #include "cli/process/exit_status.h"
 #include "cli/text/escape.h"
+#include "revision.h"
 #include "version.h"
 
 namespace extscrub {
@@ -29,6 +30,11 @@ class HelpFormatter : public CLI::Formatter {
     return (type.empty() ? "" : " " + type) + repeated;
   }
 };
+
+std::string version_line() {
+  const std::string_view revision = kRevision;
+  return fmt::format("extscrub {}{}", kVersion, revision.empty() ? "" : fmt::format(" ({})", revision));
+}
 
 void describe(CLI::App& app) {
   app.formatter(std::make_shared<HelpFormatter>());
@@ -69,7 +75,7 @@ std::variant<Options, Answer> parse_options(const std::vector<std::string>& argu
   Options options;
   CLI::App app{"Audits and scrubs ext2, ext3 and ext4 images offline.", "extscrub"};
   describe(app);
-  app.set_version_flag("--version", fmt::format("extscrub {}", kVersion), "Print the version and exit");
+  app.set_version_flag("--version", version_line(), "Print the version and exit");
   app.require_subcommand(1);
   for (const Command* command : commands) {
     const auto sub = app.add_subcommand(std::string(command->name), std::string(command->summary))->group("Commands");

@@ -1,6 +1,6 @@
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <stdexcept>

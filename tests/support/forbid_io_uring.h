@@ -8,11 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
 #include <optional>
+
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

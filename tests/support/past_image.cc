@@ -1,6 +1,6 @@
+#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

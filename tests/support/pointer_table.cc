@@ -2,7 +2,6 @@
 
 #include <ext2fs/ext2fs.h>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "audit/catalogue/finding_place.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

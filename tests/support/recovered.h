@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <optional>
 
 #include "audit/recover/recovery.h"
 #include "scan/load/load_file_system.h"
+#include "tests/support/catch.h"
 #include "tests/support/journal_log.h"
 
 namespace extscrub::test {

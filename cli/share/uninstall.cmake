@@ -1,0 +1,11 @@
+# `make uninstall`: takes away what the last `make install` from this build folder has put there, file by file; folders stay.
+if(NOT EXISTS install_manifest.txt)
+  message(FATAL_ERROR "nothing was installed from this folder: there is no install_manifest.txt")
+endif()
+file(STRINGS install_manifest.txt files)
+foreach(file IN LISTS files)
+  if(EXISTS "$ENV{DESTDIR}${file}" OR IS_SYMLINK "$ENV{DESTDIR}${file}")
+    message(STATUS "Removing: $ENV{DESTDIR}${file}")
+    file(REMOVE "$ENV{DESTDIR}${file}")
+  endif()
+endforeach()
