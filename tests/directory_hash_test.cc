@@ -1,10 +1,10 @@
 // The hashes of directory indexes, held against those of libext2fs.
-#include <ext2fs/ext2fs.h>
 
 #include <random>
 #include <string>
 
 #include "scan/format/dir_hash.h"
+#include "scan/format/ext2fs.h"
 #include "tests/support/catch.h"
 
 namespace extscrub::test {

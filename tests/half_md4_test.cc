@@ -1,14 +1,13 @@
 // Half-MD4 over many names at once, held against libext2fs one by one.
-#include "scan/format/half_md4.h"
-#include "tests/support/catch.h"
-
-#include <ext2fs/ext2fs.h>
-
 #include <cstring>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "scan/format/ext2fs.h"
+#include "scan/format/half_md4.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

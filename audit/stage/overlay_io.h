@@ -3,11 +3,10 @@
 // An open file system belongs to one thread, as libext2fs does; the overlay must outlive it.
 #pragma once
 
-#include <ext2fs/ext2fs.h>
-
 #include <memory>
 
 #include "scan/filesystem/file_system.h"
+#include "scan/format/ext2fs.h"
 
 namespace extscrub {
 

@@ -1,8 +1,8 @@
 #include "scan/format/dir_hash.h"
 
-#include <ext2fs/ext2fs.h>
-
 #include <algorithm>
+
+#include "scan/format/ext2fs.h"
 
 namespace extscrub {
 

@@ -1,13 +1,12 @@
 #include "tests/support/pointer_table.h"
 
-#include <ext2fs/ext2fs.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "audit/catalogue/finding_place.h"
+#include "scan/format/ext2fs.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/catch.h"
 

@@ -1,11 +1,12 @@
 #include "tests/support/tree_snapshot.h"
 
-#include <ext2fs/ext2fs.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
 #include <string_view>
+
+#include "scan/format/ext2fs.h"
 
 namespace extscrub::test {
 
