@@ -1,4 +1,6 @@
 // What looks like evidence and is none: repairs must not go by it, to the harm of a file or to the gain of a stranger.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -106,6 +108,39 @@ TEST_CASE("what lies in a wrong inode table is a file's data, and no safe repair
   const uint64_t at = image.block_of("/data", 20);
   image.read(image.offset(at), before);
   image.poke<uint32_t>(image.descriptor_offset(2) + offsetof(ext4_group_desc, bg_inode_table), static_cast<uint32_t>(at));
+  mend(image, RepairPolicy::safe);
+  image.read(image.offset(at), after);
+  CHECK(before == after);
+}
+
+TEST_CASE("true inode table under a file's wrong pointer keeps what the file may have put there from safe repairs", "[evidence][repair]") {
+  const TestImage image = with_files({"-t", "ext2", "-b", "1024", "-N", "256"}, {"a", "b", "c"}, 12);
+  const uint64_t at = image.descriptor(0).bg_inode_table + 8;
+  for (int i = 0; i < 60; ++i) image.debugfs(fmt::format("write /dev/null /f{}", i));
+  std::vector<std::byte> before(kBlock), after(kBlock);
+  for (size_t i = 0; i < kBlock; ++i) before[i] = static_cast<std::byte>(i * 7 + i / 16);
+  image.write(image.offset(at), before);
+  image.poke(pointer(image, "/a", 5), static_cast<uint32_t>(at));
+  mend(image, RepairPolicy::safe);
+  image.read(image.offset(at), after);
+  CHECK(before == after);
+}
+
+TEST_CASE("orphan in a wrong inode table is a file's data, and is not released", "[evidence][repair]") {
+  const TempDir tree;
+  std::ofstream(tree.path() / "data") << std::string(200 * kBlock, 'x');
+  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode", "-E", "num_backup_sb=0"}, "40M", tree.path());
+  const uint32_t orphan = 2 * image.superblock().s_inodes_per_group + 5;
+  const uint64_t at = image.block_of("/data", 20);
+  ext2_inode inode{};
+  inode.i_mode = 0100644;
+  inode.i_size = 5;
+  image.poke(image.offset(at) + 4 * uint64_t{image.superblock().s_inode_size}, inode);
+  image.debugfs(fmt::format("seti <{}>", orphan));
+  image.poke<uint32_t>(image.descriptor_offset(2) + offsetof(ext4_group_desc, bg_inode_table), static_cast<uint32_t>(at));
+  image.poke<uint32_t>(kSuperblockOffset + offsetof(ext2_super_block, s_last_orphan), orphan);
+  std::vector<std::byte> before(kBlock), after(kBlock);
+  image.read(image.offset(at), before);
   mend(image, RepairPolicy::safe);
   image.read(image.offset(at), after);
   CHECK(before == after);

@@ -37,7 +37,9 @@ Problem location_problem(MetadataKind kind) {
 
 // That is a finding of check_moved().
 bool is_off_its_place(const FileSystem& fs, GroupNo group, Problem problem) {
-  return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) { return m.is_lost() && m.group == group && location_problem(m.kind) == problem; });
+  return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) {
+    return m.is_lost() && m.group == group && location_problem(m.kind) == problem;
+  });
 }
 
 void check_location(const FileSystem& fs, GroupNo group, Problem problem, const char* field, BlockNo at, uint32_t count,
@@ -173,10 +175,19 @@ constexpr const char* kClaimed = ", which something else claims";
 
 uint32_t claimed_blocks(const Geometry& g, const InodeScan& scan, BlockNo first, uint32_t count) {
   uint32_t claimed = 0;
-  for (BlockNo at = first; at < first + count; ++at) claimed += scan.claimed_again.test(g, at) || scan.metadata_as_nodes.contains(at);
+  for (BlockNo at = first; at < first + count; ++at)
+    claimed += scan.claimed_again.test(g, at) || scan.metadata_as_nodes.contains(at);
   return claimed;
 }
 
+// A table is not given up lightly. Of one that is hardly used, or not at all, its contents say little.
+bool is_taken(const FileSystem& fs, BlockNo table, uint32_t inodes, uint32_t claimed) {
+  constexpr uint32_t kFewInodes = 8;
+  if (inodes < kFewInodes && claimed * 2 < fs.geometry.itable_blocks) return false;
+  return holds_no_inodes(fs, table, inodes);
+}
+
+// A bitmap is made anew in any case: only what is behind a map's node would not be seen.
 bool has_node(const InodeScan& scan, BlockNo first, uint32_t count) {
   const auto at = scan.nodes_in_metadata.lower_bound(first);
   return at != scan.nodes_in_metadata.end() && *at < first + count;
@@ -203,9 +214,10 @@ std::vector<ClaimedStructure> claimed_structures(const FileSystem& fs, const Ino
       const BlockNo at = place_in(fs.groups[group.value], kind);
       const bool table = kind == MetadataKind::inode_table;
       const uint32_t count = table ? g.itable_blocks : 1;
-      if (!valid_location(g, group, at, count) || claimed_blocks(g, scan, at, count) == 0) continue;
-      // A bitmap is made anew; that it is in the way of a file's data shows when it is. A table is not given up lightly.
-      out.push_back({group, kind, table ? holds_no_inodes(fs, at) : has_node(scan, at, count)});
+      const uint32_t claimed = valid_location(g, group, at, count) ? claimed_blocks(g, scan, at, count) : 0;
+      if (claimed == 0) continue;
+      const bool taken = table ? is_taken(fs, at, scan.tallies[group.value].scanned, claimed) : has_node(scan, at, count);
+      out.push_back({group, kind, taken});
     }
   return out;
 }

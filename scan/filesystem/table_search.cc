@@ -46,18 +46,18 @@ bool may_be_inode(const Geometry& g, const Inode& inode) {
 
 }  // namespace
 
-bool holds_no_inodes(const FileSystem& fs, BlockNo at) {
+bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes) {
   const Geometry& g = fs.geometry;
   std::vector<std::byte> block(g.block_size);
   uint32_t good = 0, bad = 0;
-  for (uint32_t i = 0; i < g.inodes_per_group && good + bad < kEnoughInodes; ++i) {
+  for (uint32_t i = 0; i < inodes && good + bad < kEnoughInodes; ++i) {
     const uint64_t offset = uint64_t{i} * g.inode_size;
     if (offset % g.block_size == 0 && !fs.blocks->read(at + (offset >> g.block_bits), block)) return false;
     const Inode inode(g, InodeNo(1), Bytes(block).subspan(offset % g.block_size, g.inode_size));
     if (!inode.is_blank()) ++(may_be_inode(g, inode) ? good : bad);
   }
   constexpr uint32_t kFew = 8, kBadForOneGood = 4;
-  return bad >= kFew && good * kBadForOneGood <= bad;
+  return bad >= std::min(kFew, inodes) && good * kBadForOneGood <= bad;
 }
 
 bool has_root(const FileSystem& fs) {
@@ -67,7 +67,7 @@ bool has_root(const FileSystem& fs) {
   if (!valid_location(g, GroupNo(), fs.groups[0].inode_table, g.itable_blocks) || !read_inode(fs, root, raw)) return false;
   const Inode inode(g, root, raw);
   if (inode.type() != FileType::directory) return false;
-  if (g.metadata_csum()) return stored_inode_checksum(g, raw) == inode_checksum(g, root, raw);
+  if (g.metadata_csum()) return fits_inode_checksum(g, root, raw);
   return self_of(fs, inode, block) == root;
 }
 
@@ -84,7 +84,7 @@ Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
     const Inode inode(g, ino, raw);
     if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return Evidence::against;
     if (inode.is_blank()) continue;
-    const bool sealed = !g.metadata_csum() || stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
+    const bool sealed = fits_inode_checksum(g, ino, raw);
     const bool reserved = ino.value < g.first_inode;
     if (!sealed || (!reserved && !g.metadata_csum() && !may_be_inode(g, inode))) {
       ++bad;

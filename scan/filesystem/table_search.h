@@ -17,8 +17,9 @@ enum class Evidence : uint8_t {
 // Of the inodes there, by their checksums, their types, and `.` of directories.
 [[nodiscard]] Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at);
 
-// Next to nothing there can be an inode, whatever its number and checksum: a table that is damaged, or another's, is not meant.
-[[nodiscard]] bool holds_no_inodes(const FileSystem& fs, BlockNo at);
+// Next to nothing in the first `inodes` there can be one, whatever its number and checksum: a table that is damaged, or
+// another's, is not meant.
+[[nodiscard]] bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes);
 
 // The first table has the root directory.
 [[nodiscard]] bool has_root(const FileSystem& fs);
