@@ -66,6 +66,70 @@ TEST_CASE("directory's own damaged block is not replaced by one that nobody has"
   CHECK(image.e2fsck() == 0);
 }
 
+namespace {
+
+// /etc with passwd in it, and evil, a user's; the first block of /etc is a hole, and a forged one belongs to nobody.
+struct Forged {
+  TestImage image = with_files({"-t", "ext2", "-b", "1024", "-O", "^dir_index"}, {"evil"}, 1);
+  uint32_t etc = 0, passwd = 0, evil = 0;
+  uint64_t own = 0;  // the block that /etc had
+
+  explicit Forged(uint32_t parent) {
+    image.debugfs("mkdir /etc");
+    image.debugfs("write /dev/null /etc/passwd");
+    etc = image.inode_of("/etc"), passwd = image.inode_of("/etc/passwd"), evil = image.inode_of("/evil");
+    own = image.block_of("/etc");
+    std::vector<std::byte> forged(kBlock);
+    put_entry(forged, 0, etc, 12, ".", EXT2_FT_DIR);
+    put_entry(forged, 12, parent, 12, "..", EXT2_FT_DIR);
+    put_entry(forged, 24, evil, kBlock - 24, "passwd", EXT2_FT_REG_FILE);
+    write_leaked_block(image, 6000, forged);
+    image.poke<uint32_t>(pointer(image, "/etc", 0), 0);
+  }
+};
+
+bool tells_of(const RepairPlan& plan, uint32_t ino, std::string_view what) {
+  return std::ranges::any_of(plan.losses, [&](const Loss& l) { return l.inode == InodeNo(ino) && l.what.contains(what); });
+}
+
+}  // namespace
+
+TEST_CASE("hole of a directory is not filled by a block that names what has all its names", "[evidence][repair]") {
+  const Forged f(EXT2_ROOT_INO);
+  f.image.debugfs(fmt::format("freeb {}", f.own));
+  const Image opened = *Image::open(f.image.path());
+  const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+  apply(f.image, plan);
+  CHECK(!f.image.debugfs("stat /etc/passwd").contains(fmt::format("Inode: {} ", f.evil)));
+  CHECK(tells_of(plan, f.etc, "block 6000"));
+  CHECK(f.image.e2fsck() == 0);
+}
+
+TEST_CASE("hole of a directory is not filled by a block that names another parent", "[evidence][repair]") {
+  const Forged f(11);
+  f.image.debugfs(fmt::format("freeb {}", f.own));
+  f.image.poke<uint32_t>(f.image.offset(6000) + 24, f.passwd);  // which lacks its name
+  const Image opened = *Image::open(f.image.path());
+  const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+  apply(f.image, plan);
+  CHECK(f.image.debugfs("stat /etc/passwd").contains("not found"));
+  CHECK(tells_of(plan, f.etc, "block 6000"));
+}
+
+TEST_CASE("of two first blocks of a directory that nobody has, the one that names what lacks a name goes back", "[evidence][repair]") {
+  for (const bool empty : {false, true}) {
+    const Forged f(EXT2_ROOT_INO);
+    if (empty) f.image.poke<uint32_t>(f.image.offset(6000) + 24, 0);
+    const Image opened = *Image::open(f.image.path());
+    const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+    apply(f.image, plan);
+    CHECK(f.image.inode_of("/etc/passwd") == f.passwd);
+    CHECK(f.image.block_of("/etc") == f.own);
+    CHECK(tells_of(plan, f.etc, "block 6000") == !empty);
+    CHECK(f.image.e2fsck() == 0);
+  }
+}
+
 TEST_CASE("wrong pointer of a file does not vouch for a wrong pointer of another", "[evidence][repair]") {
   const TestImage image = with_files({"-t", "ext2", "-b", "1024"}, {"a", "b", "c"}, 12);
   std::array<uint32_t, 12> a{}, c{};
