@@ -210,6 +210,19 @@ TEST_CASE("orphan in a wrong inode table is a file's data, and is not released",
   CHECK(before == after);
 }
 
+TEST_CASE("journal inside stays, though the superblock names a device twice", "[evidence][journal]") {
+  for (const char* type : {"ext3", "ext4"}) {
+    const TestImage image({"-t", type, "-b", "1024", "-O", "^metadata_csum"}, "16M");
+    const uint64_t first = image.block_of("<8>", 0);
+    image.fill(kSuperblockOffset + offsetof(ext2_super_block, s_journal_uuid), 16, std::byte{0x5A});
+    image.poke<uint32_t>(kSuperblockOffset + offsetof(ext2_super_block, s_journal_dev), 0x801);
+    check_proven_repair(image, RepairPolicy::all);
+    CHECK(image.superblock().s_journal_inum == 8);
+    CHECK(image.superblock().s_journal_dev == 0);
+    CHECK(image.block_of("<8>", 0) == first);
+  }
+}
+
 TEST_CASE("resize inode whose list is block 0 gets another, where block 0 is in the file system too", "[evidence][repair]") {
   const TestImage image({"-t", "ext4", "-b", "1024", "-O", "bigalloc", "-C", "4096"}, "16M");
   image.debugfs("sif <7> block[DIND] 0");
