@@ -145,6 +145,32 @@ TEST_CASE("wrong pointer of a file does not vouch for a wrong pointer of another
   CHECK(image.e2fsck() == 0);
 }
 
+TEST_CASE("of three owners of a block, each weaker than another, none keeps what it may not see", "[evidence][repair]") {
+  const TestImage image = with_files({"-t", "ext2", "-b", "1024"}, {"a", "b", "c"}, 12);
+  constexpr uint32_t kRegion = 6000, kDisputed = kRegion + 1, kOther = kRegion + 21;
+  struct Change {
+    const char* path;
+    size_t slot;
+    uint32_t block;
+    bool leaked = false;  // what it named stays in use
+  };
+  // a beats c by what they share besides, c beats b, and b beats a, behind whose first block another would fit better.
+  for (const Change& c : {Change{"/a", 0, kDisputed}, {"/a", 1, kOther}, {"/a", 2, kDisputed + 1}, {"/a", 3, kDisputed + 2},
+                          {"/b", 11, kDisputed}, {"/c", 5, kRegion}, {"/c", 6, kDisputed}, {"/c", 7, kDisputed + 1},
+                          {"/c", 1, kDisputed + 2, true}}) {
+    const auto was = image.peek<uint32_t>(pointer(image, c.path, c.slot));
+    if (!c.leaked) image.debugfs(fmt::format("freeb {}", was));
+    image.debugfs(fmt::format("setb {}", c.block));
+    image.poke(pointer(image, c.path, c.slot), c.block);
+  }
+  image.debugfs(fmt::format("setb {}", kOther - 1));
+  mend(image, RepairPolicy::all);
+  CHECK(image.peek<uint32_t>(pointer(image, "/a", 0)) == 0);
+  CHECK(image.peek<uint32_t>(pointer(image, "/b", 11)) == 0);
+  CHECK(image.peek<uint32_t>(pointer(image, "/c", 6)) == 0);
+  CHECK(image.e2fsck() == 0);
+}
+
 TEST_CASE("without an inode for root's file, blocks that may be anybody's stay with both", "[evidence][repair]") {
   const TestImage image = with_files({"-t", "ext4", "-b", "1024", "-N", "16"}, {"a", "b"}, 3);
   for (int i = 0; i < 3; ++i) image.debugfs(fmt::format("write /dev/null /full{}", i));
