@@ -109,7 +109,7 @@ struct Totals {
 // Where not all inodes were seen, or others than the group's.
 std::set<GroupNo> groups_in_doubt(const FileSystem& fs, const InodeScan& scan, const Findings& findings) {
   const auto was_found = [&](GroupNo group) {
-    return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) { return m.group == group && m.kind == MetadataKind::inode_table; });
+    return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) { return m.group == group && m.kind == MetadataKind::inode_table && !m.is_lost(); });
   };
   std::set<GroupNo> groups;
   for (const ReadFailure& f : scan.failures) groups.insert(f.group);
@@ -241,7 +241,7 @@ Result<void> check_end(AuditRun& run, Progress* progress) {
   return {};
 }
 
-// All inodes. Once more where that shows bitmaps to lie elsewhere: what is claimed depends on it.
+// All inodes. Once more where that shows bitmaps or inode tables to lie elsewhere: what is claimed depends on it.
 Result<void> check_inodes(AuditRun& run, const AuditOptions& options, HistoryCheck* history) {
   FileSystem& fs = run.fs;
   for (bool again = false;; again = true) {
@@ -249,8 +249,8 @@ Result<void> check_inodes(AuditRun& run, const AuditOptions& options, HistoryChe
     auto scan = scan_inodes(fs, rules, options.progress);
     if (!scan) return std::unexpected(scan.error());
     run.scan = std::make_unique<InodeScan>(std::move(*scan));
-    const auto claimed = again ? decltype(claimed_bitmaps(fs, *run.scan)){} : claimed_bitmaps(fs, *run.scan);
-    if (!claimed.empty() && judge_claimed_bitmaps(fs, claimed)) continue;
+    const auto claimed = again ? std::vector<ClaimedStructure>{} : claimed_structures(fs, *run.scan);
+    if (!claimed.empty() && judge_claimed(fs, claimed)) continue;
     rules.findings.move_to(run.findings);
     return {};
   }
@@ -304,7 +304,7 @@ Result<void> run_rules(AuditRun& run, const AuditOptions& options, size_t most) 
   if (options.history && options.replay && !fs.end) history.emplace(run, options);
   if (auto r = check_inodes(run, options, history ? &history->check : nullptr); !r) return r;
   check_moved(fs, findings);
-  check_claimed_bitmaps(fs, *run.scan, findings);
+  check_claimed(fs, *run.scan, findings);
   check_read_failures(run.scan->failures, findings);
   if (auto r = check_shared(run, options); !r) return r;
   if (run.scan->any_claimed_again) {

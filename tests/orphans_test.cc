@@ -1,6 +1,8 @@
 // Orphans released in memory: deletions and cuts, counted against what e2fsck makes of the same image.
 #include <fmt/format.h>
 
+#include "scan/inodes/orphans.h"
+#include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/catch.h"
 
@@ -76,6 +78,31 @@ TEST_CASE("orphan of no kind of file is not released", "[orphans]") {
     CHECK(audit.verdict == Verdict::damaged);
     CHECK(image.e2fsck() == 4);
   }
+}
+
+TEST_CASE("orphan file is told by the magic number of all its blocks and the checksum of one", "[orphans]") {
+  const TestImage sound("ext4-orphanfile");
+  const uint32_t file = sound.superblock().s_orphan_file_inum;
+  const std::string name = fmt::format("<{}>", file);
+  const auto found_with = [&](const std::vector<std::pair<uint64_t, uint64_t>>& broken) {  // block, bytes from its end
+    const TestImage image = sound.copy();
+    for (const auto& [logical, from_end] : broken) {
+      const uint64_t at = image.offset(sound.block_of(name, logical) + 1) - from_end;
+      image.poke<uint32_t>(at, ~image.peek<uint32_t>(at));
+    }
+    const auto opened = Image::open(image.path());
+    auto fs = load_superblock(*opened, nullptr, {});
+    const Overlay plain(*opened, fs->geometry.block_size);
+    fs->blocks = &plain;
+    load_descriptors(*fs);
+    CHECK(is_orphan_file(*fs, InodeNo(file)) == (find_orphan_file(*fs) == InodeNo(file)));
+    CHECK(!is_orphan_file(*fs, InodeNo(image.inode_of("/three"))));
+    return find_orphan_file(*fs) == InodeNo(file);
+  };
+  constexpr uint64_t kMagic = 8, kChecksum = 4;
+  CHECK(found_with({}));
+  CHECK(found_with({{0, kChecksum}}));
+  CHECK(!found_with({{1, kMagic}}));
 }
 
 TEST_CASE("orphans of an image that carries the error mark are left", "[orphans]") {

@@ -40,7 +40,7 @@ DirectoryEditor::DirectoryEditor(const RepairRound& round, InodeNo ino, MutableB
   hash_version_ = encrypted_ && folded_ ? EXT2_HASH_SIPHASH : default_hash_version(fs_->super);
   form_ = {g.block_size, encrypted_ && folded_, g.metadata_csum(), g.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE),
            g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0, ino, InodeNo()};
-  may_seal_ = round.lossy() || !g.metadata_csum() || inode_checksum(g, ino, raw) == stored_inode_checksum(g, raw);
+  may_seal_ = round.lossy() || fits_inode_checksum(g, ino, raw);
   if (in_inode_)
     read_inline();
   else
@@ -195,7 +195,7 @@ Result<bool> set_dotdot(const RepairRound& round, InodeNo ino, InodeNo parent) {
   if (!raw) return std::unexpected(raw.error());
   const Inode inode(g, ino, *raw);
   if (inode.is(EXT4_INLINE_DATA_FL) && g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA)) {
-    const bool sound = !g.metadata_csum() || inode_checksum(g, ino, *raw) == stored_inode_checksum(g, *raw);
+    const bool sound = fits_inode_checksum(g, ino, *raw);
     store(*raw, offsetof(ext2_inode, i_block), parent.value);
     if (sound) seal_inode(g, ino, *raw);
     return true;

@@ -62,7 +62,7 @@ Result<bool> set_inline(const RepairRound& round, InodeNo ino, const EntryAt& at
   auto raw = edit_inode(round.fs(), round.overlay, ino);
   if (!raw) return std::unexpected(raw.error());
   const auto areas = inline_areas(g, ino, *raw);
-  const bool sealed = !g.metadata_csum() || inode_checksum(g, ino, *raw) == stored_inode_checksum(g, *raw);
+  const bool sealed = fits_inode_checksum(g, ino, *raw);
   if (!areas || (!sealed && !round.lossy())) return false;
   if (at.logical == 0) {
     store(areas->first, at.offset - kParentNumber, target.value);

@@ -94,7 +94,7 @@ Result<bool> show_inode(const RepairRound& round, InodeNo ino) {
   const Inode inode(g, ino, raw);
   const FileType type = inode.type();
   if (inode.base().i_links_count == 0 || type == FileType::none || type == FileType::unknown) return false;
-  if (g.metadata_csum() && inode_checksum(g, ino, raw) != stored_inode_checksum(g, raw)) return false;
+  if (!fits_inode_checksum(g, ino, raw)) return false;
   const GroupNo group = g.group_of(ino);
   if (auto r = count_as_used(round, group, ino - g.group_first_inode(group) + 1); !r) return std::unexpected(r.error());
   return true;

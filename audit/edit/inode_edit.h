@@ -16,7 +16,7 @@ template <class Change>
   const Geometry& g = round.geometry();
   auto raw = edit_inode(round.fs(), round.overlay, ino);
   if (!raw) return std::unexpected(raw.error());
-  const bool sealed = stored_inode_checksum(g, *raw) == inode_checksum(g, ino, *raw);
+  const bool sealed = fits_inode_checksum(g, ino, *raw);
   change(*raw);
   if (sealed) seal_inode(g, ino, *raw);
   return {};

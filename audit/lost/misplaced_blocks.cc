@@ -29,7 +29,7 @@ std::vector<BlockRange> named_blocks(const AuditRun& run) {
 }
 
 // An inode whose own checksum is wrong says nothing of what is its own.
-bool is_sealed(const Geometry& g, const Inode& inode) { return inode_checksum(g, inode.number(), inode.raw()) == stored_inode_checksum(g, inode.raw()); }
+bool is_sealed(const Geometry& g, const Inode& inode) { return is_vouched_for(g, inode.number(), inode.raw()); }
 
 // Fills in the inodes that the seeds are of. One that two inodes could have made is nobody's.
 Result<void> find_inodes(const AuditRun& run, Progress* progress, Seeds& seeds) {

@@ -1,6 +1,7 @@
 #include "audit/recover/orphans.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <unordered_set>
 
@@ -10,6 +11,7 @@
 #include "audit/stage/primary_superblock.h"
 #include "scan/attribute/xattr.h"
 #include "scan/filesystem/inode_table.h"
+#include "scan/filesystem/table_search.h"
 #include "scan/inodes/orphans.h"
 
 namespace extscrub {
@@ -144,7 +146,7 @@ class Release {
       const GroupNo group = g.group_of(ino);
       if (!seen_.insert(ino.value).second)
         kind = OrphanDefectKind::loop;
-      else if (!valid_location(g, group, fs_.groups[group.value].inode_table, g.itable_blocks))
+      else if (!has_table(group))
         kind = OrphanDefectKind::metadata;
       else if (!groups_.in_use(ino))
         kind = OrphanDefectKind::not_in_use;
@@ -155,11 +157,23 @@ class Release {
     return false;
   }
 
+  // Without checksums an inode does not tell that it is one, and may be a file's data.
+  bool has_table(GroupNo group) {
+    const Geometry& g = fs_.geometry;
+    const GroupDesc& d = fs_.groups[group.value];
+    if (!valid_location(g, group, d.inode_table, g.itable_blocks)) return false;
+    if (g.metadata_csum()) return true;
+    const uint32_t unused = g.group_csum() && d.checksum_ok ? std::min(d.itable_unused, g.inodes_per_group) : 0;
+    const auto [it, fresh] = has_inodes_.try_emplace(group);
+    if (fresh) it->second = unused == g.inodes_per_group || !holds_no_inodes(fs_, d.inode_table, g.inodes_per_group - unused);
+    return it->second;
+  }
+
   // Deletes or cuts; false when it could not be done, with a defect.
   Result<bool> release(InodeNo ino, MutableBytes raw) {
     const Inode inode(fs_.geometry, ino, raw);
     // The kernel does not take it either.
-    if (fs_.geometry.metadata_csum() && stored_inode_checksum(fs_.geometry, raw) != inode_checksum(fs_.geometry, ino, raw)) {
+    if (!fits_inode_checksum(fs_.geometry, ino, raw)) {
       defect(OrphanDefectKind::unsealed, ino);
       return false;
     }
@@ -310,6 +324,7 @@ class Release {
   MapWalker walker_;
   OrphanFacts facts_;
   std::unordered_set<uint32_t> seen_;
+  std::map<GroupNo, bool> has_inodes_;  // groups' tables that were looked at
   uint32_t now_ = 0;
 };
 

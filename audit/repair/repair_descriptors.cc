@@ -124,11 +124,11 @@ class DescriptorRepair {
   }
 
   bool is_found(const Structure& s) const {
-    return std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind; });
+    return std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && !m.is_lost(); });
   }
 
   GroupDesc& descriptor(GroupNo group) {
-    const auto [it, fresh] = changed_.try_emplace(group, fs_.groups[group.value]);
+    const auto [it, fresh] = changed_.try_emplace(group, descriptor_to_store(fs_, group));
     // What the flags hide was decided for other places, or by a descriptor that is damaged.
     const bool kept = it->second.checksum_ok && std::ranges::all_of(wrong_, [&](const auto& w) { return w.first.group != group || is_found(w.first); });
     if (kept) return it->second;
@@ -143,10 +143,19 @@ class DescriptorRepair {
       const BlockNo at = place_in(d, s.kind);
       const uint32_t count = blocks_of(g_, s.kind);
       if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) && valid_location(g_, s.group, at, count) &&
-          is_vacant(fs_, s.group, s.kind, at, count) && (s.kind == MetadataKind::inode_table || !round_.run.scan->claims.test(g_, at)))
+          is_vacant(fs_, s.group, s.kind, at, count) && !is_taken(s, at, count))
         return at;
     }
     return {};
+  }
+
+  // A table may lie under what only its own inodes claim, but not where one was taken off.
+  bool is_taken(const Structure& s, BlockNo at, uint32_t count) const {
+    const bool lost = std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && m.is_lost(); });
+    if (s.kind == MetadataKind::inode_table && !lost) return false;
+    for (uint32_t i = 0; i < count; ++i)
+      if (round_.run.scan->claims.test(g_, at + i)) return true;
+    return false;
   }
 
   // A bitmap of what was counted; the next round goes over it.

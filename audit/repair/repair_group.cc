@@ -130,7 +130,8 @@ bool is_about_blocks(Problem p) {
 // Groups with a bitmap on a block that something else claims, or that another structure lies on.
 std::set<GroupNo> groups_without_place(const RepairRound& round) {
   std::set<GroupNo> groups;
-  for (const auto& [group, kind] : claimed_bitmaps(round.fs(), *round.run.scan)) groups.insert(group);
+  for (const ClaimedStructure& c : claimed_structures(round.fs(), *round.run.scan))
+    if (c.kind != MetadataKind::inode_table) groups.insert(c.group);
   for (const MetadataOverlap& o : round.fs().metadata.overlaps()) groups.insert({o.a.group, o.b.group});
   return groups;
 }

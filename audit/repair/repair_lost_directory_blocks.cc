@@ -1,8 +1,12 @@
 // Blocks of directories that no map names any more: the block bitmap still has them in use, and they say whose they are. `.` of a
 // first block names its directory; with metadata checksums the seed of any block does. Where the directory has something else
 // in that place, or nothing, the block gets back there, and with it the names in it.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <set>
 
 #include "audit/repair/repair.h"
 #include "audit/stage/map_builder.h"
@@ -22,11 +26,41 @@ constexpr size_t kMostAdrift = 1 << 16;  // blocks that are looked at
 struct FoundBlock {
   BlockNo block;
   bool first = false;  // of the directory
+  size_t wanted = 0;   // inodes it names that lack a name
 };
+
+using PutBlocks = std::vector<std::pair<uint64_t, BlockNo>>;  // by logical block
+
+// The runs, in logical order, with other blocks in these places.
+std::vector<Run> with_blocks(const std::vector<Run>& runs, const PutBlocks& put) {
+  std::vector<Run> out;
+  auto next = put.begin();
+  const auto take = [&] {
+    out.push_back({next->first, next->second, 1, false});
+    ++next;
+  };
+  for (Run run : runs) {
+    while (next != put.end() && next->first < run.logical) take();
+    while (next != put.end() && next->first < run.logical + run.count) {
+      const auto before = static_cast<uint32_t>(next->first - run.logical);
+      if (before > 0) out.push_back({run.logical, run.physical, before, run.unwritten});
+      run = {next->first + 1, run.physical + (before + 1), run.count - before - 1, run.unwritten};
+      take();
+    }
+    if (run.count > 0) out.push_back(run);
+  }
+  while (next != put.end()) take();
+  return out;
+}
 
 class LostDirectoryBlocks {
  public:
-  explicit LostDirectoryBlocks(RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()), table_(round.run.scan->directories) {}
+  explicit LostDirectoryBlocks(RepairRound& round)
+      : round_(round), fs_(round.fs()), g_(round.geometry()), table_(round.run.scan->directories) {
+    for (const Finding& f : round.findings)
+      if (f.problem == Problem::inode_unattached || (f.problem == Problem::inode_links && has_names_to_come(f)))
+        nameless_.insert(*f.inode);
+  }
 
   Result<size_t> put_back() {
     for (GroupNo group; group.value < g_.groups; ++group) look_through(group);
@@ -66,6 +100,60 @@ class LostDirectoryBlocks {
     }
   }
 
+  [[nodiscard]] static bool has_names_to_come(const Finding& f) {
+    uint32_t links = 0;
+    return std::from_chars(f.found.data(), f.found.data() + f.found.size(), links).ec == std::errc() && links > f.repair_value;
+  }
+
+  // The inode is in use, and a name of it is missing; nothing where it is not in use.
+  [[nodiscard]] std::optional<bool> lacks_name(InodeNo ino) const {
+    const GroupNo group = g_.group_of(ino);
+    if (!round_.run.scan->used.test(group, ino - g_.group_first_inode(group))) return {};
+    const uint32_t index = table_.find(ino);
+    if (index == table_.directories.size()) return nameless_.contains(ino);
+    const Directory& d = table_.directories[index];
+    return d.parent == 0 || d.is(Directory::unconnected);
+  }
+
+  // A block that was lost names what has lost its names: one that names anything else is old, or made up.
+  [[nodiscard]] bool may_be_lost(InodeNo owner, FoundBlock& found) const {
+    std::vector<std::byte> block(g_.block_size);
+    if (!fs_.blocks->read(found.block, block)) return false;
+    const uint32_t index = table_.find(owner);
+    uint32_t parent = index < table_.directories.size() ? table_.directories[index].parent : 0;
+    if (owner.value == EXT2_ROOT_INO) parent = EXT2_ROOT_INO;
+    EntryWalk walk(block, g_.block_size);
+    while (const auto e = walk.next()) {
+      if (!is_inode(e->inode) || e->name == ".") continue;
+      if (found.first && e->name == "..") {
+        if (parent != 0 && e->inode.value != parent) return false;
+      } else if (const auto lacks = lacks_name(e->inode); lacks) {
+        if (!*lacks) return false;
+        ++found.wanted;
+      }
+    }
+    return true;
+  }
+
+  // Those of the blocks that say to be the directory's which can be; the loss of the others is reported.
+  std::vector<FoundBlock> credible(InodeNo ino, std::vector<FoundBlock> found) {
+    std::erase_if(found, [&](FoundBlock& f) {
+      if (may_be_lost(ino, f)) return false;
+      let_go(ino, f, "it names what has all its names, or another parent");
+      return true;
+    });
+    return found;
+  }
+
+  void let_go(InodeNo ino, const FoundBlock& found, std::string_view why) {
+    const std::string what = fmt::format("block {}, which says that it is this directory's, is let go: {}", found.block, why);
+    if (std::ranges::any_of(round_.losses, [&](const Loss& l) { return l.inode == ino && l.what == what; })) return;
+    Finding cause;
+    cause.problem = Problem::directory_hole;
+    cause.inode = ino;
+    round_.lose(cause, what);
+  }
+
   [[nodiscard]] bool has_names(Bytes block) const {
     EntryWalk walk(block, g_.block_size);
     while (const auto e = walk.next())
@@ -98,9 +186,10 @@ class LostDirectoryBlocks {
     const uint64_t blocks = std::max<uint64_t>(1, inode.size() >> g_.block_bits);
     if (blocks > kMostAdrift) return wrong;
     std::vector<std::byte> bytes(g_.block_size);
+    auto run = runs.begin();
     for (uint64_t logical = 0; logical < blocks; ++logical) {
-      const auto run = std::ranges::find_if(runs, [=](const Run& r) { return r.logical <= logical && logical < r.logical + r.count; });
-      if (run != runs.end()) {
+      while (run != runs.end() && run->logical + run->count <= logical) ++run;
+      if (run != runs.end() && run->logical <= logical) {
         Owner owner;
         owner.inode = inode.number();
         owner.first = run->physical + (logical - run->logical);
@@ -117,7 +206,7 @@ class LostDirectoryBlocks {
     return wrong;
   }
 
-  Result<bool> put_back(InodeNo ino, const std::vector<FoundBlock>& found) {
+  Result<bool> put_back(InodeNo ino, const std::vector<FoundBlock>& all) {
     std::vector<std::byte> copy(g_.inode_size);
     if (!read_inode(fs_, ino, copy)) return false;
     const Inode before(g_, ino, copy);
@@ -125,14 +214,11 @@ class LostDirectoryBlocks {
     SalvagedMap map = salvage_map(fs_, *round_.run.scan, before);
     if (!map.whole) return false;
     const std::vector<uint64_t> places = wrong_places(before, map.runs);
-    const auto put = match(places, found);
+    if (places.empty()) return false;
+    const PutBlocks put = match(ino, places, credible(ino, all));
     if (put.empty()) return false;
-    for (const auto& [logical, block] : put) {
-      map.runs = without_logical(map.runs, logical, 1);
-      map.runs.push_back({logical, block, 1, false});
-      round_.blocks.reserve(block, 1);
-    }
-    std::ranges::sort(map.runs, {}, &Run::logical);
+    for (const auto& [logical, block] : put) round_.blocks.reserve(block, 1);
+    map.runs = with_blocks(map.runs, put);
     const auto raw = edit_inode(fs_, round_.overlay, ino);
     if (!raw) return std::unexpected(raw.error());
     const auto written = write_map(fs_, round_.overlay, round_.blocks, ino, *raw, map.runs, map.nodes);
@@ -143,19 +229,34 @@ class LostDirectoryBlocks {
   }
 
   // The first block is told by its `.`; which of the others is which does not matter, as long as there are as many as places.
-  [[nodiscard]] std::vector<std::pair<uint64_t, BlockNo>> match(const std::vector<uint64_t>& places, const std::vector<FoundBlock>& found) const {
-    std::vector<std::pair<uint64_t, BlockNo>> put;
+  [[nodiscard]] PutBlocks match(InodeNo ino, const std::vector<uint64_t>& places, const std::vector<FoundBlock>& found) {
+    PutBlocks put;
     std::vector<uint64_t> later;
     std::ranges::copy_if(places, std::back_inserter(later), [](uint64_t logical) { return logical != 0; });
     const bool first_wanted = later.size() < places.size();
+    const FoundBlock* const first = first_wanted ? best_first(found) : nullptr;
+    if (first) put.emplace_back(0, first->block);
     const auto firsts = std::ranges::count_if(found, &FoundBlock::first);
     const bool in_order = g_.cluster_bits == 0 && found.size() - static_cast<size_t>(firsts) == later.size();
     size_t next = 0;
     for (const FoundBlock& f : found) {
-      if (f.first && first_wanted && firsts == 1) put.emplace_back(0, f.block);
       if (!f.first && in_order) put.emplace_back(later[next++], f.block);
+      const bool is_put = f.first ? &f == first : in_order;
+      if (!is_put && f.wanted > 0) let_go(ino, f, "nothing tells its place");
     }
     return put;
+  }
+
+  // Of several the one that names most of what lacks a name.
+  [[nodiscard]] static const FoundBlock* best_first(const std::vector<FoundBlock>& found) {
+    const FoundBlock* best = nullptr;
+    bool alone = false;
+    for (const FoundBlock& f : found) {
+      if (!f.first || (best && f.wanted < best->wanted)) continue;
+      alone = !best || f.wanted > best->wanted;
+      best = &f;
+    }
+    return alone ? best : nullptr;
   }
 
   RepairRound& round_;
@@ -164,6 +265,7 @@ class LostDirectoryBlocks {
   const DirectoryTable& table_;
   std::map<InodeNo, std::vector<FoundBlock>> found_;
   std::map<uint32_t, InodeNo> by_seed_;
+  std::set<InodeNo> nameless_;  // in use, no directories, with fewer names than links
   size_t looked_at_ = 0;
 };
 

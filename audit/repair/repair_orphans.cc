@@ -20,7 +20,7 @@ Result<void> forget_list(RepairRound& round, InodeNo first) {
   for (InodeNo ino = first; ino.value >= g.first_inode && g.valid_inode(ino) && seen.insert(ino).second;) {
     if (!read_inode(round.fs(), ino, raw)) break;
     // It may be no inode at all.
-    if (g.metadata_csum() && stored_inode_checksum(g, raw) != inode_checksum(g, ino, raw)) break;
+    if (!fits_inode_checksum(g, ino, raw)) break;
     const auto base = load<ext2_inode>(raw);
     if (base.i_links_count == 0 && base.i_mode != 0)
       if (auto r = change_inode_base(round, ino, [&](ext2_inode& b) { b.i_dtime = round.now; }); !r) return r;
@@ -72,23 +72,12 @@ Result<bool> drop_feature(RepairRound& round, InodeNo ino) {
   return true;
 }
 
-bool is_orphan_file(const RepairRound& round, InodeNo ino) {
-  const FileSystem& fs = round.fs();
-  std::vector<std::byte> raw(fs.geometry.inode_size), block(fs.geometry.block_size);
-  if (!fs.geometry.valid_inode(ino) || ino.value < fs.geometry.first_inode || !read_inode(fs, ino, raw)) return false;
-  const Inode inode(fs.geometry, ino, raw);
-  if (inode.type() != FileType::regular || inode.base().i_links_count == 0) return false;
-  const OrphanFileFacts facts = read_orphan_file(fs, inode);
-  return facts.whole && !facts.blocks.empty() && std::ranges::all_of(facts.blocks, [&](BlockNo at) {
-           return round.overlay.read(at, block) && orphan_block_state(fs.geometry, ino, inode.base().i_generation, at, block) == OrphanBlockState::sound;
-         });
-}
-
 // Where the superblock names something else, the orphan file is what has no name and all its marks.
 Result<size_t> name_lost_file(RepairRound& round) {
-  const InodeNo named(round.fs().super.s_orphan_file_inum);
-  if (!round.geometry().has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || is_orphan_file(round, named)) return 0;
-  const auto lost = [&](const Finding& f) { return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && is_orphan_file(round, *f.inode); };
+  if (!round.geometry().has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || find_orphan_file(round.fs())) return 0;
+  const auto lost = [&](const Finding& f) {
+    return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && is_orphan_file(round.fs(), *f.inode);
+  };
   const auto found = std::ranges::find_if(round.findings, lost);
   if (found == round.findings.end() || std::ranges::count_if(round.findings, lost) > 1) return 0;
   auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { s.s_orphan_file_inum = found->inode->value; });

@@ -186,6 +186,8 @@ class SharedBlocks {
     if (keeper.use != Owner::Use::data || stays(round_.fs(), keeper)) return false;
     return std::ranges::any_of(active, [&](const Claim& c) {
       const Owner& o = *c.owner;
+      // Of three each may be beaten by another, as they share other ranges.
+      if (o.inode != keeper.inode && o.use == Owner::Use::data && compare(keeper, o) < 0) return !evidence_.may_show(keeper, o);
       return o.inode != keeper.inode && o.use == Owner::Use::data && !stays(round_.fs(), o) && !o.unwritten && compare(keeper, o) == 0 && others(o) == others(keeper) &&
              damaged_.contains(o.inode) == damaged_.contains(keeper.inode) && !evidence_.may_show(keeper, o);
     });

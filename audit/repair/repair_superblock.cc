@@ -103,7 +103,7 @@ Result<void> write_primary(RepairRound& round) {
   super.s_block_group_nr = 0;
   store(*block, kSuperblockOffset % g.block_size, super);
   for (GroupNo group; group.value < g.groups; ++group) {
-    const GroupDesc& desc = fs.groups[group.value];
+    const GroupDesc desc = descriptor_to_store(fs, group);
     if (!desc.readable) continue;
     auto table = round.overlay.edit(g.desc_block(group.value / g.desc_per_block, GroupNo()));
     if (!table) return std::unexpected(table.error());

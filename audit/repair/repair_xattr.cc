@@ -118,7 +118,7 @@ class AttributeRepair {
     check_inode_attributes(round_.fs(), inode, facts);
     if (auto r = restore_values(facts); !r) return std::unexpected(r.error());
     check_inode_attributes(round_.fs(), inode, facts);
-    const bool vouched = g.metadata_csum() && stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
+    const bool vouched = is_vouched_for(g, ino, raw);
     BelievedAttributes attributes = believed_attributes(facts, condemned_, vouched);
     auto r = change_inode(round_, ino, [&](MutableBytes bytes) {
       const size_t magic = EXT2_GOOD_OLD_INODE_SIZE + load<uint16_t>(bytes, offsetof(ext2_inode_large, i_extra_isize));

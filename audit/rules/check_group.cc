@@ -29,9 +29,22 @@ void compare(Findings& findings, Problem problem, GroupNo group, const char* fie
   f.repair_value = expected;
 }
 
+Problem location_problem(MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap   ? Problem::group_block_bitmap_location
+         : kind == MetadataKind::inode_bitmap ? Problem::group_inode_bitmap_location
+                                              : Problem::group_inode_table_location;
+}
+
+// That is a finding of check_moved().
+bool is_off_its_place(const FileSystem& fs, GroupNo group, Problem problem) {
+  return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) {
+    return m.is_lost() && m.group == group && location_problem(m.kind) == problem;
+  });
+}
+
 void check_location(const FileSystem& fs, GroupNo group, Problem problem, const char* field, BlockNo at, uint32_t count,
                     Findings& findings) {
-  if (valid_location(fs.geometry, group, at, count)) return;
+  if (valid_location(fs.geometry, group, at, count) || (!at && is_off_its_place(fs, group, problem))) return;
   Finding& f = add(findings, problem, group);
   f.field = field;
   f.block = at;
@@ -156,37 +169,62 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
   check_unused(fs, group, d, tally, findings);
 }
 
-Problem location_problem(MetadataKind kind) {
-  return kind == MetadataKind::block_bitmap   ? Problem::group_block_bitmap_location
-         : kind == MetadataKind::inode_bitmap ? Problem::group_inode_bitmap_location
-                                              : Problem::group_inode_table_location;
+namespace {
+
+constexpr const char* kClaimed = ", which something else claims";
+
+uint32_t claimed_blocks(const Geometry& g, const InodeScan& scan, BlockNo first, uint32_t count) {
+  uint32_t claimed = 0;
+  for (BlockNo at = first; at < first + count; ++at)
+    claimed += scan.claimed_again.test(g, at) || scan.metadata_as_nodes.contains(at);
+  return claimed;
 }
+
+// A table is not given up lightly. Of one that is hardly used, or not at all, its contents say little.
+bool is_taken(const FileSystem& fs, BlockNo table, uint32_t inodes, uint32_t claimed) {
+  constexpr uint32_t kFewInodes = 8;
+  if (inodes < kFewInodes && claimed * 2 < fs.geometry.itable_blocks) return false;
+  return holds_no_inodes(fs, table, inodes);
+}
+
+// A bitmap is made anew in any case: only what is behind a map's node would not be seen.
+bool has_node(const InodeScan& scan, BlockNo first, uint32_t count) {
+  const auto at = scan.nodes_in_metadata.lower_bound(first);
+  return at != scan.nodes_in_metadata.end() && *at < first + count;
+}
+
+}  // namespace
 
 void check_moved(const FileSystem& fs, Findings& findings) {
   for (const MovedStructure& m : fs.moved) {
     Finding& f = add(findings, location_problem(m.kind), m.group);
     f.field = location_field(m.kind);
     f.block = m.stored;
-    f.expected = fmt::to_string(m.found);
-    f.found = fmt::to_string(m.stored);
+    if (!m.is_lost()) f.expected = fmt::to_string(m.found);
+    f.found = fmt::format("{}{}", m.stored, m.is_lost() ? kClaimed : "");
   }
 }
 
-std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan) {
-  std::vector<std::pair<GroupNo, MetadataKind>> out;
+std::vector<ClaimedStructure> claimed_structures(const FileSystem& fs, const InodeScan& scan) {
+  std::vector<ClaimedStructure> out;
   const Geometry& g = fs.geometry;
-  if (!scan.any_claimed_again && scan.bitmaps_as_nodes.empty()) return out;
+  if (!scan.any_claimed_again && scan.metadata_as_nodes.empty()) return out;
   for (GroupNo group; group.value < g.groups; ++group)
-    for (const MetadataKind kind : {MetadataKind::block_bitmap, MetadataKind::inode_bitmap}) {
+    for (const MetadataKind kind : {MetadataKind::block_bitmap, MetadataKind::inode_bitmap, MetadataKind::inode_table}) {
       const BlockNo at = place_in(fs.groups[group.value], kind);
-      if (!valid_location(g, group, at, 1)) continue;
-      if (scan.claimed_again.test(g, at) || scan.bitmaps_as_nodes.contains(at)) out.emplace_back(group, kind);
+      const bool table = kind == MetadataKind::inode_table;
+      const uint32_t count = table ? g.itable_blocks : 1;
+      const uint32_t claimed = valid_location(g, group, at, count) ? claimed_blocks(g, scan, at, count) : 0;
+      if (claimed == 0) continue;
+      const bool taken = table ? is_taken(fs, at, scan.tallies[group.value].scanned, claimed) : has_node(scan, at, count);
+      out.push_back({group, kind, taken});
     }
   return out;
 }
 
-void check_claimed_bitmaps(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
-  for (const auto& [group, kind] : claimed_bitmaps(fs, scan)) {
+void check_claimed(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
+  for (const auto& [group, kind, is_taken] : claimed_structures(fs, scan)) {
+    if (kind == MetadataKind::inode_table) continue;  // one that is none is not there any more
     const GroupDesc& d = fs.groups[group.value];
     const BlockNo at = place_in(d, kind);
     // A bitmap that is one has been there before whoever claims its block.
@@ -194,7 +232,7 @@ void check_claimed_bitmaps(const FileSystem& fs, const InodeScan& scan, Findings
     Finding& f = add(findings, location_problem(kind), group);
     f.field = location_field(kind);
     f.block = at;
-    f.found = fmt::format("{}, which something else claims", at);
+    f.found = fmt::format("{}{}", at, kClaimed);
   }
 }
 

@@ -13,11 +13,6 @@ namespace extscrub {
 
 namespace {
 
-bool has_root(const FileSystem& fs) {
-  std::vector<std::byte> raw(fs.geometry.inode_size);
-  return read_inode(fs, InodeNo(EXT2_ROOT_INO), raw) && Inode(fs.geometry, InodeNo(EXT2_ROOT_INO), raw).type() == FileType::directory;
-}
-
 // The groups for which there is reason to look: reading all tables once more would take as long as the scan.
 std::set<GroupNo> doubtful_groups(const FileSystem& fs, const std::vector<BackupFacts>& backups) {
   const Geometry& g = fs.geometry;

@@ -139,7 +139,7 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     f.found = fmt::to_string(s.s_reserved_gdt_blocks);
   }
   // The kernel mounts nothing that names both an inode and a device, and e2fsck takes a UUID for a device's.
-  const bool device = names_journal_device(s);
+  const bool device = names_journal_device(fs);
   if (!journal || device) report.equal("s_journal_inum", 0, s.s_journal_inum);
   if (!journal || (!device && s.s_journal_inum != 0)) report.equal("s_journal_dev", 0, s.s_journal_dev);
   if (journal && !device && has_journal_uuid(s)) report.invalid("s_journal_uuid", "0 with a journal inside", 1).found = "the UUID of a device";

@@ -38,9 +38,9 @@ void check_inode_tables(const FileSystem& fs, const std::vector<BackupFacts>& ba
 void check_desc_checksum(const FileSystem& fs, GroupNo group, const GroupDesc& desc, Findings& findings);
 // The structures that lie elsewhere than the descriptors say.
 void check_moved(const FileSystem& fs, Findings& findings);
-// Bitmaps on blocks that an inode claims too; those that do not look like bitmaps are not where they belong.
-[[nodiscard]] std::vector<std::pair<GroupNo, MetadataKind>> claimed_bitmaps(const FileSystem& fs, const InodeScan& scan);
-void check_claimed_bitmaps(const FileSystem& fs, const InodeScan& scan, Findings& findings);
+// Bitmaps and inode tables on blocks that an inode claims too; those that do not look like any are not where they belong.
+[[nodiscard]] std::vector<ClaimedStructure> claimed_structures(const FileSystem& fs, const InodeScan& scan);
+void check_claimed(const FileSystem& fs, const InodeScan& scan, Findings& findings);
 void check_metadata_overlaps(const MetadataMap& map, Findings& findings);
 void check_read_failures(const std::vector<ReadFailure>& failures, Findings& findings);
 

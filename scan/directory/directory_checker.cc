@@ -6,7 +6,6 @@
 #include "scan/directory/lost_directory.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/crc.h"
-#include "scan/inodes/orphans.h"
 
 namespace extscrub {
 
@@ -27,8 +26,8 @@ unsigned default_hash_version(const ext2_super_block& super) {
 }
 
 DirectoryChecker::DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges,
-                                   DirectorySink& sink)
-    : fs_(fs), g_(fs.geometry), orphan_file_(find_orphan_file(fs)), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
+                                   DirectorySink& sink, InodeNo orphan_file)
+    : fs_(fs), g_(fs.geometry), orphan_file_(orphan_file), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
       has_types_(fs.geometry.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE)),
       strict_names_(fs.super.s_encoding_flags & EXT4_ENC_STRICT_MODE_FL) {}
 

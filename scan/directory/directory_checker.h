@@ -32,7 +32,7 @@ class DirectoryChecker {
     std::vector<HtreeEntry> entries;
   };
 
-  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink);
+  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink, InodeNo orphan_file);
 
   // One block of the directory with that index in the table.
   void check_block(uint32_t index, BlockNo at, uint32_t logical, Bytes block);

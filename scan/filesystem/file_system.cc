@@ -20,6 +20,13 @@ std::vector<GroupDesc> read_descriptors(const FileSystem& fs, GroupNo copy) {
   return groups;
 }
 
+GroupDesc descriptor_to_store(const FileSystem& fs, GroupNo group) {
+  GroupDesc d = fs.groups[group.value];
+  for (const MovedStructure& m : fs.moved)
+    if (m.group == group && m.is_lost()) place_in(d, m.kind) = m.stored;
+  return d;
+}
+
 void lay_out_metadata(FileSystem& fs) {
   const Geometry& g = fs.geometry;
   const bool mmp = g.has_incompat(EXT4_FEATURE_INCOMPAT_MMP);

@@ -17,7 +17,16 @@ namespace extscrub {
 struct MovedStructure {
   GroupNo group;
   MetadataKind kind{};
-  BlockNo stored, found;
+  BlockNo stored, found;  // `found` 0: what is at `stored` is something else, and no other place is known
+
+  [[nodiscard]] bool is_lost() const { return !found; }
+};
+
+// A bitmap or inode table that lies on blocks something else claims.
+struct ClaimedStructure {
+  GroupNo group;
+  MetadataKind kind{};
+  bool is_taken = false;  // what claims them is right, so far as they tell
 };
 
 struct FileSystem {
@@ -58,6 +67,9 @@ struct ReadableCopy {
   const Overlay plain;
   FileSystem fs;
 };
+
+// The group's descriptor to be stored: of what no place is known, what was stored before.
+[[nodiscard]] GroupDesc descriptor_to_store(const FileSystem& fs, GroupNo group);
 
 // The metadata map anew, when fs.groups have changed.
 void lay_out_metadata(FileSystem& fs);

@@ -118,7 +118,7 @@ bool is_sound(const FileSystem& fs, const TableBlock& place, Bytes block) {
   for (uint32_t i = 0; i < place.count; ++i) {
     const Inode inode = inode_at(fs, place, block, i);
     if (g.metadata_csum()) {
-      if (!inode.is_blank() && stored_inode_checksum(g, inode.raw()) != inode_checksum(g, inode.number(), inode.raw())) return false;
+      if (!inode.is_blank() && !fits_inode_checksum(g, inode.number(), inode.raw())) return false;
     } else if (inode.base().i_links_count > 0 && inode.number().value >= g.first_inode &&
                (inode.type() == FileType::none || inode.type() == FileType::unknown)) {
       return false;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "scan/filesystem/inode_table.h"
+#include "scan/filesystem/reserved_inodes.h"
 #include "scan/format/checksum.h"
 #include "scan/format/inode.h"
 
@@ -30,7 +32,44 @@ std::optional<InodeNo> self_of(const FileSystem& fs, const Inode& inode, Mutable
   return InodeNo(load<uint32_t>(block));
 }
 
+// Its fields fit together: as good as no other bytes do.
+bool may_be_inode(const Geometry& g, const Inode& inode) {
+  const ext2_inode& base = inode.base();
+  if (inode.type() == FileType::unknown || (inode.type() == FileType::none && base.i_mode != 0) || has_foreign_bytes(inode)) return false;
+  if (inode.uses_extents() && inode.has_block_map() && load<uint16_t>(inode.block_area()) != EXT3_EXT_MAGIC) return false;
+  constexpr uint32_t kUnknownFlags = 0x0800'0000 | 0x0100'0000 | 0x8000'0000;
+  if (base.i_flags & kUnknownFlags) return false;
+  if (g.inode_size == EXT2_GOOD_OLD_INODE_SIZE) return base.i_faddr == 0;
+  const uint16_t extra = inode.large().i_extra_isize;
+  return extra % 4 == 0 && extra <= g.inode_size - EXT2_GOOD_OLD_INODE_SIZE;
+}
+
 }  // namespace
+
+bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes) {
+  const Geometry& g = fs.geometry;
+  std::vector<std::byte> block(g.block_size);
+  uint32_t good = 0, bad = 0;
+  for (uint32_t i = 0; i < inodes && good + bad < kEnoughInodes; ++i) {
+    const uint64_t offset = uint64_t{i} * g.inode_size;
+    if (offset % g.block_size == 0 && !fs.blocks->read(at + (offset >> g.block_bits), block)) return false;
+    const Inode inode(g, InodeNo(1), Bytes(block).subspan(offset % g.block_size, g.inode_size));
+    if (!inode.is_blank()) ++(may_be_inode(g, inode) ? good : bad);
+  }
+  constexpr uint32_t kFew = 8, kBadForOneGood = 4;
+  return bad >= std::min(kFew, inodes) && good * kBadForOneGood <= bad;
+}
+
+bool has_root(const FileSystem& fs) {
+  const Geometry& g = fs.geometry;
+  const InodeNo root(EXT2_ROOT_INO);
+  std::vector<std::byte> raw(g.inode_size), block(g.block_size);
+  if (!valid_location(g, GroupNo(), fs.groups[0].inode_table, g.itable_blocks) || !read_inode(fs, root, raw)) return false;
+  const Inode inode(g, root, raw);
+  if (inode.type() != FileType::directory) return false;
+  if (g.metadata_csum()) return fits_inode_checksum(g, root, raw);
+  return self_of(fs, inode, block) == root;
+}
 
 Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
   const Geometry& g = fs.geometry;
@@ -45,9 +84,9 @@ Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
     const Inode inode(g, ino, raw);
     if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return Evidence::against;
     if (inode.is_blank()) continue;
-    const bool sealed = !g.metadata_csum() || stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
+    const bool sealed = fits_inode_checksum(g, ino, raw);
     const bool reserved = ino.value < g.first_inode;
-    if (!sealed || (!reserved && inode.type() == FileType::unknown)) {
+    if (!sealed || (!reserved && !g.metadata_csum() && !may_be_inode(g, inode))) {
       ++bad;
     } else if (inode.base().i_links_count > 0) {
       // Without a checksum, with its number in it, a directory is what tells one group's inodes from another's.

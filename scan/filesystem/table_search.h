@@ -17,6 +17,13 @@ enum class Evidence : uint8_t {
 // Of the inodes there, by their checksums, their types, and `.` of directories.
 [[nodiscard]] Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at);
 
+// Next to nothing in the first `inodes` there can be one, whatever its number and checksum: a table that is damaged, or
+// another's, is not meant.
+[[nodiscard]] bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes);
+
+// The first table has the root directory.
+[[nodiscard]] bool has_root(const FileSystem& fs);
+
 // Of a bitmap there, by the checksum and the count that `desc` keeps, the padding, and bits that are always set.
 [[nodiscard]] Evidence bitmap_evidence(const FileSystem& fs, GroupNo group, MetadataKind kind, const GroupDesc& desc, BlockNo at);
 

@@ -73,6 +73,10 @@ uint32_t stored_inode_checksum(const Geometry& g, Bytes raw) {
   return stored;
 }
 
+bool fits_inode_checksum(const Geometry& g, InodeNo ino, Bytes raw) {
+  return !g.metadata_csum() || stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
+}
+
 InodeNo sealed_inode_number(const Geometry& g, Bytes raw) {
   if (!g.metadata_csum() || !has_checksum_hi(g, raw)) return InodeNo();
   std::vector<std::byte> bytes(raw.begin(), raw.end());

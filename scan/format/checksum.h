@@ -29,6 +29,12 @@ namespace extscrub {
 [[nodiscard]] bool has_checksum_hi(const Geometry& geometry, Bytes raw);
 // The checksum as the inode carries it.
 [[nodiscard]] uint32_t stored_inode_checksum(const Geometry& geometry, Bytes raw);
+// No checksum is kept, or the inode's own is right.
+[[nodiscard]] bool fits_inode_checksum(const Geometry& geometry, InodeNo ino, Bytes raw);
+// A checksum is kept, and vouches for the inode.
+[[nodiscard]] inline bool is_vouched_for(const Geometry& geometry, InodeNo ino, Bytes raw) {
+  return geometry.metadata_csum() && fits_inode_checksum(geometry, ino, raw);
+}
 // The number that the raw inode was sealed with, by running its checksum backwards: its own where the checksum fits. Other bytes
 // than an inode's give any number. 0 where the inode has no 32 bits of checksum to tell by.
 [[nodiscard]] InodeNo sealed_inode_number(const Geometry& geometry, Bytes raw);

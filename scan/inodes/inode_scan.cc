@@ -10,6 +10,7 @@
 #include "scan/filesystem/reserved_inodes.h"
 #include "scan/format/checksum.h"
 #include "scan/image/read_buffer.h"
+#include "scan/inodes/owned_block.h"
 #include "scan/inodes/table_pieces.h"
 #include "scan/map/misplaced_directory.h"
 
@@ -90,7 +91,7 @@ struct InodeWorker {
   Claimer claimer;
   std::vector<EaReference> ea_references;
   std::vector<InodeNo> broken_maps;
-  std::set<BlockNo> bitmaps_as_nodes;
+  std::set<BlockNo> metadata_as_nodes, nodes_in_metadata;
   EaFacts attributes;  // of the inode at work, as are the next three
   EaFacts block_attributes;
   SymlinkFacts symlink;
@@ -195,13 +196,27 @@ void verify_checksum(const Geometry& g, const Inode& inode, InodeFacts& facts) {
   facts.checksum_ok = facts.checksum_expected == facts.checksum_found || inode.is_blank();
 }
 
-// Whose block it is that a map names as its own node and the descriptors as a bitmap, the map alone does not say.
-void take_broken_map(const FileSystem& fs, InodeNo ino, const BlockMap& map, InodeWorker& worker) {
-  worker.broken_maps.push_back(ino);
-  for (const MapDefect& d : map.defects) {
+// What lies there is the map's node. A list of blocks that names none could be anything.
+bool holds_node(const FileSystem& fs, const Inode& inode, BlockNo at) {
+  Owner owner{};
+  owner.first = at;
+  owner.count = 1;
+  owner.inode = inode.number();
+  owner.use = Owner::Use::map_node;
+  std::vector<std::byte> bytes(fs.geometry.block_size);
+  if (!fs.blocks->read(at, bytes) || std::ranges::count(bytes, std::byte{0}) == std::ssize(bytes)) return false;
+  return fits_owner(fs, owner, inode, bytes);
+}
+
+// Whose block it is that a map names as its own node and the descriptors as a bitmap or inode table, the map alone does not say.
+void take_broken_map(const FileSystem& fs, const InodeFacts& facts, InodeWorker& worker) {
+  worker.broken_maps.push_back(facts.inode.number());
+  for (const MapDefect& d : facts.map->defects) {
     if (d.kind != MapDefectKind::metadata_node) continue;
     const MetadataExtent* e = fs.metadata.find(d.block);
-    if (e && (e->kind == MetadataKind::block_bitmap || e->kind == MetadataKind::inode_bitmap)) worker.bitmaps_as_nodes.insert(d.block);
+    if (!e || e->kind == MetadataKind::superblock || e->kind == MetadataKind::descriptors || e->kind == MetadataKind::mmp) continue;
+    worker.metadata_as_nodes.insert(d.block);
+    if (facts.checksum_ok && holds_node(fs, facts.inode, d.block)) worker.nodes_in_metadata.insert(d.block);
   }
 }
 
@@ -227,7 +242,7 @@ void scan_inode(const FileSystem& fs, const Inode& inode, GroupNo group, InodeSc
       worker.claimer.own = inode.number().value;
       worker.claimer.directory = collected ? &worker.directories : nullptr;
       facts.map = &worker.walker.walk(inode, worker.claimer);
-      if (!facts.map->whole) take_broken_map(fs, inode.number(), *facts.map, worker);
+      if (!facts.map->whole) take_broken_map(fs, facts, worker);
     }
     if (inode.base().i_links_count > 0) scan_attributes(fs, inode, facts, worker);
     if (!facts.attributes) worker.attributes.charged_clusters = 0, worker.attributes.values.clear();
@@ -378,7 +393,8 @@ Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* p
     append(scan.ea_references, w.ea_references);
     append(scan.failures, w.failures);
     append(scan.broken_maps, w.broken_maps);
-    scan.bitmaps_as_nodes.merge(w.bitmaps_as_nodes);
+    scan.metadata_as_nodes.merge(w.metadata_as_nodes);
+    scan.nodes_in_metadata.merge(w.nodes_in_metadata);
     append(scan.ea_values, w.ea_values);
     append(scan.ea_inodes, w.ea_inodes);
     scan.usage.add(w.usage);

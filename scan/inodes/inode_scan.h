@@ -100,7 +100,8 @@ struct InodeScan {
   LinkTable links;                           // of inodes in use
   DirectoryTable directories;
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
-  std::set<BlockNo> bitmaps_as_nodes;        // blocks of bitmaps that a map names as its indirect or extent block
+  std::set<BlockNo> metadata_as_nodes;       // blocks of bitmaps and inode tables that a map names as its indirect or extent block
+  std::set<BlockNo> nodes_in_metadata;       // of these, those that hold such a block
   bool any_claimed_again = false;
   uint64_t large_files = 0;                  // regular files of 2 GiB and more
   uint64_t bytes_read = 0;

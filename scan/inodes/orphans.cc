@@ -58,14 +58,24 @@ OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode) {
   return facts;
 }
 
+bool is_orphan_file(const FileSystem& fs, InodeNo ino) {
+  std::vector<std::byte> raw(fs.geometry.inode_size), block(fs.geometry.block_size);
+  if (!fs.geometry.valid_inode(ino) || ino.value < fs.geometry.first_inode || !read_inode(fs, ino, raw)) return false;
+  const Inode inode(fs.geometry, ino, raw);
+  const OrphanFileFacts facts = read_orphan_file(fs, inode);
+  bool sealed = false;
+  for (const BlockNo at : facts.blocks) {
+    if (!fs.blocks->read(at, block)) return false;
+    const OrphanBlockState state = orphan_block_state(fs.geometry, ino, inode.base().i_generation, at, block);
+    if (state == OrphanBlockState::magic) return false;
+    sealed |= state == OrphanBlockState::sound;
+  }
+  return facts.whole && sealed;
+}
+
 InodeNo find_orphan_file(const FileSystem& fs) {
   const InodeNo ino(fs.super.s_orphan_file_inum);
-  if (!fs.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || !fs.geometry.valid_inode(ino)) return {};
-  std::vector<std::byte> raw(fs.geometry.inode_size), block(fs.geometry.block_size);
-  if (!read_inode(fs, ino, raw)) return {};
-  const OrphanFileFacts facts = read_orphan_file(fs, Inode(fs.geometry, ino, raw));
-  if (!facts.whole || !fs.blocks->read(facts.blocks.front(), block)) return {};
-  return load<uint32_t>(block, block.size() - kOrphanTail) == kOrphanBlockMagic ? ino : InodeNo();
+  return fs.geometry.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) && is_orphan_file(fs, ino) ? ino : InodeNo();
 }
 
 OrphanBlockState orphan_block_state(const Geometry& g, InodeNo file, uint32_t generation, BlockNo at, Bytes block) {

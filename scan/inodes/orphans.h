@@ -21,7 +21,10 @@ struct OrphanFileFacts {
 };
 [[nodiscard]] OrphanFileFacts read_orphan_file(const FileSystem& fs, const Inode& inode);
 
-// The inode that s_orphan_file_inum names, where it is an orphan file: its first block says so. Else 0.
+// The inode is an orphan file by its marks: no inode of the file system's own, a map without holes, in each block the magic
+// number, and in one of them at least the checksum.
+[[nodiscard]] bool is_orphan_file(const FileSystem& fs, InodeNo ino);
+// The inode that s_orphan_file_inum names, where it is an orphan file. Else 0.
 [[nodiscard]] InodeNo find_orphan_file(const FileSystem& fs);
 
 inline constexpr size_t kOrphanTail = 8;  // magic number and checksum at the end of a block of the orphan file; before them,

@@ -5,6 +5,8 @@
 #include <cerrno>
 
 #include "scan/filesystem/inode_table.h"
+#include "scan/filesystem/reserved_inodes.h"
+#include "scan/format/checksum.h"
 #include "scan/format/crc.h"
 #include "scan/format/jbd2_format.h"
 #include "scan/journal/journal.h"
@@ -41,10 +43,6 @@ bool has_journal_uuid(const ext2_super_block& super) {
   return std::ranges::any_of(super.s_journal_uuid, [](uint8_t b) { return b != 0; });
 }
 
-bool names_journal_device(const ext2_super_block& super) {
-  return has_journal_uuid(super) && (super.s_journal_inum == 0 || super.s_journal_dev != 0);
-}
-
 // Fills the log and the facts of a Journal, by whichever way leads to one.
 class JournalFinder {
  public:
@@ -67,6 +65,14 @@ class JournalFinder {
     facts.defects.resize(kept);
     facts.defects.insert(facts.defects.end(), of_inode.begin(), of_inode.end());
     return false;
+  }
+
+  // Only where the inode's checksum vouches for it, as far as it has one.
+  [[nodiscard]] bool find_vouched() {
+    journal_.facts.inode = InodeNo(fs_.super.s_journal_inum);
+    std::vector<std::byte> raw(fs_.geometry.inode_size);
+    if (!is_reserved(fs_.geometry, journal_.facts.inode) || !read_inode(fs_, journal_.facts.inode, raw)) return false;
+    return fits_inode_checksum(fs_.geometry, journal_.facts.inode, raw) && try_inode(raw);
   }
 
   // Along the copy of its map in the superblock.
@@ -344,6 +350,16 @@ bool use_backup_map(const FileSystem& fs, Journal& journal) {
 
 }  // namespace
 
+bool names_journal_device(const FileSystem& fs) {
+  if (!has_journal_uuid(fs.super) || fs.super.s_journal_inum == 0) return has_journal_uuid(fs.super);
+  if (fs.super.s_journal_dev == 0) return false;
+  std::optional<ReadableCopy> copy;
+  if (!fs.blocks) copy.emplace(fs);
+  const FileSystem& readable = copy ? copy->fs : fs;
+  Journal inside;
+  return !(JournalFinder(readable, inside).find_vouched() && read_super(readable, inside));
+}
+
 Journal open_journal(const FileSystem& fs, const Image* device, bool unflagged) {
   Journal journal;
   JournalFacts& facts = journal.facts;
@@ -351,7 +367,7 @@ Journal open_journal(const FileSystem& fs, const Image* device, bool unflagged) 
   facts.present = fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL);
   if (!facts.present) return journal;
   JournalFinder finder(fs, journal);
-  const bool found = names_journal_device(fs.super) ? finder.find_outside(device) : finder.find_inside();
+  const bool found = names_journal_device(fs) ? finder.find_outside(device) : finder.find_inside();
   facts.usable = found && read_super(fs, journal);
   if (!facts.usable && !facts.external) facts.usable = use_backup_map(fs, journal);
   if (!facts.usable) return journal;

@@ -29,8 +29,11 @@ class Judge {
     decide();
   }
 
-  bool rejudge(const std::vector<std::pair<GroupNo, MetadataKind>>& claimed) {
-    for (const auto& [group, kind] : claimed) doubts_.insert({group, kind});
+  bool rejudge(const std::vector<ClaimedStructure>& claimed) {
+    for (const ClaimedStructure& c : claimed) {
+      doubts_.insert({c.group, c.kind});
+      if (c.is_taken) taken_.insert({c.group, c.kind});
+    }
     const size_t before = fs_.moved.size();
     decide();
     return fs_.moved.size() > before;
@@ -47,7 +50,7 @@ class Judge {
         const BlockNo at = place_in(d, kind);
         const GroupDesc* copy = sound_copy(group, kind);
         if (!valid_location(g_, group, at, blocks_of(kind)) || (g_.group_csum() && !d.checksum_ok) ||
-            (copy && place_in(*copy, kind) != at))
+            (copy && place_in(*copy, kind) != at) || (group.value == 0 && kind == MetadataKind::inode_table && !has_root(fs_)))
           doubts_.insert({group, kind});
       }
     }
@@ -119,6 +122,7 @@ class Judge {
     if (here == Evidence::for_it && !backup_fits) return stored;
     for (const BlockNo guess : guesses(doubt))
       if (guess != stored && can_lie(doubt, guess) && evidence(doubt, guess) == Evidence::for_it && proof) return guess;
+    if (taken_.contains(doubt)) return backup_fits && there != Evidence::against ? backup : BlockNo();
     if (here == Evidence::none && sealed && !overlapping_.contains(doubt)) return stored;
     if (backup_fits && !(there == Evidence::against && table)) {
       if (here == Evidence::none && !g_.group_csum() && !foreign_.contains(doubt.group)) {
@@ -131,11 +135,16 @@ class Judge {
     return stored;
   }
 
+  // With blocks of 1 KiB the boot block comes first, also where it is in the first group.
+  BlockNo behind_descriptors(GroupNo group) const {
+    return (g_.has_super(group) ? g_.super_block(group) : g_.group_first(group)) + g_.super_and_desc_blocks(group);
+  }
+
   // Where mke2fs puts it: behind what begins the group or its flex group, or beside those of the groups next to it.
   std::vector<BlockNo> guesses(const Doubt& doubt) const {
     std::vector<BlockNo> out;
     const GroupNo group = doubt.group;
-    const BlockNo begin = g_.group_first(group) + g_.super_and_desc_blocks(group);
+    const BlockNo begin = behind_descriptors(group);
     if (doubt.kind == MetadataKind::inode_table) {
       if (const auto found = find_table(fs_, group, copies_)) out.push_back(*found);
       return out;
@@ -155,7 +164,7 @@ class Judge {
     if (!g_.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) || flex == 0 || flex >= 32) return;
     const uint32_t most = 1u << flex;
     const GroupNo first(doubt.group.value / most * most);
-    const BlockNo place = g_.group_first(first) + g_.super_and_desc_blocks(first) + (doubt.group - first);
+    const BlockNo place = behind_descriptors(first) + (doubt.group - first);
     if (doubt.kind == MetadataKind::block_bitmap) return out.push_back(place);
     for (const uint32_t groups : {most, std::min(most, g_.groups - first.value)}) out.push_back(place + groups);
   }
@@ -167,7 +176,7 @@ class Judge {
   const Geometry& g_;
   const std::vector<GroupDesc> stored_;
   std::vector<std::vector<GroupDesc>> copies_;
-  std::set<Doubt> doubts_, overlapping_;
+  std::set<Doubt> doubts_, overlapping_, taken_;
   std::set<GroupNo> foreign_;
 };
 
@@ -179,7 +188,7 @@ void judge_descriptors(FileSystem& fs) {
   Judge(fs).run();
 }
 
-bool judge_claimed_bitmaps(FileSystem& fs, const std::vector<std::pair<GroupNo, MetadataKind>>& claimed) {
+bool judge_claimed(FileSystem& fs, const std::vector<ClaimedStructure>& claimed) {
   return Judge(fs).rejudge(claimed);
 }
 

@@ -12,8 +12,7 @@ namespace extscrub {
 // lie on one block, or the first backup names another place: elsewhere nothing is read.
 void judge_descriptors(FileSystem& fs);
 
-// Bitmaps that lie on blocks something else claims: `claimed` of each group whose block or inode bitmap does. Moves those that
-// are found elsewhere; returns whether there were any.
-bool judge_claimed_bitmaps(FileSystem& fs, const std::vector<std::pair<GroupNo, MetadataKind>>& claimed);
+// Moves those that are found elsewhere, and takes the others that are taken off their blocks; returns whether there were any.
+bool judge_claimed(FileSystem& fs, const std::vector<ClaimedStructure>& claimed);
 
 }  // namespace extscrub

@@ -40,7 +40,7 @@ bool root_fits(const FileSystem& fs) {
   std::vector<std::byte> raw(g.inode_size);
   if (!read_inode(fs, root, raw)) return false;
   const Inode inode(g, root, raw);
-  if (g.metadata_csum()) return inode_checksum(g, root, raw) == stored_inode_checksum(g, raw) && inode.type() == FileType::directory;
+  if (g.metadata_csum()) return fits_inode_checksum(g, root, raw) && inode.type() == FileType::directory;
   return begins_like_directory(fs, inode);
 }
 

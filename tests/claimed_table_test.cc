@@ -1,0 +1,110 @@
+// Inode tables and bitmaps whose descriptor names what is a file's, and no copy tells where they are: the file keeps its blocks.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "scan/format/checksum.h"
+#include "scan/load/load_file_system.h"
+#include "tests/support/audit_image.h"
+
+namespace extscrub::test {
+
+namespace {
+
+constexpr uint32_t kBlock = 1024;
+
+enum class Contents : uint8_t { noise, text };
+
+void write_file(const std::filesystem::path& path, Contents contents) {
+  std::ofstream file(path, std::ios::binary);
+  uint32_t state = 1;
+  for (int i = 0; i < 400; ++i)
+    for (uint32_t j = 0; j < kBlock / 16; ++j) {
+      if (contents == Contents::text) file << fmt::format("line {:>4} of {:>4}", j, i).substr(0, 15) << '\n';
+      else for (int k = 0; k < 16; ++k) file.put(static_cast<char>((state = state * 1103515245 + 12345) >> 16));
+    }
+}
+
+// Three files behind each other: /a, /data, /z.
+TestImage with_file(const std::string& features, Contents contents) {
+  const TempDir tree;
+  for (const char* name : {"a", "z"}) std::ofstream(tree.path() / name) << name;
+  write_file(tree.path() / "data", contents);
+  return TestImage({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "sparse_super2,^resize_inode," + features, "-E", "num_backup_sb=0"}, "40M", tree.path());
+}
+
+void point_at(const TestImage& image, uint32_t group, size_t field, uint64_t block) {
+  image.poke<uint32_t>(image.descriptor_offset(group) + field, static_cast<uint32_t>(block));
+  const auto opened = Image::open(image.path());
+  const auto fs = load_superblock(*opened, nullptr, {});
+  if (!fs->geometry.group_csum()) return;
+  std::vector<std::byte> raw(fs->geometry.desc_size);
+  image.read(image.descriptor_offset(group), raw);
+  image.poke(image.descriptor_offset(group) + offsetof(ext2_group_desc, bg_checksum), group_desc_checksum(fs->geometry, image.superblock(), GroupNo(group), raw));
+}
+
+constexpr size_t kTable = offsetof(ext2_group_desc, bg_inode_table);
+
+const std::vector<std::string>& with_and_without_checksums() {
+  static const std::vector<std::string> all = {"metadata_csum", "^metadata_csum,^uninit_bg", "^metadata_csum,uninit_bg"};
+  return all;
+}
+
+// Mends it, and the files are what they were.
+void check_kept(const TestImage& image, const std::string& before, const std::vector<uint64_t>& places) {
+  const Image opened = *Image::open(image.path());
+  const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+  apply(image, plan);
+  INFO(describe(plan.before.findings));
+  CHECK(std::ranges::any_of(plan.before.findings, [](const Finding& f) { return f.problem == Problem::group_inode_table_location; }));
+  INFO(describe(plan.after.findings));
+  CHECK(plan.proven_clean);
+  CHECK((image.debugfs("cat /data") == before));
+  std::vector<uint64_t> now;
+  for (size_t i = 0; i < places.size(); ++i) now.push_back(image.block_of("/data", i));
+  CHECK((now == places));
+  const Outcome judgement = image.e2fsck_report();
+  INFO(judgement.output);
+  CHECK(judgement.status == 0);
+}
+
+std::vector<uint64_t> blocks_of_data(const TestImage& image) {
+  std::vector<uint64_t> places;
+  for (size_t i = 0; i < 200; ++i) places.push_back(image.block_of("/data", i));
+  return places;
+}
+
+}  // namespace
+
+TEST_CASE("inode table of another group at a file's blocks is taken off them", "[repair][tables]") {
+  for (const std::string& features : with_and_without_checksums())
+    for (const Contents contents : {Contents::noise, Contents::text}) {
+      INFO(features << ", " << static_cast<int>(contents));
+      const TestImage image = with_file(features, contents);
+      const std::string before = image.debugfs("cat /data");
+      const auto places = blocks_of_data(image);
+      point_at(image, 2, kTable, places[20]);
+      check_kept(image, before, places);
+    }
+}
+
+TEST_CASE("inode table of the first group that its sealed descriptor does not name is found", "[repair][tables]") {
+  for (const std::string& features : with_and_without_checksums()) {
+    INFO(features);
+    const TestImage sound = with_file(features, Contents::noise);
+    const std::string before = sound.debugfs("cat /data");
+    const auto places = blocks_of_data(sound);
+    const uint64_t table = sound.descriptor(0).bg_inode_table;
+    for (const uint64_t at : {table + 1, table - 3, sound.block_of("/data", 30), sound.block_of("<8>", 5)}) {
+      INFO("at " << at << " instead of " << table);
+      const TestImage image = sound.copy();
+      point_at(image, 0, kTable, at);
+      check_kept(image, before, places);
+      CHECK(image.descriptor(0).bg_inode_table == table);
+    }
+  }
+}
+
+}  // namespace extscrub::test
