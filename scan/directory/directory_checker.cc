@@ -26,8 +26,8 @@ unsigned default_hash_version(const ext2_super_block& super) {
 }
 
 DirectoryChecker::DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges,
-                                   DirectorySink& sink, InodeNo orphan_file)
-    : fs_(fs), g_(fs.geometry), orphan_file_(orphan_file), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
+                                   DirectorySink& sink, std::span<const InodeNo> own_files)
+    : fs_(fs), g_(fs.geometry), own_files_(own_files), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
       has_types_(fs.geometry.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE)),
       strict_names_(fs.super.s_encoding_flags & EXT4_ENC_STRICT_MODE_FL) {}
 
@@ -144,7 +144,7 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
     return false;
   };
   if (e.inode == directory_->inode) return wrong(EntryDefectKind::self);
-  const bool is_own = (ino != EXT2_ROOT_INO && ino < g_.first_inode) || (orphan_file_ && e.inode == orphan_file_);
+  const bool is_own = (ino != EXT2_ROOT_INO && ino < g_.first_inode) || std::ranges::find(own_files_, e.inode) != own_files_.end();
   if (!g_.valid_inode(e.inode) || is_own) return wrong(EntryDefectKind::inode_range);
   const GroupNo group = g_.group_of(e.inode);
   const uint32_t index = e.inode - g_.group_first_inode(group);

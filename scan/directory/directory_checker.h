@@ -3,6 +3,8 @@
 // through atomics.
 #pragma once
 
+#include <span>
+
 #include "scan/directory/directory_facts.h"
 #include "scan/directory/name_set.h"
 #include "scan/format/dir_hash.h"
@@ -32,7 +34,7 @@ class DirectoryChecker {
     std::vector<HtreeEntry> entries;
   };
 
-  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink, InodeNo orphan_file);
+  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink, std::span<const InodeNo> own_files);
 
   // One block of the directory with that index in the table.
   void check_block(uint32_t index, BlockNo at, uint32_t logical, Bytes block);
@@ -74,7 +76,7 @@ class DirectoryChecker {
 
   const FileSystem& fs_;
   const Geometry& g_;
-  const InodeNo orphan_file_;  // which no entry may name; 0: there is none
+  const std::span<const InodeNo> own_files_;  // which no entry may name
   InodeScan& scan_;
   const DirHasher& hasher_;
   HashRanges& ranges_;

@@ -13,7 +13,7 @@
 #include "scan/directory/directory_reader.h"
 #include "scan/directory/directory_tree.h"
 #include "scan/directory/link_facts.h"
-#include "scan/inodes/orphans.h"
+#include "scan/inodes/own_files.h"
 
 namespace extscrub {
 
@@ -173,8 +173,8 @@ Result<DirectoryScan> scan_directories(const FileSystem& fs, InodeScan& scan, Di
   DirectoryTable& table = scan.directories;
   const DirHasher hasher(fs.super);
   HashRanges ranges(table.indexed_blocks);
-  const InodeNo orphan_file = find_orphan_file(fs);
-  Checkers checkers([&] { return DirectoryChecker(fs, scan, hasher, ranges, sink, orphan_file); });
+  const std::vector<InodeNo> own_files = find_own_files(fs);
+  Checkers checkers([&] { return DirectoryChecker(fs, scan, hasher, ranges, sink, own_files); });
   if (progress) progress->phase("directories", table.blocks * fs.geometry.block_size);
   const auto check = [&](const DirectoryBlock& b) { check_one(fs, table, checkers.local(), sink, b); };
   const auto bytes = read_directories(fs, table, progress, [](uint32_t) { return true; }, check);

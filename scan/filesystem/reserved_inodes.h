@@ -25,4 +25,10 @@ namespace extscrub {
 // It holds other bytes than an inode's: two fields that every Linux leaves zero are not.
 [[nodiscard]] bool has_foreign_bytes(const Inode& inode);
 
+// Its fields fit together, in use or deleted: as good as no other bytes do.
+[[nodiscard]] bool may_be_inode(const Geometry& geometry, const Inode& inode);
+
+// Behind its fields lies what is not attributes: of a larger s_inode_size than it was written with, the next inode.
+[[nodiscard]] bool holds_more_than_inode(const Geometry& geometry, const Inode& inode);
+
 }  // namespace extscrub

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "scan/filesystem/inode_table.h"
+#include "scan/filesystem/reserved_inodes.h"
 #include "scan/format/checksum.h"
 #include "scan/format/inode.h"
 
@@ -119,8 +120,8 @@ bool is_sound(const FileSystem& fs, const TableBlock& place, Bytes block) {
     const Inode inode = inode_at(fs, place, block, i);
     if (g.metadata_csum()) {
       if (!inode.is_blank() && !fits_inode_checksum(g, inode.number(), inode.raw())) return false;
-    } else if (inode.base().i_links_count > 0 && inode.number().value >= g.first_inode &&
-               (inode.type() == FileType::none || inode.type() == FileType::unknown)) {
+    } else if (!inode.is_blank() && !is_reserved(g, inode.number()) &&
+               (!may_be_inode(g, inode) || holds_more_than_inode(g, inode) || (inode.base().i_links_count > 0 && inode.type() == FileType::none))) {
       return false;
     }
   }

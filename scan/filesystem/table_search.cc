@@ -32,18 +32,6 @@ std::optional<InodeNo> self_of(const FileSystem& fs, const Inode& inode, Mutable
   return InodeNo(load<uint32_t>(block));
 }
 
-// Its fields fit together: as good as no other bytes do.
-bool may_be_inode(const Geometry& g, const Inode& inode) {
-  const ext2_inode& base = inode.base();
-  if (inode.type() == FileType::unknown || (inode.type() == FileType::none && base.i_mode != 0) || has_foreign_bytes(inode)) return false;
-  if (inode.uses_extents() && inode.has_block_map() && load<uint16_t>(inode.block_area()) != EXT3_EXT_MAGIC) return false;
-  constexpr uint32_t kUnknownFlags = 0x0800'0000 | 0x0100'0000 | 0x8000'0000;
-  if (base.i_flags & kUnknownFlags) return false;
-  if (g.inode_size == EXT2_GOOD_OLD_INODE_SIZE) return base.i_faddr == 0;
-  const uint16_t extra = inode.large().i_extra_isize;
-  return extra % 4 == 0 && extra <= g.inode_size - EXT2_GOOD_OLD_INODE_SIZE;
-}
-
 }  // namespace
 
 bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes) {

@@ -121,6 +121,11 @@ const Scenario kDirectoryScenarios[] = {
        image.debugfs(fmt::format("link <{}> /dir/own", image.superblock().s_orphan_file_inum), true);
        return Place{.inode = image.inode_of("/dir")};
      }},
+    {entry_inode_invalid, "entry for the quota file of projects", "ext4-quota",
+     [](const TestImage& image) {
+       image.debugfs(fmt::format("link <{}> /dir/own", image.superblock().s_prj_quota_inum), true);
+       return Place{.inode = image.inode_of("/dir")};
+     }},
     {entry_inode_unused, "entry for an inode that is free", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
     {entry_inode_uninit, "entry for an inode that was never used", "ext4-gdtcsum",
