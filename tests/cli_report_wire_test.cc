@@ -121,7 +121,7 @@ TEST_CASE("enumerators that are none are refused") {
   report.writeback->cause = Failure{static_cast<CommitStep>(8), {}, 5, 1};
   CHECK_FALSE(read(to_bytes(report)));
   for (uint8_t reason = 0; reason < 200; ++reason) {
-    report.writeback->cause = Refusal{.reason = static_cast<RefusalReason>(reason), .block = {}, .why = {}};
+    report.writeback->cause = Refusal{.reason = static_cast<RefusalReason>(reason)};
     const auto back = read(to_bytes(report));
     CHECK(back.has_value() == (reason <= static_cast<uint8_t>(RefusalReason::block_foreign)));
     if (back) CHECK_NOTHROW(text_of(*back->writeback, "image", CommitPurpose::undo));  // whatever is missing

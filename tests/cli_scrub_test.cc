@@ -163,7 +163,7 @@ TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is c
 TEST_CASE("a commit that is refused leaves the damage, exit 4 and 8") {
   Scrubbed s;
   s.commit.outcome = CommitOutcome::refused;
-  s.commit.cause = Refusal{.reason = RefusalReason::changed, .block = BlockNo(7), .why = {}};
+  s.commit.cause = Refusal{.reason = RefusalReason::changed, .block = BlockNo(7)};
   CHECK(s() == 12);
   CHECK(s.verdict() == "damaged");
   CHECK(s.tool.said("is untouched: block 7 has changed since it was read"));

@@ -1,6 +1,7 @@
 // What was audited is what is written: the same file, of the same size, with the same superblock.
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/writeback_support.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/undo/undo.h"
 
 namespace extscrub::test::wb {

@@ -1,7 +1,8 @@
 #include "scan/format/crc.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/writeback_support.h"
 #include "writeback/commit/commit.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub::test::wb {

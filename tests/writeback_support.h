@@ -16,10 +16,11 @@
 #include <thread>
 
 #include "cli/report/commit_text.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/commit/commit.h"
 #include "writeback/device/aligned_buffer.h"
 #include "writeback/device/write_plan.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/mark/sidecar.h"
 
 // A namespace of its own: other tests have a TestImage and a TempDir too.

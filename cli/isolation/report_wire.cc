@@ -18,6 +18,7 @@ bool is_known(Problem problem) { return static_cast<size_t>(problem) < problem_c
 bool is_known(RepairState state) { return !name(state).empty(); }
 bool is_known(Verdict verdict) { return !name(verdict).empty(); }
 bool is_known(JournalDefectKind kind) { return !name(kind).empty(); }
+bool is_known(QueueKind kind) { return !name(kind).empty(); }
 
 bool is_known(OrphanDefectKind kind) {
   switch (kind) {
@@ -144,16 +145,6 @@ bool is_known(BufferKind kind) {
     case BufferKind::journal_superblock:
     case BufferKind::superblock:
     case BufferKind::mark:
-      return true;
-  }
-  return false;
-}
-
-bool is_known(QueueKind queue) {
-  switch (queue) {
-    case QueueKind::automatic:
-    case QueueKind::io_uring:
-    case QueueKind::threads:
       return true;
   }
   return false;

@@ -4,6 +4,7 @@
 
 #include "scan/format/checksum.h"
 #include "scan/format/inode.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub {
 
@@ -135,7 +136,7 @@ namespace {
 bool is_backup_of(const FileSystem& fs, GroupNo group) {
   const auto copy = read_superblock(fs, group);
   if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != fs.super.s_blocks_count) return false;
-  return !(copy->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) || copy->s_checksum == superblock_checksum(*copy);
+  return has_right_checksum(*copy);
 }
 
 }  // namespace

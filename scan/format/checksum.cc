@@ -16,10 +16,6 @@ constexpr uint16_t kZero = 0;
 
 }  // namespace
 
-uint32_t superblock_checksum(const ext2_super_block& super) {
-  return crc32c(~0u, bytes_of(super).first(offsetof(ext2_super_block, s_checksum)));
-}
-
 uint16_t group_desc_checksum(const Geometry& g, const ext2_super_block& super, GroupNo group, Bytes raw) {
   const Bytes head = raw.first(kDescChecksum);
   const Bytes tail = raw.subspan(kDescChecksum + sizeof(uint16_t));
@@ -89,6 +85,10 @@ void seal_inode(const Geometry& g, InodeNo ino, MutableBytes raw) {
   const uint32_t crc = inode_checksum(g, ino, raw);
   store(raw, kInodeChecksumLo, static_cast<uint16_t>(crc));
   if (has_checksum_hi(g, raw)) store(raw, kInodeChecksumHi, static_cast<uint16_t>(crc >> 16));
+}
+
+bool is_sealed_inode(const Geometry& g, InodeNo ino, Bytes raw) {
+  return !g.metadata_csum() || stored_inode_checksum(g, raw) == inode_checksum(g, ino, raw);
 }
 
 size_t extent_tail_offset(Bytes block) {

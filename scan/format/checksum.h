@@ -1,5 +1,6 @@
 // The checksums of metadata_csum and gdt_csum: one function a structure, which computes what the structure should carry.
-// Verifying is comparing; sealing is storing. Every structure's rule of what is covered stands here and nowhere else.
+// Verifying is comparing; sealing is storing. A structure's rule of what is covered stands here, or in the header of its own
+// (superblock.h, journal_superblock.h, mmp_block.h), and nowhere else.
 // Stateless: any thread.
 #pragma once
 
@@ -8,9 +9,6 @@
 #include "scan/format/types.h"
 
 namespace extscrub {
-
-// s_checksum: the 1020 bytes before it, from ~0.
-[[nodiscard]] uint32_t superblock_checksum(const ext2_super_block& super);
 
 // bg_checksum of the raw descriptor (desc_size bytes): the low 16 bits of a CRC32C under metadata_csum, a CRC16 under
 // gdt_csum (which starts from the UUID).
@@ -33,6 +31,9 @@ namespace extscrub {
 // than an inode's give any number. 0 where the inode has no 32 bits of checksum to tell by.
 [[nodiscard]] InodeNo sealed_inode_number(const Geometry& geometry, Bytes raw);
 void seal_inode(const Geometry& geometry, InodeNo ino, MutableBytes raw);
+// Its checksum is right, or it has none: only then is it sealed again behind a change, unless the change mends all of it. A wrong
+// one is a finding of its own, which says that nothing in the inode can be relied on.
+[[nodiscard]] bool is_sealed_inode(const Geometry& geometry, InodeNo ino, Bytes raw);
 
 // et_checksum of an extent tree block: the header and eh_max entries, whatever is in use of them. `eh_max` must be in
 // bounds for the block.

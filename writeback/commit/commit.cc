@@ -75,7 +75,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
   } catch (const std::exception&) {
     // Buffers or the error worker's thread are not to be had; or, behind the mark, the memory to say so.
     if (!writing)
-      return refused({.reason = RefusalReason::no_memory_or_thread, .error = ENOMEM, .block = {}, .why = {}});
+      return refused({.reason = RefusalReason::no_memory_or_thread, .error = ENOMEM});
     report.outcome = CommitOutcome::errored;
     report.cause = Failure{CommitStep::write, {}, ENOMEM, report.failures()};
   }
@@ -94,10 +94,10 @@ CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
     const auto queue = make_queue(request.queue, **device);
     if (!queue)
       return refused(
-          {.reason = RefusalReason::no_queue, .error = queue.error().code, .block = {}, .why = queue.error().message});
+          {.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error().message});
     return commit_on(request, **device, **queue);
   } catch (const std::exception&) {
-    return refused({.reason = RefusalReason::no_memory, .error = ENOMEM, .block = {}, .why = {}});
+    return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});
   }
 }
 

@@ -58,9 +58,9 @@ enum class RefusalReason : uint8_t {
 struct Refusal {
   RefusalReason reason{};
   int error = 0;                           // errno; 0 when the system was not asked
-  std::optional<BlockNo> block;            // that it is about
+  std::optional<BlockNo> block = {};            // that it is about
   uint64_t size_before = 0, size_now = 0;  // bytes of the image
-  std::string why;                         // in words
+  std::string why = {};                         // in words
 };
 
 // What is on the image of what was to be written, when a commit did not come to its end.

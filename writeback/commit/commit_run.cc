@@ -1,8 +1,9 @@
 #include "writeback/commit/commit_run.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 
 #include <algorithm>
 
-#include "writeback/mark/error_mark.h"
 
 namespace extscrub {
 

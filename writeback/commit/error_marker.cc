@@ -5,7 +5,8 @@
 #include <ctime>
 #include <exception>
 
-#include "writeback/mark/error_mark.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/mark/sidecar.h"
 
 namespace extscrub {

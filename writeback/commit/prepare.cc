@@ -5,11 +5,12 @@
 #include <bit>
 #include <cerrno>
 
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/commit/before_images.h"
 #include "writeback/commit/old_bytes.h"
 #include "writeback/commit/prepare_log.h"
 #include "writeback/commit/refusals.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub {

@@ -4,8 +4,9 @@
 #include <cerrno>
 #include <ctime>
 
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/commit/refusals.h"
-#include "writeback/mark/error_mark.h"
 
 namespace extscrub {
 

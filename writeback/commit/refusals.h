@@ -8,11 +8,11 @@
 namespace extscrub {
 
 [[nodiscard]] inline std::unexpected<Refusal> refuse(RefusalReason reason, int error = 0, std::string why = {}) {
-  return std::unexpected(Refusal{.reason = reason, .error = error, .block = {}, .why = std::move(why)});
+  return std::unexpected(Refusal{.reason = reason, .error = error, .why = std::move(why)});
 }
 
 [[nodiscard]] inline std::unexpected<Refusal> refuse(RefusalReason reason, BlockNo block, int error = 0) {
-  return std::unexpected(Refusal{.reason = reason, .error = error, .block = block, .why = {}});
+  return std::unexpected(Refusal{.reason = reason, .error = error, .block = block});
 }
 
 [[nodiscard]] inline std::unexpected<Refusal> refuse_resized(uint64_t before, uint64_t now, int error) {

@@ -7,7 +7,8 @@
 #include <deque>
 #include <functional>
 
-#include "writeback/mark/error_mark.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub {
@@ -15,7 +16,7 @@ namespace extscrub {
 namespace {
 
 CommitReport refused_for(RefusalReason reason, const Error& error) {
-  return refused({.reason = reason, .error = error.code, .block = {}, .why = error.message});
+  return refused({.reason = reason, .error = error.code, .why = error.message});
 }
 
 // What the image has and what the log has in its place, a key after the other, in whole blocks.
@@ -100,26 +101,12 @@ CommitReport flushed(CommitReport report, WriteDevice& device) {
   return report;
 }
 
-// The bytes that a commit changes by itself: needs_recovery, s_state, s_error_count to s_last_error_func, their times' high bytes and
-// errcodes, s_checksum.
-void blank_own_fields(SuperblockCopy& superblock) {
-  const auto blank = [&](size_t begin, size_t end) {
-    std::fill(superblock.begin() + static_cast<std::ptrdiff_t>(begin),
-              superblock.begin() + static_cast<std::ptrdiff_t>(end), std::byte{});
-  };
-  set_needs_recovery(superblock, false);
-  blank(0x3A, 0x3C);
-  blank(0x194, 0x200);
-  blank(0x278, 0x27C);
-  blank(0x3FC, 0x400);
-}
-
 }  // namespace
 
 bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, const SuperblockCopy& expected) {
   constexpr size_t kSector = 512;  // what a power cut leaves whole
   SuperblockCopy a = now, b = before, c = expected;
-  for (SuperblockCopy* each : {&a, &b, &c}) blank_own_fields(*each);
+  for (SuperblockCopy* each : {&a, &b, &c}) blank_commit_fields(*each);
   for (size_t at = 0; at < kSuperblockSize; at += kSector) {
     const auto same = [&](const SuperblockCopy& other) {
       return std::equal(a.begin() + static_cast<std::ptrdiff_t>(at),
@@ -136,7 +123,7 @@ namespace {
 // Why it is not certain that the log belongs to the image as it is now; nothing when it does.
 std::optional<Refusal> doubt_of(const UndoLog& log, const OldBytes& all) {
   const auto doubt = [](RefusalReason reason, std::optional<BlockNo> block = {}) {
-    return Refusal{.reason = reason, .block = block, .why = {}};
+    return Refusal{.reason = reason, .block = block};
   };
   if (!log.finished()) return doubt(RefusalReason::log_unfinished);
   if (!is_superblock_of(all.superblock_now, all.superblock, log.expected_superblock())) return doubt(RefusalReason::not_expected);
@@ -223,7 +210,7 @@ CommitReport undo(const UndoRequest& request, const ImageLock& /*lock*/) {
     if (!queue) return refused_for(RefusalReason::no_queue, queue.error());
     return undo_on(request, *log, **device, **queue);
   } catch (const std::exception&) {
-    return refused({.reason = RefusalReason::no_memory, .error = ENOMEM, .block = {}, .why = {}});
+    return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});
   }
 }
 
