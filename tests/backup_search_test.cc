@@ -4,6 +4,7 @@
 #include <array>
 
 #include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 #include "tests/cli_support.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/catch.h"

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "scan/format/checksum.h"
 #include "scan/load/load_file_system.h"
 #include "tests/support/audit_image.h"
+#include "tests/support/catch.h"
 
 namespace extscrub::test {
 

@@ -1,5 +1,6 @@
 
 #include "cli/isolation/report_wire.h"
+#include "cli/report/commit_text.h"
 #include "tests/cli_support.h"
 #include "tests/support/catch.h"
 
@@ -51,8 +52,9 @@ ImageReport full_report() {
                            {{Problem::inode_links, InodeNo(5), "/p", "cut", ByteRange{1, 2}}},
                            WayChoice{false, "why", {BlockNo(4), BlockNo(5)}}};
   r.writeback = CommitReport{};
-  r.writeback->message = "m";
-  r.writeback->error_block = BlockNo(3);
+  r.writeback->cause = Refusal{RefusalReason::changed, 1, BlockNo(3), 4, 5, "w"};
+  r.writeback->left = WhatIsLeft::in_part;
+  r.writeback->sidecar_error = "e";
   r.writeback->sidecar = "side";
   r.writeback->undo_file = "undo";
   r.writeback->receipts = {{BlockNo(7), 1, 2, true, true, true, 5, 2, BufferKind::log}};
@@ -115,6 +117,15 @@ TEST_CASE("enumerators that are none are refused") {
   report.writeback = CommitReport{};
   report.writeback->receipts.emplace_back().kind = static_cast<BufferKind>(5);
   CHECK_FALSE(read(to_bytes(report)));
+  report.writeback = CommitReport{};
+  report.writeback->cause = Failure{static_cast<CommitStep>(8), {}, 5, 1};
+  CHECK_FALSE(read(to_bytes(report)));
+  for (uint8_t reason = 0; reason < 200; ++reason) {
+    report.writeback->cause = Refusal{.reason = static_cast<RefusalReason>(reason)};
+    const auto back = read(to_bytes(report));
+    CHECK(back.has_value() == (reason <= static_cast<uint8_t>(RefusalReason::block_foreign)));
+    if (back) CHECK_NOTHROW(text_of(*back->writeback, "image", CommitPurpose::undo));  // whatever is missing
+  }
 }
 
 TEST_CASE("a report takes no more memory than it may") {

@@ -152,10 +152,10 @@ TEST_CASE("a dry run reports the blocks and writes nothing") {
 TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is called repaired", "[behaviour-18]") {
   Scrubbed s;
   s.commit.outcome = CommitOutcome::errored;
-  s.commit.message = "cannot write block 7: Input/output error";
+  s.commit.cause = Failure{CommitStep::write, BlockNo(7), EIO, 1};
   CHECK(s() == 8);
   CHECK(s.verdict() == "errored");
-  CHECK(s.tool.said("extscrub: " + s.image.string() + ": cannot write block 7: Input/output error\n"));
+  CHECK(s.tool.said("extscrub: " + s.image.string() + ": writing block 7 failed: Input/output error; "));
   CHECK(s.tool.printed("[not repaired]"));
   CHECK_FALSE(s.tool.printed("[repaired]"));
 }
@@ -163,10 +163,10 @@ TEST_CASE("a write that failed makes the image errored, exit 8, and nothing is c
 TEST_CASE("a commit that is refused leaves the damage, exit 4 and 8") {
   Scrubbed s;
   s.commit.outcome = CommitOutcome::refused;
-  s.commit.message = "the image was changed since it was read";
+  s.commit.cause = Refusal{.reason = RefusalReason::changed, .block = BlockNo(7)};
   CHECK(s() == 12);
   CHECK(s.verdict() == "damaged");
-  CHECK(s.tool.said("changed since it was read"));
+  CHECK(s.tool.said("is untouched: block 7 has changed since it was read"));
 }
 
 TEST_CASE("a signal during the commit leaves the image armed, exit 32 and 8") {
@@ -252,9 +252,9 @@ TEST_CASE("an image with the record of a failed write is refused unless forced",
 TEST_CASE("the message of a failed write names the image once") {
   Scrubbed s;
   s.commit.outcome = CommitOutcome::errored;
-  s.commit.message = s.image.string() + ": writing block 7 failed";
+  s.commit.cause = Failure{CommitStep::write, BlockNo(7), EIO, 1};
   CHECK(s() == 8);
-  CHECK(s.tool.said("extscrub: " + s.image.string() + ": writing block 7 failed\n"));
+  CHECK(s.tool.said("extscrub: " + s.image.string() + ": writing block 7 failed: Input/output error; "));
 }
 
 TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {

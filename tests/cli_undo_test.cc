@@ -65,7 +65,7 @@ TEST_CASE("undo of what is undone already: exit 0") {
 
 TEST_CASE("undo that fails, is refused or is stopped: its exit status, and never called undone") {
   Undone u;
-  u.commit.message = "because";
+  u.commit.cause = Refusal{.reason = RefusalReason::log_unusable, .why = "because"};
   SECTION("errored") {
     u.commit.outcome = CommitOutcome::errored;
     CHECK(u() == 8);

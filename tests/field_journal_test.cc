@@ -1,6 +1,7 @@
 // A fault for every field of the journal: its superblock, and the blocks of a transaction that waits to be replayed.
 
 #include "scan/format/crc.h"
+#include "scan/format/journal_superblock.h"
 #include "tests/fields/images.h"
 #include "tests/support/catch.h"
 #include "tests/support/past_image.h"
@@ -57,7 +58,7 @@ void seal_log_block(const SealedSpot& at) {
 void seal_log_super(const SealedSpot& at) {
   std::vector<std::byte> block(kSuperSize);
   at.image.read(at.spot.at, block);
-  if (be32(block, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3)) at.image.poke(at.spot.at + kChecksum, __builtin_bswap32(super_checksum(block)));
+  if (be32(block, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3)) at.image.poke(at.spot.at + kChecksum, __builtin_bswap32(extscrub::journal_superblock_checksum(Bytes(block).first<kSuperSize>())));
 }
 
 const TestImage& waiting_image() { return waiting().image; }

@@ -119,7 +119,7 @@ class Sample {
     undo.log = undo_path();
     undo.image = path_;
     const CommitReport report = undo_on(undo, *log, **device, **queue);
-    INFO(report.message);
+    INFO(text_of(report));
     REQUIRE(is_over(report));
     REQUIRE(read_file(path_) == original_);
   }

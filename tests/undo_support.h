@@ -25,7 +25,7 @@ inline CommitRequest request_with_undo(const TestImage& image, QueueKind queue =
 inline void commit_with_undo(const TestImage& image) {
   Log log;
   const auto report = commit_with_faults(request_with_undo(image), log);
-  INFO(report.message);
+  INFO(text_of(report));
   REQUIRE(report.outcome == CommitOutcome::committed);
   REQUIRE(report.undo == UndoLogState::kept);
   REQUIRE(report.undo_file == undo_path(image));

@@ -1,6 +1,7 @@
 // What was audited is what is written: the same file, of the same size, with the same superblock.
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/writeback_support.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/undo/undo.h"
 
 namespace extscrub::test::wb {
@@ -52,8 +53,8 @@ TEST_CASE("file that took the image's name after the audit is not written to") {
   const auto other = replace_image(image, GENERATE(false, true));
   const CommitReport report = commit(request, *lock);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.error == ESTALE);
-  CHECK(report.message.find("was replaced by another file") != std::string::npos);
+  CHECK(report.error() == ESTALE);
+  CHECK(text_of(report).find("was replaced by another file") != std::string::npos);
   CHECK(read_file(other) == image.original());
 }
 
@@ -110,7 +111,7 @@ TEST_CASE("image whose size changed between audit and commit is left alone") {
   Log log;
   const CommitReport report = commit_with_faults(request, log);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.message.find("its size changed from 262144 to ") != std::string::npos);
+  CHECK(text_of(report).find("its size changed from 262144 to ") != std::string::npos);
   CHECK(log.count(Operation::write) == 0);
 }
 
@@ -151,9 +152,9 @@ TEST_CASE("image that is cut or extended while it is written ends errored and ma
     Log log;
     log.rule = resizing(image, n, size);
     const CommitReport report = commit_with_faults(request, log);
-    INFO("write " << n << ": " << report.message);
+    INFO("write " << n << ": " << text_of(report));
     CHECK(report.outcome == CommitOutcome::errored);
-    CHECK(report.error == EIO);
+    CHECK(report.error() == EIO);
     CHECK(report.marked);
     const auto superblock = superblock_in(image.now());
     CHECK((superblock.s_state & EXT2_VALID_FS) == 0);
@@ -163,7 +164,7 @@ TEST_CASE("image that is cut or extended while it is written ends errored and ma
         if (e.operation == Operation::write && e.touches({kSuperblockOffset, kSuperblockSize}))
           CHECK_FALSE(says_clean(load<Superblock>(e.data)));
     if (n == 0) {
-      CHECK(report.message.find("its size") != std::string::npos);
+      CHECK(text_of(report).find("its size") != std::string::npos);
       CHECK(std::filesystem::file_size(image.path()) == size);  // nothing was written behind its end
     }
   }

@@ -35,9 +35,9 @@ TEST_CASE("failed block write: errored, marked with block and errno, never read 
   const auto request = image.request(generate_queue_kind(image.path()));
   const auto report = commit_with_faults(request, log);
   CHECK(report.outcome == CommitOutcome::errored);
-  CHECK(report.error == error);
-  CHECK(report.error_block == BlockNo(20));
-  CHECK(report.failures == 1);
+  CHECK(report.error() == error);
+  CHECK(report.error_block() == BlockNo(20));
+  CHECK(report.failures() == 1);
   CHECK(report.marked);
   CHECK(report.sidecar.empty());
   CHECK_FALSE(std::filesystem::exists(sidecar_path(image.path())));
@@ -113,10 +113,10 @@ TEST_CASE("one write of many blocks fails: every block of it has the error in it
   Log log;
   log.rule = fail_writes_to(image.extent_of(4));
   const auto report = commit_with_faults(image.request(), log, 0, 1);
-  CHECK(report.failures == 1);
+  CHECK(report.failures() == 1);
   for (size_t i = 0; i < 3; ++i) CHECK((report.receipts[i].error == EIO && !report.receipts[i].completed));
   CHECK((!report.receipts[3].submitted && report.receipts[3].error == 0));
-  CHECK(report.error_block == BlockNo(3));
+  CHECK(report.error_block() == BlockNo(3));
 }
 
 TEST_CASE("many failures in flight: one mark, all counted, first and last named", "[behaviour-5]") {
@@ -128,7 +128,7 @@ TEST_CASE("many failures in flight: one mark, all counted, first and last named"
     return Fault{-EIO, 0};
   };
   const auto report = commit_with_faults(image.request(generate_queue_kind(image.path())), log, 0, 10);
-  CHECK(report.failures == 10);
+  CHECK(report.failures() == 10);
   const auto sb = image.superblock_now();
   CHECK(sb.s_error_count == 10);
   CHECK(sb.s_first_error_block == 2);
@@ -163,8 +163,8 @@ TEST_CASE("failed flush: the run fails though the next flush works, and the vali
   log.rule = fail_flush(n);
   const auto report = commit_with_faults(image.request(), log);
   CHECK(report.outcome == CommitOutcome::errored);
-  CHECK(report.error == EIO);
-  CHECK(report.failures == 1);
+  CHECK(report.error() == EIO);
+  CHECK(report.failures() == 1);
   CHECK(report.marked);
   CHECK(report.armed == (n > 0));
   const auto sb = image.superblock_now();
@@ -227,7 +227,7 @@ TEST_CASE("device that lies about a write is found out by the read-back") {
     };
     const auto report = commit_with_faults(image.request(), log);
     CHECK(report.outcome == CommitOutcome::errored);
-    CHECK(report.error_block == BlockNo(9));
+    CHECK(report.error_block() == BlockNo(9));
     CHECK(report.receipts[0].read_back);
     CHECK_FALSE(report.receipts[1].read_back);
     CHECK(image.superblock_now().s_state == (2 | 4));
@@ -255,7 +255,7 @@ TEST_CASE("read-back that fails: errored and marked") {
   };
   const auto report = commit_with_faults(image.request(), log);
   CHECK(report.outcome == CommitOutcome::errored);
-  CHECK(report.error_block == BlockNo(9));
+  CHECK(report.error_block() == BlockNo(9));
   CHECK(report.marked);
   CHECK(image.superblock_now().s_state == (2 | 4));
 }
@@ -291,8 +291,8 @@ TEST_CASE("sparse image on a full file system: ENOSPC is found, named and marked
     REQUIRE(lock);
     const auto report = commit(image.request(kind), *lock);
     CHECK(report.outcome == CommitOutcome::errored);
-    CHECK(report.error == ENOSPC);
-    CHECK(report.error_block == BlockNo(32));
+    CHECK(report.error() == ENOSPC);
+    CHECK(report.error_block() == BlockNo(32));
     CHECK(report.marked);
     CHECK(image.superblock_now().s_first_error_errcode == 6);
     CHECK(image.superblock_now().s_state == (2 | 4));

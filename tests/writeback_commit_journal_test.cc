@@ -2,6 +2,7 @@
 // before and after the moment from which on the repair is complete.
 #include "scan/format/jbd2_format.h"
 #include "tests/scrub_sample.h"
+#include "writeback/commit/journal_transaction.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub::test::wb {
@@ -152,7 +153,7 @@ TEST_CASE("block that fails behind the log: the journal completes the repair, an
   CHECK(report.outcome == CommitOutcome::errored);
   CHECK(report.marked);
   CHECK(report.logged);
-  CHECK_THAT(report.message, Catch::Contains("waits in the image's journal"));
+  CHECK_THAT(text_of(report), Catch::Contains("waits in the image's journal"));
   const auto journal = part_of(read_file(sample.path()), journal_superblock(sample));
   CHECK(be32(read_file(sample.path()), journal_superblock(sample).at + kErrno) == 0xFFFFFFFB);
   CHECK(journal.size() == 1024);
@@ -194,7 +195,7 @@ TEST_CASE("journal that has changed since it was read: refused, nothing written"
   Log log;
   const CommitReport report = sample.commit(log);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK_THAT(report.message, Catch::Contains("changed since it was read"));
+  CHECK_THAT(text_of(report), Catch::Contains("changed since it was read"));
   CHECK(log.count(Operation::write) == 0);
 }
 
@@ -204,7 +205,7 @@ TEST_CASE("the journal is asked for where it cannot be had: refused; else the bl
   Log log;
   const CommitReport refused = sample.commit(log);
   CHECK(refused.outcome == CommitOutcome::refused);
-  CHECK_THAT(refused.message, Catch::Contains("too little room") && Catch::Contains("--commit=auto"));
+  CHECK_THAT(text_of(refused), Catch::Contains("too little room") && Catch::Contains("--commit=auto"));
   CHECK(log.count(Operation::write) == 0);
 
   sample.request().way = CommitWay::automatic;
@@ -227,7 +228,7 @@ TEST_CASE("log with a block twice, or with one that is something else as well, i
   if (which == 3) space.superblock = BlockNo(1);
   Log log;
   const CommitReport report = commit_with_faults(request, log);
-  INFO(report.message);
+  INFO(text_of(report));
   CHECK(report.outcome == CommitOutcome::refused);
   CHECK(log.count(Operation::write) == 0);
 }
@@ -240,7 +241,7 @@ TEST_CASE("journal's superblock that cannot be written: the superblock is marked
   CHECK(report.outcome == CommitOutcome::errored);
   CHECK(report.marked);
   CHECK_FALSE(report.logged);
-  CHECK_THAT(report.message, !Catch::Contains("waits in the image's journal") && Catch::Contains("but the journal cannot be"));
+  CHECK_THAT(text_of(report), !Catch::Contains("waits in the image's journal") && Catch::Contains("but the journal cannot be"));
   CHECK(report.sidecar == sidecar_path(sample.path()));
   CHECK((superblock_in(read_file(sample.path())).s_state & 3) == EXT2_ERROR_FS);
   sample.judge(false);
@@ -260,7 +261,7 @@ TEST_CASE("last superblock that cannot be written: all is in its place, and noth
   const CommitReport report = sample.commit(log);
   CHECK(report.outcome == CommitOutcome::errored);
   CHECK_FALSE(report.logged);
-  CHECK_THAT(report.message, !Catch::Contains("waits in the image's journal") && Catch::Contains("the whole repair is on the image"));
+  CHECK_THAT(text_of(report), !Catch::Contains("waits in the image's journal") && Catch::Contains("the whole repair is on the image"));
 }
 
 }  // namespace extscrub::test::wb

@@ -38,7 +38,7 @@ TEST_CASE("mark's own write, flush or read-back fails twice: a sidecar says it",
   CHECK(report.sidecar == sidecar_path(image.path()));
   const auto text = read_file(report.sidecar);
   CHECK_THAT(std::string(reinterpret_cast<const char*>(text.data()), text.size()), Catch::Contains("block 9"));
-  CHECK_THAT(report.message, Catch::Contains(report.sidecar.string()));
+  CHECK_THAT(text_of(report), Catch::Contains(report.sidecar.string()));
   size_t files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(image.path().parent_path())) ++files;
   CHECK(files == 2);  // the image, the sidecar: no temporary file is left
@@ -62,7 +62,7 @@ TEST_CASE("neither mark nor sidecar can be had: the message says so") {
   CHECK(report.outcome == CommitOutcome::errored);
   CHECK_FALSE(report.marked);
   CHECK(report.sidecar.empty());
-  CHECK_THAT(report.message, Catch::Contains("nor a file put beside it"));
+  CHECK_THAT(text_of(report), Catch::Contains("nor a file put beside it"));
 }
 
 TEST_CASE("sidecar lies beside the file a symbolic link leads to") {

@@ -1,7 +1,8 @@
 #include "scan/format/crc.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/writeback_support.h"
 #include "writeback/commit/commit.h"
-#include "writeback/mark/error_mark.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub::test::wb {
@@ -13,10 +14,10 @@ TEST_CASE("commit writes every staged block and the final superblock, and nothin
   REQUIRE(lock);
   const auto report = commit(image.request(generate_queue_kind(image.path())), *lock);
   CHECK(report.outcome == CommitOutcome::committed);
-  CHECK(report.message.empty());
+  CHECK(text_of(report).empty());
   CHECK(report.armed);
   CHECK(report.blocks_written == 5);
-  CHECK(report.failures == 0);
+  CHECK(report.failures() == 0);
   CHECK(image.now() == image.repaired());
   REQUIRE(report.receipts.size() == 5);
   for (const Receipt& r : report.receipts) {
@@ -39,7 +40,7 @@ TEST_CASE("commit works for every block size, sector size, offset and tail, and 
   if (options.tail > 0) image.stage(64);
   Log log;
   const auto report = commit_with_faults(image.request(generate_queue_kind(image.path())), log, alignment);
-  INFO(report.message);
+  INFO(text_of(report));
   REQUIRE(report.outcome == CommitOutcome::committed);
   CHECK(image.now() == image.repaired());  // the size included
   for (const Receipt& r : report.receipts) CHECK((r.submitted && r.completed && r.read_back));
@@ -132,8 +133,8 @@ TEST_CASE("before-image that differs: refused, nothing written", "[behaviour-27]
   Log log;
   const auto report = commit_with_faults(image.request(), log);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.error_block == BlockNo(block));
-  CHECK_THAT(report.message, Catch::Contains("changed since it was read"));
+  CHECK(report.error_block() == BlockNo(block));
+  CHECK_THAT(text_of(report), Catch::Contains("changed since it was read"));
   CHECK(log.count(Operation::write) == 0);
   CHECK(image.now() == changed);
 }
@@ -148,7 +149,7 @@ TEST_CASE("before-image that cannot be read: refused with its errno, nothing wri
   };
   const auto report = commit_with_faults(image.request(), log);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.error == EIO);
+  CHECK(report.error() == EIO);
   CHECK(log.count(Operation::write) == 0);
 }
 
@@ -190,8 +191,8 @@ TEST_CASE("image that cannot be opened for writing is refused") {
   }
   const auto report = commit(request, *lock);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.error != 0);
-  CHECK_FALSE(report.message.empty());
+  CHECK(report.error() != 0);
+  CHECK_FALSE(text_of(report).empty());
 }
 
 TEST_CASE("cancelled before the first write: untouched") {
@@ -240,7 +241,7 @@ TEST_CASE("no memory for the writer: refused, the image untouched") {
   REQUIRE(device);
   const auto report = commit_on(image.request(), **device, queue);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK(report.error == ENOMEM);
+  CHECK(report.error() == ENOMEM);
   CHECK(image.now() == image.original());
 }
 

@@ -45,7 +45,7 @@ TEST_CASE("every operation of a commit fails in turn: the image tells the truth,
     const auto report = commit_with_faults(image.request(kind), log, alignment);
     if (log.count(operation) <= n) break;
     ++faults;
-    INFO("fault " << n << ": " << report.message);
+    INFO("fault " << n << ": " << text_of(report));
     const auto now = image.now();
     REQUIRE(now.size() == image.original().size());
     REQUIRE(tells_the_truth(image, now));
@@ -74,7 +74,7 @@ TEST_CASE("every write of a commit is short in turn: the repair is whole all the
     Log log;
     log.rule = breaking(Break::shorten, Operation::write, n);
     const auto report = commit_with_faults(image.request(kind), log);
-    INFO("write " << n << ": " << report.message);
+    INFO("write " << n << ": " << text_of(report));
     REQUIRE(report.outcome == CommitOutcome::committed);
     REQUIRE(image.now() == image.repaired());
     if (log.count(Operation::write) <= n) break;

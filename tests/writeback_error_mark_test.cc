@@ -1,6 +1,7 @@
 #include "scan/format/crc.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/writeback_support.h"
-#include "writeback/mark/error_mark.h"
 
 namespace extscrub::test::wb {
 

@@ -49,7 +49,7 @@ TEST_CASE("commit says in the MMP block that the file system is checked, before 
   const CommitRequest request = protected_request(image, sequence);
   Log log;
   const CommitReport report = commit_with_faults(request, log);
-  INFO(report.message);
+  INFO(text_of(report));
   REQUIRE(report.outcome == CommitOutcome::committed);
   std::vector<Event> writes;
   std::ranges::copy_if(log.events(), std::back_inserter(writes),
@@ -80,7 +80,7 @@ TEST_CASE("undo gives the MMP block back as it was before the commit") {
   undoing.image = image.path();
   undoing.mmp = MmpClaim{BlockNo(kMmpBlock), mmp_block(EXT4_MMP_SEQ_CLEAN), kSeed};
   const CommitReport report = undo(undoing, *lock);
-  INFO(report.message);
+  INFO(text_of(report));
   CHECK(report.outcome == CommitOutcome::committed);
   CHECK(image.now() == image.original());
 }
@@ -123,7 +123,7 @@ TEST_CASE("another host that writes into the MMP block during a commit is left t
   };
   const CommitReport report = commit_with_faults(request, log);
   CHECK(report.outcome == CommitOutcome::errored);
-  CHECK(report.message.find("multiple-mount protection") != std::string::npos);
+  CHECK(text_of(report).find("multiple-mount protection") != std::string::npos);
   CHECK(mmp_now(image).mmp_seq == 1001);
   CHECK((image.superblock_now().s_state & EXT2_VALID_FS) == 0);
 }

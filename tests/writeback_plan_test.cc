@@ -6,9 +6,9 @@ namespace extscrub::test::wb {
 namespace {
 
 std::vector<Piece> plan(const std::vector<uint64_t>& blocks, const ImageShape& shape) {
-  std::vector<StagedBlock> staged;
-  for (const uint64_t b : blocks) staged.push_back({BlockNo(b), {}, {}});
-  return plan_pieces(staged, std::vector<bool>(blocks.size()), shape);
+  std::vector<BlockNo> numbers;
+  for (const uint64_t b : blocks) numbers.emplace_back(b);
+  return plan_pieces(numbers, shape);
 }
 
 constexpr uint64_t KiB = 1024, MiB = 1024 * KiB;

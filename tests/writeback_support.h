@@ -14,9 +14,14 @@
 #include <random>
 #include <thread>
 
+#include "cli/report/commit_text.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "tests/support/catch.h"
-#include "writeback/commit/commit_run.h"
-#include "writeback/mark/error_mark.h"
+#include "writeback/commit/commit.h"
+#include "writeback/device/aligned_buffer.h"
+#include "writeback/device/write_plan.h"
+#include "writeback/mark/sidecar.h"
 
 // A namespace of its own: other tests have a TestImage and a TempDir too.
 namespace extscrub::test::wb {
@@ -328,6 +333,11 @@ inline CommitReport commit_with_faults(const CommitRequest& request, Log& log, u
   FaultyDevice faulty_device(**device, log, alignment);
   FaultyQueue faulty_queue(**queue, **device, log);
   return commit_on(request, faulty_device, faulty_queue);
+}
+
+// As a person is told it.
+inline std::string text_of(const CommitReport& report) {
+  return extscrub::text_of(report, "IMAGE", CommitPurpose::repair);
 }
 
 // The n-th write fails; nothing of it is stored.

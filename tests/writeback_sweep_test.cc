@@ -41,7 +41,7 @@ TEST_CASE("sweep: every operation of a scrub breaks in turn", "[sweep][behaviour
       ++faults;
       INFO((sample.request().way == CommitWay::journal ? "journal" : "direct")
            << ", break " << static_cast<int>(broken.how) << " of operation " << static_cast<int>(broken.operation) << " "
-           << n << ": " << report.message);
+           << n << ": " << text_of(report));
       if (broken.how == Break::shorten) REQUIRE(report.outcome == CommitOutcome::committed);
       REQUIRE(report.outcome != CommitOutcome::nothing_to_do);
       sample.judge(report.outcome == CommitOutcome::committed);

@@ -21,7 +21,7 @@ void check_refused(const TestImage& image, const CommitReport& report, const Log
   CHECK(report.outcome == CommitOutcome::refused);
   CHECK(report.undo == UndoLogState::failed);
   CHECK(report.undo_file.empty());
-  CHECK_THAT(report.message, Catch::Contains("--no-undo"));
+  CHECK_THAT(text_of(report), Catch::Contains("--no-undo"));
   CHECK(log.count(Operation::write) == 0);
   CHECK(log.count(Operation::flush) == 0);
   CHECK(image.now() == image.original());
@@ -81,7 +81,7 @@ TEST_CASE("undo log with a flipped bit is refused, wherever it is") {
     write_file(undo_path(image), flipped);
     const auto report = undo_image(image, true);
     unnoticed += report.outcome != CommitOutcome::refused;
-    REQUIRE_FALSE(report.message.empty());
+    REQUIRE_FALSE(text_of(report).empty());
   }
   CHECK(unnoticed == 0);
   CHECK(image.now() == repaired);
@@ -118,7 +118,7 @@ TEST_CASE("no room for the undo log: refused with its errno, nothing written, no
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
   Log log;
   const auto report = commit_with_faults(request_with_undo(image), log);
-  CHECK(report.error == EFBIG);
+  CHECK(report.error() == EFBIG);
   check_refused(image, report, log);
   CHECK(alone(image));
 }
@@ -211,7 +211,7 @@ TEST_CASE("commit that ends before its first write leaves no undo log") {
       if (e.operation == Operation::read && e.touches(image.extent_of(9))) return Fault{};
       return std::nullopt;
     };
-    CHECK(commit_with_faults(request, log).error == EIO);
+    CHECK(commit_with_faults(request, log).error() == EIO);
   }
   SECTION("nothing to do") {
     request.blocks.clear();

@@ -44,7 +44,7 @@ std::string check_refused_but_forced(const TestImage& image, const std::vector<s
   Log log;
   const auto report = undo_with_faults(image, log);
   CHECK(report.outcome == CommitOutcome::refused);
-  CHECK_THAT(report.message, Catch::Contains("--force"));
+  CHECK_THAT(text_of(report), Catch::Contains("--force"));
   CHECK(log.count(Operation::write) == 0);
   CHECK(image.now() == changed);
 
@@ -52,7 +52,7 @@ std::string check_refused_but_forced(const TestImage& image, const std::vector<s
   auto armed = image.original();
   arm_superblock(std::span(armed).subspan<kSuperblockOffset, kSuperblockSize>());
   CHECK(image.now() == armed);
-  return report.message;
+  return text_of(report);
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ TEST_CASE("undo gives back every byte, and so does e2undo: block sizes, offsets,
     CHECK(*status == 0);
   } else {
     const auto report = undo_image(image);
-    CHECK(report.message.empty());
+    CHECK(text_of(report).empty());
     CHECK(report.outcome == CommitOutcome::committed);
   }
   CHECK(image.now() == image.original());
@@ -160,7 +160,7 @@ TEST_CASE("every operation of an undo fails in turn: the image does not lie, and
     const auto report = undo_with_faults(image, log);
     if (log.count(operation) <= n) break;
     ++faults;
-    INFO("fault " << n << ": " << report.message);
+    INFO("fault " << n << ": " << text_of(report));
     REQUIRE_FALSE(is_over(report));
     REQUIRE_FALSE(lies(image, image.now()));
     REQUIRE(is_over(undo_image(image)));
@@ -184,7 +184,7 @@ TEST_CASE("power cut after every operation of an undo: no lie, and undo run agai
       INFO("after operation " << end << ", round " << round);
       REQUIRE_FALSE(lies(image, image.now()));
       const auto report = undo_image(image);
-      INFO(report.message);
+      INFO(text_of(report));
       REQUIRE(is_over(report));
       REQUIRE(image.now() == image.original());
     }
@@ -207,7 +207,7 @@ TEST_CASE("power cut after every operation of a commit, one that fails too: undo
       write_file(image.path(), after_power_cut(image.original(), events, end, round == 0, random));
       INFO("after operation " << end << ", round " << round);
       const auto report = undo_image(image);
-      INFO(report.message);
+      INFO(text_of(report));
       REQUIRE(is_over(report));
       REQUIRE(image.now() == image.original());
     }

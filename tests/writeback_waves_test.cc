@@ -57,7 +57,7 @@ CutOff cut_off(const std::filesystem::path& path, bool in_waves, uint32_t most =
     request.queue = QueueKind::threads;
     Log log;
     const CommitReport report = commit_with_faults(request, log, 512);
-    INFO(report.message);
+    INFO(text_of(report));
     REQUIRE(is_over(report));
     for (const Event& e : log.events())
       if (e.operation != Operation::read) events.push_back(e);

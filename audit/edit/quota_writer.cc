@@ -276,10 +276,9 @@ Result<bool> store_quota_file(RepairRound& round, InodeNo ino, Bytes bytes) {
   const auto runs = find_runs(round, old.map.runs, wanted, g.group_first(g.group_of(ino)));
   if (runs.empty()) return false;
   // The numbers are those of blocks that were the file's before, or free: the map can be written again without harm.
-  if (auto r = write_map(fs, round.overlay, round.blocks, ino, raw, runs, old.map.nodes); !r) {
-    if (r.error().code == kNoSpace || r.error().code == EFBIG) return false;
-    return std::unexpected(r.error());
-  }
+  const auto written = write_map(fs, round.overlay, round.blocks, ino, raw, runs, old.map.nodes);
+  if (!written) return std::unexpected(written.error());
+  if (*written != MapWritten::written) return false;
   store(MutableBytes(raw), offsetof(ext2_inode, i_size), static_cast<uint32_t>(bytes.size()));
   store(MutableBytes(raw), offsetof(ext2_inode, i_size_high), uint32_t{0});
   seal_inode(g, ino, raw);

@@ -92,10 +92,9 @@ Result<bool> relocate(RepairRound& round, const Finding& cause, InodeNo ino, Mut
       run = {run.logical + n, run.physical + n, run.count - n, run.unwritten};
     }
 
-  if (auto r = write_map(round.fs(), round.overlay, round.blocks, ino, raw, moved, nodes); !r) {
-    if (r.error().code == kNoSpace || r.error().code == EFBIG) return false;
-    return std::unexpected(r.error());
-  }
+  const auto written = write_map(round.fs(), round.overlay, round.blocks, ino, raw, moved, nodes);
+  if (!written) return std::unexpected(written.error());
+  if (*written != MapWritten::written) return false;
   fresh.keep();
   for (const Move& m : moves) {
     const auto readable = copy_block(round, m.from, m.to);

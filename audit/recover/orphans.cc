@@ -10,6 +10,7 @@
 #include "audit/stage/map_cut.h"
 #include "audit/stage/primary_superblock.h"
 #include "scan/attribute/xattr.h"
+#include "scan/format/checksum.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/table_search.h"
 #include "scan/inodes/orphans.h"

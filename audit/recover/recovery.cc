@@ -10,13 +10,6 @@ namespace extscrub {
 
 namespace {
 
-// The log may hold an older superblock: what it does not know of errors is kept, as a mount keeps it.
-void keep_errors(const ext2_super_block& stored, ext2_super_block& replayed) {
-  std::memcpy(reinterpret_cast<std::byte*>(&replayed) + EXT4_S_ERR_START,
-              reinterpret_cast<const std::byte*>(&stored) + EXT4_S_ERR_START, EXT4_S_ERR_LEN);
-  replayed.s_state |= stored.s_state & EXT2_ERROR_FS;
-}
-
 // The file system as the overlay shows it now.
 Result<FileSystem> reload(const FileSystem& stored, const Overlay& overlay) {
   LoadOptions options;

@@ -48,7 +48,7 @@ Result<bool> make_directory(const InodeAtWork& work, InodeNo parent) {
   std::ranges::fill(work.raw.subspan(offsetof(ext2_inode, i_block), sizeof before.base().i_block), std::byte{0});
   // One run fits into the inode: no node is needed.
   const Run run{0, *block, 1, false};
-  if (auto r = write_map(round.fs(), round.overlay, round.blocks, work.ino, work.raw, std::span(&run, 1), {}); !r)
+  if (auto r = must_write_map(round.fs(), round.overlay, round.blocks, work.ino, work.raw, std::span(&run, 1), {}); !r)
     return std::unexpected(r.error());
   work.set_size(g.block_size);
   auto bytes = round.overlay.edit(*block);

@@ -130,11 +130,7 @@ Result<void> take_back_state(Overlay& overlay, const ext2_super_block& before, u
     s.s_state = before.s_state & static_cast<uint16_t>(~EXT2_VALID_FS);
     s.s_lastcheck = before.s_lastcheck;
     s.s_mnt_count = before.s_mnt_count;
-    std::ranges::copy(bytes_of(before).subspan(EXT4_S_ERR_START, EXT4_S_ERR_LEN), mutable_bytes_of(s).subspan(EXT4_S_ERR_START).begin());
-    s.s_first_error_time_hi = before.s_first_error_time_hi;
-    s.s_last_error_time_hi = before.s_last_error_time_hi;
-    s.s_first_error_errcode = before.s_first_error_errcode;
-    s.s_last_error_errcode = before.s_last_error_errcode;
+    set_error_fields(s, error_fields(before));
   });
 }
 

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "audit/repair/repair.h"
-#include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub {
 
@@ -37,7 +37,7 @@ Result<void> write_superblock(RepairRound& round, GroupNo group) {
   super.s_block_group_nr = static_cast<uint16_t>(group.value);
   super.s_state &= static_cast<uint16_t>(~EXT2_VALID_FS);
   super.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
-  if (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) super.s_checksum = superblock_checksum(super);
+  seal_superblock(super);
   auto copy = round.overlay.edit(round.geometry().super_block(group));
   if (!copy) return std::unexpected(copy.error());
   std::ranges::fill(*copy, std::byte{0});

@@ -87,7 +87,7 @@ class JournalRepair {
     store(*raw, offsetof(ext2_inode, i_flags), g_.extents() ? uint32_t{EXT4_EXTENTS_FL} : 0u);
     store(*raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
     store(*raw, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
-    if (auto r = write_map(fs_, round_.overlay, round_.blocks, InodeNo(EXT2_JOURNAL_INO), *raw, runs, {}); !r) return r;
+    if (auto r = must_write_map(fs_, round_.overlay, round_.blocks, InodeNo(EXT2_JOURNAL_INO), *raw, runs, {}); !r) return r;
     seal_inode(g_, InodeNo(EXT2_JOURNAL_INO), *raw);
     if (auto r = forget_old_logs(runs); !r) return r;
     if (auto r = store_superblock(runs.front().physical, wanted, 1); !r) return r;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audit/edit/inode_edit.h"
 #include "audit/edit/lost_found.h"
 #include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
@@ -13,16 +14,10 @@ namespace extscrub {
 
 namespace {
 
-// Seals the inode, unless its checksum was wrong before: then it says that more is.
+// A checksum that was wrong before says that more is; who may lose something does without it.
 template <class Change>
 Result<void> change_links(RepairRound& round, InodeNo ino, Change&& change) {
-  const Geometry& g = round.geometry();
-  auto raw = edit_inode(round.fs(), round.overlay, ino);
-  if (!raw) return std::unexpected(raw.error());
-  const bool sound = fits_inode_checksum(g, ino, *raw);
-  change(*raw);
-  if (sound || round.lossy()) seal_inode(g, ino, *raw);
-  return {};
+  return change_inode(round, ino, change, round.lossy());
 }
 
 uint16_t stored_links(const RepairRound& round, InodeNo ino) {

@@ -222,8 +222,8 @@ class LostDirectoryBlocks {
     const auto raw = edit_inode(fs_, round_.overlay, ino);
     if (!raw) return std::unexpected(raw.error());
     const auto written = write_map(fs_, round_.overlay, round_.blocks, ino, *raw, map.runs, map.nodes);
-    if (!written && (written.error().code == kNoSpace || written.error().code == EFBIG)) return false;
     if (!written) return std::unexpected(written.error());
+    if (*written != MapWritten::written) return false;
     seal_inode(g_, ino, *raw);
     return true;
   }

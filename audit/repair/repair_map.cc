@@ -206,10 +206,9 @@ class MapRepairs {
     const bool by_block = ino.value == EXT2_BAD_INO;  // its blocks are single ones, wherever they lie
     const std::set<uint64_t> misplaced = by_block ? std::set<uint64_t>() : misplaced_clusters(round_.geometry(), map.runs);
     if (!misplaced.empty()) return relocate(round_, cause, ino, raw, map.runs, misplaced, map.nodes, budget_);
-    const auto r = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, map.runs, map.nodes);
-    if (r) return true;
-    if (r.error().code == kNoSpace || r.error().code == EFBIG) return false;
-    return std::unexpected(r.error());
+    const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, map.runs, map.nodes);
+    if (!written) return std::unexpected(written.error());
+    return *written == MapWritten::written;
   }
 
   void report_losses(const Inode& inode, const Finding& cause, const SalvagedMap& map) {

@@ -4,7 +4,7 @@
 
 #include "audit/edit/inode_edit.h"
 #include "audit/stage/primary_superblock.h"
-#include "scan/format/crc.h"
+#include "scan/format/mmp_block.h"
 
 namespace extscrub {
 
@@ -38,7 +38,7 @@ Result<void> write_block(RepairRound& round, BlockNo at) {
   mmp.mmp_seq = EXT4_MMP_SEQ_CLEAN;
   mmp.mmp_time = round.now;
   mmp.mmp_check_interval = std::max(round.fs().super.s_mmp_update_interval, kLeastCheckInterval);
-  if (g.metadata_csum()) mmp.mmp_checksum = crc32c(g.csum_seed, bytes_of(mmp).first(offsetof(mmp_struct, mmp_checksum)));
+  seal_mmp(mmp_seed(g), mmp);
   store(*block, 0, mmp);
   return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { s.s_mmp_block = at.value; });
 }

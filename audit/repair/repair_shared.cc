@@ -236,10 +236,10 @@ class SharedBlocks {
     for (const uint64_t cluster : to_root_) runs.push_back({runs.size() << g_.cluster_bits, first_block(cluster), 1u << g_.cluster_bits, false});
     init_file(*raw, runs.size() * (uint64_t{g_.block_size} << g_.cluster_bits));
     const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, *ino, *raw, runs, {});
-    if (!written) {
+    if (!written || *written != MapWritten::written) {
       std::ranges::fill(*raw, std::byte{0});
-      if (written.error().code == kNoSpace || written.error().code == EFBIG) return leave_as_it_is();
-      return written;
+      if (written) return leave_as_it_is();
+      return std::unexpected(written.error());
     }
     seal_inode(g_, *ino, *raw);
     return {};
@@ -320,10 +320,9 @@ class SharedBlocks {
 
   Result<bool> cut_out(InodeNo ino, MutableBytes raw, RunList list, const Yield& yield) {
     list.runs = without(std::move(list.runs), yield.clusters);
-    const auto r = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, list.runs, list.nodes);
-    if (!r && (r.error().code == kNoSpace || r.error().code == EFBIG)) return false;
-    if (!r) return std::unexpected(r.error());
-    return true;
+    const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, ino, raw, list.runs, list.nodes);
+    if (!written) return std::unexpected(written.error());
+    return *written == MapWritten::written;
   }
 
   [[nodiscard]] std::vector<Run> without(std::vector<Run> runs, const std::set<uint64_t>& clusters) const {

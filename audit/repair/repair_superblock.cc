@@ -8,14 +8,6 @@ namespace extscrub {
 
 namespace {
 
-void forget_errors(ext2_super_block& s) {
-  // The record of the errors goes with the mark, as a whole.
-  auto* record = reinterpret_cast<std::byte*>(&s) + EXT4_S_ERR_START;
-  std::memset(record, 0, EXT4_S_ERR_LEN);
-  s.s_first_error_time_hi = s.s_last_error_time_hi = 0;
-  s.s_first_error_errcode = s.s_last_error_errcode = 0;
-}
-
 // Room for the fields that mke2fs gives large inodes, as far as these have it.
 uint16_t usual_extra_isize(const Geometry& g) {
   return static_cast<uint16_t>(std::min<size_t>(sizeof(ext2_inode_large), g.inode_size) - EXT2_GOOD_OLD_INODE_SIZE);
@@ -186,7 +178,7 @@ Result<void> stage_state(Overlay& overlay, bool clean, uint32_t now) {
     s.s_state |= EXT2_VALID_FS;
     if (s.s_state & EXT2_ERROR_FS) {
       s.s_state &= static_cast<uint16_t>(~EXT2_ERROR_FS);
-      forget_errors(s);
+      set_error_fields(s, {});  // the record goes with the mark, as a whole
     }
     s.s_lastcheck = now;
     s.s_mnt_count = 0;

@@ -7,6 +7,7 @@
 #include "audit/rules/rules.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 #include "scan/journal/journal.h"
 
 namespace extscrub {

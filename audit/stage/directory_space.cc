@@ -96,10 +96,9 @@ Result<bool> DirectorySpace::take(std::vector<BlockNo> have, uint64_t count) {
   const uint64_t size = count * g.block_size;
   if (std::ranges::equal(wanted, runs_, same) && inode.size() == size) return true;
 
-  if (auto r = write_map(fs_, overlay_, blocks_, ino_, raw_, wanted, nodes_); !r) {
-    if (r.error().code == kNoSpace || r.error().code == EFBIG) return give_back();
-    return std::unexpected(r.error());
-  }
+  const auto written = write_map(fs_, overlay_, blocks_, ino_, raw_, wanted, nodes_);
+  if (!written) return std::unexpected(written.error());
+  if (*written != MapWritten::written) return give_back();
   const uint64_t before = clusters_, blocks_before = inode.blocks512();
   read_map();
   store(raw_, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));

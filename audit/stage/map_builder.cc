@@ -1,6 +1,9 @@
 #include "audit/stage/map_builder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "scan/format/checksum.h"
 
@@ -107,20 +110,20 @@ class ExtentTreeWriter {
   ExtentTreeWriter(const FileSystem& fs, Overlay& overlay, Nodes& nodes, uint32_t seed)
       : fs_(fs), overlay_(overlay), nodes_(nodes), seed_(seed) {}
 
-  Result<void> write(MutableBytes root, std::span<const Run> extents) {
+  Result<MapWritten> write(MutableBytes root, std::span<const Run> extents) {
     const size_t in_root = entries_per_node(root.size()), in_node = entries_per_node(fs_.geometry.block_size);
     size_t wanted = 0;
     for (size_t n = extents.size(); n > in_root;) wanted += n = (n + in_node - 1) / in_node;
-    if (!nodes_.reserve(wanted)) return std::unexpected(Error{"no free blocks for the block map", kNoSpace});
+    if (!nodes_.reserve(wanted)) return MapWritten::no_room;
 
     std::ranges::fill(root, std::byte{0});
-    if (extents.size() <= in_root) return store_entries(root, extents, in_root, 0), Result<void>{};
+    if (extents.size() <= in_root) return store_entries(root, extents, in_root, 0), MapWritten::written;
     auto level = write_level(extents, in_node, 0);
     unsigned depth = 1;
     for (; level && level->size() > in_root; ++depth) level = write_level(std::span<const IndexEntry>(*level), in_node, depth);
     if (!level) return std::unexpected(level.error());
     store_entries(root, std::span<const IndexEntry>(*level), in_root, depth);
-    return {};
+    return MapWritten::written;
   }
 
  private:
@@ -151,7 +154,7 @@ class IndirectMapWriter {
   IndirectMapWriter(const FileSystem& fs, Overlay& overlay, Nodes& nodes)
       : overlay_(overlay), nodes_(nodes), per_block_(fs.geometry.block_size / sizeof(uint32_t)) {}
 
-  Result<void> write(MutableBytes area, std::span<const Run> runs) {
+  Result<MapWritten> write(MutableBytes area, std::span<const Run> runs) {
     // Twice: first counts the nodes, so that nothing is staged when they cannot be had.
     size_t wanted = 0;
     uint64_t end = 0;
@@ -162,11 +165,11 @@ class IndirectMapWriter {
     const bool fits = runs.empty() || runs.back().logical + runs.back().count <= end;
     for (const Run& run : runs)
       if (!fits || run.physical.value + run.count > kMostLogicalBlocks)
-        return std::unexpected(Error{"the indirect map cannot hold these blocks", EFBIG});
-    if (!nodes_.reserve(wanted)) return std::unexpected(Error{"no free blocks for the block map", kNoSpace});
+        return MapWritten::too_large;
+    if (!nodes_.reserve(wanted)) return MapWritten::no_room;
 
     std::ranges::fill(area, std::byte{0});
-    Result<void> result;
+    Result<MapWritten> result = MapWritten::written;
     for_each_root([&](unsigned i, unsigned level, uint64_t first, uint64_t span) {
       const auto root = result ? subtree(runs, level, first, span) : Result<BlockNo>();
       if (!root) result = std::unexpected(root.error());
@@ -227,16 +230,26 @@ class IndirectMapWriter {
 
 }  // namespace
 
-Result<void> write_map(const FileSystem& fs, Overlay& overlay, BlockAllocator& blocks, InodeNo ino, MutableBytes raw,
-                       std::span<const Run> runs, std::span<const BlockNo> old_nodes) {
+Result<MapWritten> write_map(const FileSystem& fs, Overlay& overlay, BlockAllocator& blocks, InodeNo ino, MutableBytes raw,
+                             std::span<const Run> runs, std::span<const BlockNo> old_nodes) {
   const Inode inode(fs.geometry, ino, raw);
   const MutableBytes area = raw.subspan(offsetof(ext2_inode, i_block), sizeof inode.base().i_block);
   Nodes nodes(old_nodes, blocks, runs.empty() ? fs.geometry.group_first(fs.geometry.group_of(ino)) : runs.front().physical);
   if (!inode.uses_extents()) return IndirectMapWriter(fs, overlay, nodes).write(area, runs);
   if (!runs.empty() && runs.back().logical + runs.back().count > kMostLogicalBlocks)
-    return std::unexpected(Error{"the extent tree cannot hold these blocks", EFBIG});
+    return MapWritten::too_large;
   const uint32_t seed = inode_seed(fs.geometry, ino, inode.base().i_generation);
   return ExtentTreeWriter(fs, overlay, nodes, seed).write(area, as_extents(runs));
+}
+
+Result<void> must_write_map(const FileSystem& fs, Overlay& overlay, BlockAllocator& blocks, InodeNo ino, MutableBytes raw,
+                            std::span<const Run> runs, std::span<const BlockNo> old_nodes) {
+  const auto written = write_map(fs, overlay, blocks, ino, raw, runs, old_nodes);
+  if (!written) return std::unexpected(written.error());
+  if (*written == MapWritten::no_room) return std::unexpected(Error{"no free blocks for the block map", ENOSPC});
+  if (*written == MapWritten::written) return {};
+  const bool tree = Inode(fs.geometry, ino, raw).uses_extents();
+  return std::unexpected(Error{fmt::format("the {} cannot hold these blocks", tree ? "extent tree" : "indirect map"), EFBIG});
 }
 
 std::vector<Run> without_logical(std::span<const Run> runs, uint64_t first, uint64_t count) {

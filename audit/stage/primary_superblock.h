@@ -1,7 +1,7 @@
 // Changes of the primary superblock in an overlay. For one thread.
 #pragma once
 
-#include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 #include "scan/image/overlay.h"
 
 namespace extscrub {
@@ -17,7 +17,7 @@ template <class Change>
   auto super = load<ext2_super_block>(*block, at);
   if (super.s_magic != EXT2_SUPER_MAGIC) return {};
   change(super);
-  if (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) super.s_checksum = superblock_checksum(super);
+  seal_superblock(super);
   store(*block, at, super);
   return {};
 }

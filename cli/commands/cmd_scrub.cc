@@ -19,6 +19,7 @@
 #include "cli/options/arguments.h"
 #include "cli/options/option_groups.h"
 #include "cli/process/exit_status.h"
+#include "cli/report/commit_text.h"
 #include "cli/session/session.h"
 #include "cli/text/hash.h"
 #include "writeback/mark/sidecar.h"
@@ -121,7 +122,7 @@ void take_committed(ImageReport& report, const RepairPlan& plan) {
 // A commit that did not come to its end. An image that was armed says "not clean", whatever it holds.
 void take_unfinished(ImageReport& report, const CommitReport& commit) {
   settle(report.findings, RepairState::left);
-  report.error = commit.message;
+  report.error = text_of(commit, report.path, CommitPurpose::repair);
   switch (commit.outcome) {
     case CommitOutcome::committed:
     case CommitOutcome::nothing_to_do:

@@ -5,6 +5,7 @@
 #include "cli/commands/mmp_watch.h"
 #include "cli/options/option_groups.h"
 #include "cli/process/exit_status.h"
+#include "cli/report/commit_text.h"
 #include "cli/session/session.h"
 
 namespace extscrub {
@@ -20,7 +21,7 @@ void warn_of_sidecar(ImageReport& report) {
 }
 
 void take_outcome(ImageReport& report, const CommitReport& commit) {
-  report.error = commit.message;
+  report.error = text_of(commit, report.path, CommitPurpose::undo);
   switch (commit.outcome) {
     case CommitOutcome::committed:
     case CommitOutcome::nothing_to_do:

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <type_traits>
+#include <variant>
 
 namespace extscrub {
 
@@ -17,6 +18,7 @@ bool is_known(Problem problem) { return static_cast<size_t>(problem) < problem_c
 bool is_known(RepairState state) { return !name(state).empty(); }
 bool is_known(Verdict verdict) { return !name(verdict).empty(); }
 bool is_known(JournalDefectKind kind) { return !name(kind).empty(); }
+bool is_known(QueueKind kind) { return !name(kind).empty(); }
 
 bool is_known(OrphanDefectKind kind) {
   switch (kind) {
@@ -68,6 +70,63 @@ bool is_known(CommitOutcome outcome) {
   return false;
 }
 
+bool is_known(RefusalReason value) {
+  switch (value) {
+    case RefusalReason::nothing_to_do:
+    case RefusalReason::cancelled:
+    case RefusalReason::block_size:
+    case RefusalReason::ends_before_superblock:
+    case RefusalReason::block_behind_end:
+    case RefusalReason::block_not_whole:
+    case RefusalReason::no_order:
+    case RefusalReason::journal_behind_end:
+    case RefusalReason::changed:
+    case RefusalReason::resized:
+    case RefusalReason::unreadable:
+    case RefusalReason::no_undo_log:
+    case RefusalReason::no_way_through_journal:
+    case RefusalReason::log_not_its_own:
+    case RefusalReason::not_opened:
+    case RefusalReason::no_queue:
+    case RefusalReason::no_memory:
+    case RefusalReason::no_memory_or_thread:
+    case RefusalReason::log_unusable:
+    case RefusalReason::log_unfinished:
+    case RefusalReason::not_expected:
+    case RefusalReason::block_foreign:
+      return true;
+  }
+  return false;
+}
+
+bool is_known(WhatIsLeft value) {
+  switch (value) {
+    case WhatIsLeft::unknown:
+    case WhatIsLeft::in_part:
+    case WhatIsLeft::as_it_was:
+    case WhatIsLeft::in_journal:
+    case WhatIsLeft::in_place:
+    case WhatIsLeft::not_durable:
+      return true;
+  }
+  return false;
+}
+
+bool is_known(CommitStep value) {
+  switch (value) {
+    case CommitStep::arm:
+    case CommitStep::log:
+    case CommitStep::write:
+    case CommitStep::flush:
+    case CommitStep::read_back:
+    case CommitStep::finish:
+    case CommitStep::size:
+    case CommitStep::mmp:
+      return true;
+  }
+  return false;
+}
+
 bool is_known(UndoLogState state) {
   switch (state) {
     case UndoLogState::none:
@@ -86,16 +145,6 @@ bool is_known(BufferKind kind) {
     case BufferKind::journal_superblock:
     case BufferKind::superblock:
     case BufferKind::mark:
-      return true;
-  }
-  return false;
-}
-
-bool is_known(QueueKind queue) {
-  switch (queue) {
-    case QueueKind::automatic:
-    case QueueKind::io_uring:
-    case QueueKind::threads:
       return true;
   }
   return false;
@@ -152,6 +201,12 @@ class Packer {
   template <class T, size_t N>
   void put(const std::array<T, N>& values) {
     for (const T& value : values) put(value);
+  }
+  void put(std::monostate) {}
+  template <class... T>
+  void put(const std::variant<T...>& value) {
+    put(static_cast<uint8_t>(value.index()));
+    std::visit([this](const auto& held) { put(held); }, value);
   }
   template <class Struct>
   void put(const Struct& value) {
@@ -251,6 +306,15 @@ class Unpacker {
   void take(std::array<T, N>& values) {
     for (T& value : values) take(value);
   }
+  void take(std::monostate&) {}
+  template <class... T>
+  void take(std::variant<T...>& value) {
+    uint8_t index = 0;
+    take(index);
+    require(index < sizeof...(T));
+    uint8_t i = 0;
+    ((ok_ && i++ == index ? take(value.template emplace<T>()) : void()), ...);
+  }
   template <class Struct>
   void take(Struct& value) {
     fields(*this, value);
@@ -292,8 +356,10 @@ FIELDS_OF(Loss, problem, inode, path, what, bytes)
 FIELDS_OF(WayChoice, journal, why_direct, log)
 FIELDS_OF(RepairReport, policy, dry_run, proven_clean, rounds, time, blocks, losses, way)
 FIELDS_OF(Receipt, block, before_hash, after_hash, submitted, completed, read_back, error, flush, kind)
-FIELDS_OF(CommitReport, outcome, message, error, error_block, failures, armed, marked, sidecar, undo, undo_file,
-          undo_bytes, through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
+FIELDS_OF(Refusal, reason, error, block, size_before, size_now, why)
+FIELDS_OF(Failure, step, block, error, count)
+FIELDS_OF(CommitReport, outcome, cause, left, armed, marked, sidecar, sidecar_error, undo, undo_file, undo_bytes,
+          through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
           bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
 FIELDS_OF(LoggedTransaction, sequence, seconds, nanoseconds, log_begin, log_end, copies, revokes)

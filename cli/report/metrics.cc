@@ -109,7 +109,7 @@ void take_image(Samples& samples, const ImageReport& image, int64_t now) {
   }
   set("extscrub_read_bytes", image.statistics ? image.statistics->bytes_read : 0);
   set("extscrub_written_bytes", image.writeback ? image.writeback->bytes_written : 0);
-  set("extscrub_write_errors", image.writeback ? image.writeback->failures : 0);
+  set("extscrub_write_errors", image.writeback ? image.writeback->failures() : 0);
 }
 
 }  // namespace

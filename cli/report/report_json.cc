@@ -7,6 +7,7 @@
 
 #include "audit/rules/root_causes.h"
 #include "cli/options/words.h"
+#include "cli/report/commit_text.h"
 #include "cli/report/coverage.h"
 #include "cli/report/history_report.h"
 #include "cli/report/report.h"
@@ -143,10 +144,10 @@ Json undo_file_of(const ImageReport& image) {
 Json json_of_writeback(const ImageReport& image) {
   const CommitReport& c = *image.writeback;
   Json json = {{"outcome", word_of(c.outcome)},
-               {"message", text_or_null(c.message)},
-               {"error", c.error},
-               {"error_block", number_or_null(c.error_block)},
-               {"failures", c.failures},
+               {"message", text_or_null(text_of(c, image.path, image.undone ? CommitPurpose::undo : CommitPurpose::repair))},
+               {"error", c.error()},
+               {"error_block", number_or_null(c.error_block())},
+               {"failures", c.failures()},
                {"way", c.through_journal ? "journal" : "direct"},
                {"why_direct", text_or_null(c.why_direct)},
                {"log_blocks", c.log_blocks},

@@ -146,7 +146,7 @@ void write_statistics(TextWriter& w, const ImageReport& image) {
   if (image.writeback && image.writeback->blocks_written > 0) {
     const CommitReport& c = *image.writeback;
     w.print("  {} written in {:.2f} s by {} writes and {} flushes, {}, {}\n", human_bytes(c.bytes_written),
-            c.seconds.count(), c.writes, c.flushes, c.queue == QueueKind::io_uring ? "io_uring" : "threads",
+            c.seconds.count(), c.writes, c.flushes, name(c.queue),
             c.direct_io ? "O_DIRECT" : "O_DSYNC");
   }
 }

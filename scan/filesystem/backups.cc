@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub {
 

@@ -1,6 +1,6 @@
 #include "scan/filesystem/mmp.h"
 
-#include "scan/format/crc.h"
+#include "scan/format/mmp_block.h"
 
 namespace extscrub {
 
@@ -19,8 +19,8 @@ MmpFacts read_mmp(const FileSystem& fs) {
   }
   facts.block = load<mmp_struct>(block);
   if (!g.metadata_csum()) return facts;
-  facts.checksum_expected = crc32c(g.csum_seed, Bytes(block).first(offsetof(mmp_struct, mmp_checksum)));
-  facts.checksum_ok = facts.checksum_expected == facts.block.mmp_checksum;
+  facts.checksum_expected = mmp_checksum(g.csum_seed, facts.block);
+  facts.checksum_ok = has_right_checksum(mmp_seed(g), facts.block);
   return facts;
 }
 

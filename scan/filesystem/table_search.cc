@@ -6,6 +6,7 @@
 #include "scan/filesystem/reserved_inodes.h"
 #include "scan/format/checksum.h"
 #include "scan/format/inode.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub {
 
@@ -162,7 +163,7 @@ namespace {
 bool is_backup_of(const FileSystem& fs, GroupNo group) {
   const auto copy = read_superblock(fs, group);
   if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != fs.super.s_blocks_count) return false;
-  return !(copy->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) || copy->s_checksum == superblock_checksum(*copy);
+  return has_right_checksum(*copy);
 }
 
 }  // namespace

@@ -16,10 +16,6 @@ constexpr uint16_t kZero = 0;
 
 }  // namespace
 
-uint32_t superblock_checksum(const ext2_super_block& super) {
-  return crc32c(~0u, bytes_of(super).first(offsetof(ext2_super_block, s_checksum)));
-}
-
 uint16_t group_desc_checksum(const Geometry& g, const ext2_super_block& super, GroupNo group, Bytes raw) {
   const Bytes head = raw.first(kDescChecksum);
   const Bytes tail = raw.subspan(kDescChecksum + sizeof(uint16_t));

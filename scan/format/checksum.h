@@ -1,5 +1,6 @@
 // The checksums of metadata_csum and gdt_csum: one function a structure, which computes what the structure should carry.
-// Verifying is comparing; sealing is storing. Every structure's rule of what is covered stands here and nowhere else.
+// Verifying is comparing; sealing is storing. A structure's rule of what is covered stands here, or in the header of its own
+// (superblock.h, journal_superblock.h, mmp_block.h), and nowhere else.
 // Stateless: any thread.
 #pragma once
 
@@ -8,9 +9,6 @@
 #include "scan/format/types.h"
 
 namespace extscrub {
-
-// s_checksum: the 1020 bytes before it, from ~0.
-[[nodiscard]] uint32_t superblock_checksum(const ext2_super_block& super);
 
 // bg_checksum of the raw descriptor (desc_size bytes): the low 16 bits of a CRC32C under metadata_csum, a CRC16 under
 // gdt_csum (which starts from the UUID).
@@ -29,7 +27,8 @@ namespace extscrub {
 [[nodiscard]] bool has_checksum_hi(const Geometry& geometry, Bytes raw);
 // The checksum as the inode carries it.
 [[nodiscard]] uint32_t stored_inode_checksum(const Geometry& geometry, Bytes raw);
-// No checksum is kept, or the inode's own is right.
+// No checksum is kept, or the inode's own is right. Only then is it sealed again behind a change, unless the change mends all of
+// it: a wrong one is a finding of its own, which says that nothing in the inode can be relied on.
 [[nodiscard]] bool fits_inode_checksum(const Geometry& geometry, InodeNo ino, Bytes raw);
 // A checksum is kept, and vouches for the inode.
 [[nodiscard]] inline bool is_vouched_for(const Geometry& geometry, InodeNo ino, Bytes raw) {

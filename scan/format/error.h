@@ -17,6 +17,9 @@ struct Error {
 template <class T>
 using Result = std::expected<T, Error>;
 
+// What the system calls an errno: "Input/output error".
+[[nodiscard]] std::string error_text(int code);
+
 // The message of `code` (an errno), behind what was being done: "cannot read block 12: Input/output error".
 [[nodiscard]] Error system_error(std::string what, int code);
 

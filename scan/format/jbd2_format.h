@@ -67,7 +67,4 @@ inline constexpr size_t kFcTagSize = 4;
 [[nodiscard]] inline uint64_t be64(Bytes bytes, size_t at) { return __builtin_bswap64(load<uint64_t>(bytes, at)); }
 inline void put_be32(MutableBytes bytes, size_t at, uint32_t value) { store(bytes, at, __builtin_bswap32(value)); }
 
-// s_checksum: the 1024 bytes of the superblock, the field taken as zero.
-[[nodiscard]] uint32_t super_checksum(Bytes super);
-
 }  // namespace extscrub::jbd2

@@ -9,6 +9,7 @@
 #include "scan/format/checksum.h"
 #include "scan/format/crc.h"
 #include "scan/format/jbd2_format.h"
+#include "scan/format/journal_superblock.h"
 #include "scan/journal/journal.h"
 
 namespace extscrub {
@@ -209,11 +210,6 @@ size_t JournalSuper::tag_bytes() const {
 
 size_t JournalSuper::tail_bytes() const { return csum_v2_or_v3() ? sizeof(uint32_t) : 0; }
 
-uint32_t jbd2::super_checksum(Bytes super) {
-  const uint32_t crc = crc32c_of(crc32c(~0u, super.first(kChecksum)), uint32_t{0});
-  return crc32c(crc, super.subspan(kChecksum + sizeof(uint32_t), kSuperSize - kChecksum - sizeof(uint32_t)));
-}
-
 namespace {
 
 // The features first: what is not known is not to be interpreted.
@@ -244,7 +240,7 @@ bool read_features(Bytes block, Journal& journal) {
       defect(facts, JournalDefectKind::checksum_type, kCrc32c, type);
       return false;
     }
-    if (const uint32_t crc = super_checksum(block), found = be32(block, kChecksum); crc != found) {
+    if (const uint32_t crc = journal_superblock_checksum(block.first<kSuperSize>()), found = be32(block, kChecksum); crc != found) {
       defect(facts, JournalDefectKind::checksum, crc, found);
       return false;
     }
@@ -383,10 +379,7 @@ Result<void> empty_journal(const Journal& journal, Overlay& overlay, uint32_t ne
   if (!at) return {};
   auto block = overlay.edit(*at);
   if (!block) return std::unexpected(block.error());
-  put_be32(*block, kSequence, next_sequence);
-  put_be32(*block, kStart, 0);
-  put_be32(*block, kErrno, 0);
-  if (journal.super.csum_v2_or_v3()) put_be32(*block, kChecksum, super_checksum(*block));
+  begin_log(block->first<kSuperSize>(), 0, next_sequence);  // nowhere
   return {};
 }
 

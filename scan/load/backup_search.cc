@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub {
 

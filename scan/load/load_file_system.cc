@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "scan/format/checksum.h"
+#include "scan/format/superblock.h"
 #include "scan/inodes/orphans.h"
 #include "scan/load/backup_search.h"
 #include "scan/load/cut_image.h"

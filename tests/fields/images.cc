@@ -9,6 +9,7 @@
 
 #include "scan/format/checksum.h"
 #include "scan/format/crc.h"
+#include "scan/format/superblock.h"
 
 namespace extscrub::test {
 

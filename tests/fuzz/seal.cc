@@ -3,6 +3,8 @@
 #include "scan/format/checksum.h"
 #include "scan/format/crc.h"
 #include "scan/format/jbd2_format.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "scan/journal/journal.h"
 #include "scan/load/load_file_system.h"
 
@@ -40,7 +42,7 @@ class LogSealer {
   void seal_super() {
     const Bytes super = block(0);
     if (!super.empty() && be32(super, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3))
-      put_be32_at(0, kChecksum, super_checksum(super));
+      put_be32_at(0, kChecksum, journal_superblock_checksum(Bytes(super).first<kSuperSize>()));
   }
 
   void seal_log() {

@@ -7,6 +7,7 @@
 #include "scan/format/dir_block.h"
 #include "scan/format/htree.h"
 #include "scan/format/quota_format.h"
+#include "scan/format/superblock.h"
 #include "scan/load/load_file_system.h"
 #include "tests/support/pointer_image.h"
 

@@ -7,6 +7,7 @@
 
 #include "scan/format/crc.h"
 #include "scan/format/jbd2_format.h"
+#include "scan/format/journal_superblock.h"
 
 namespace extscrub {
 
@@ -63,11 +64,7 @@ class Builder {
 
   void begin_log_here() {
     out_.superblock = space_.superblock_bytes;
-    MutableBytes super = out_.superblock;
-    put_be32(super, kStart, space_.first);
-    put_be32(super, kSequence, space_.sequence);
-    put_be32(super, kErrno, 0);
-    if (super_.csum_v2_or_v3()) put_be32(super, kChecksum, super_checksum(super));
+    begin_log(MutableBytes(out_.superblock).first<kSuperSize>(), space_.first, space_.sequence);
   }
 
  private:

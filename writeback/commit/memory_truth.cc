@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
+
+#include "writeback/commit/held_block.h"
 
 namespace extscrub {
 
@@ -19,17 +22,15 @@ void lay_over(Extent extent, Bytes from, Extent target, MutableBytes out) {
 void MemoryTruth::compose(const Piece& piece, MutableBytes out) const {
   assert(piece.whole || piece.base.size() == piece.extent.length);
   if (!piece.whole) std::memcpy(out.data(), piece.base.data(), piece.base.size());
-  for (size_t i = first_at(piece.extent.at); i < blocks_.size(); ++i) {
-    const Extent extent = shape_.extent_of(blocks_[i].block);
-    if (extent.at >= piece.extent.end()) break;
-    if (released_[i]) lay_over(extent, blocks_[i].after, piece.extent, out);
+  for (const WriteSet* set : sets_) {
+    const auto& blocks = set->blocks();
+    for (size_t i = set->first_at(piece.extent.at, shape_); i < blocks.size(); ++i) {
+      const Extent extent = shape_.extent_of(blocks[i].bytes.block);
+      if (extent.at >= piece.extent.end()) break;
+      if (blocks[i].released) lay_over(extent, blocks[i].bytes.after, piece.extent, out);
+    }
   }
-  for (const HeldRange* range : held_) lay_over(range->extent, range->truth(), piece.extent, out);
-}
-
-size_t MemoryTruth::first_at(uint64_t at) const {
-  const auto ends_before = [&](const StagedBlock& block) { return shape_.extent_of(block.block).end() <= at; };
-  return static_cast<size_t>(std::ranges::partition_point(blocks_, ends_before) - blocks_.begin());
+  for (const HeldBlock* held : held_) lay_over(held->extent(), held->truth(), piece.extent, out);
 }
 
 }  // namespace extscrub

@@ -4,51 +4,32 @@
 // the commit's, then the error worker's.
 #pragma once
 
-#include <span>
 #include <vector>
 
-#include "writeback/device/aligned_buffer.h"
-#include "writeback/device/write_plan.h"
+#include "writeback/commit/write_set.h"
 
 namespace extscrub {
 
-// Bytes that only go out by themselves, in an order of their own: the primary superblock, the journal's superblock.
-struct HeldRange {
-  BlockNo block;  // for reports
-  Extent extent;  // on the device
-  Piece piece;    // the write that carries it
-  MutableBytes truth() { return bytes; }
-  Bytes truth() const { return bytes; }
-  // The first 1024 bytes: the range is a superblock, or a block that begins with a journal's.
-  std::span<std::byte, kSuperblockSize> superblock() { return truth().first<kSuperblockSize>(); }
-  std::vector<std::byte> bytes;
-  uint64_t written_hash = 0;  // receipt_hash() of the range as it was last written, or read before the first write
-  AlignedBuffer out;  // of the piece's length
-};
+class HeldBlock;
 
 class MemoryTruth {
  public:
-  // `blocks` ascending; none of them has gone out yet. The spans must outlive the object.
-  MemoryTruth(std::span<const StagedBlock> blocks, const ImageShape& shape)
-      : blocks_(blocks), shape_(shape), released_(blocks.size()) {}
+  explicit MemoryTruth(const ImageShape& shape) : shape_(shape) {}
 
-  // From now on the range's truth lies over everything. The object must outlive this one.
-  void hold(const HeldRange& range) { held_.push_back(&range); }
+  // The blocks of the set that have gone out lie over what was read. It must outlive this object, and so must each held
+  // one.
+  void lay(const WriteSet& set) { sets_.push_back(&set); }
 
-  // The block goes out: from now on its new bytes are what the device is to hold.
-  void release(size_t block) { released_[block] = true; }
+  // From now on the held block's truth lies over everything.
+  void hold(const HeldBlock& block) { held_.push_back(&block); }
 
   // Fills `out` with the piece's bytes.
   void compose(const Piece& piece, MutableBytes out) const;
 
-  // The first block of the request that has bytes at or behind `at`.
-  [[nodiscard]] size_t first_at(uint64_t at) const;
-
  private:
-  std::span<const StagedBlock> blocks_;
   ImageShape shape_;
-  std::vector<bool> released_;
-  std::vector<const HeldRange*> held_;
+  std::vector<const WriteSet*> sets_;
+  std::vector<const HeldBlock*> held_;
 };
 
 }  // namespace extscrub

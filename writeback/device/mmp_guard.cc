@@ -8,7 +8,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "scan/format/crc.h"
+#include "scan/format/mmp_block.h"
 #include "scan/load/load_file_system.h"
 #include "writeback/device/aligned_buffer.h"
 
@@ -64,21 +64,14 @@ std::string own_mark() {
 
 std::vector<std::byte> sealed(const MmpClaim& claim, mmp_struct mmp) {
   std::vector<std::byte> block = claim.before;
+  seal_mmp(claim.checksum_seed, mmp);
   store(block, 0, mmp);
-  if (claim.checksum_seed) {
-    mmp.mmp_checksum = crc32c(*claim.checksum_seed, Bytes(block).first(offsetof(mmp_struct, mmp_checksum)));
-    store(block, 0, mmp);
-  }
   return block;
 }
 
 bool is_sound(const MmpClaim& claim) {
   const auto mmp = load<mmp_struct>(claim.before);
-  if (mmp.mmp_magic != EXT4_MMP_MAGIC) return false;
-  if (mmp.mmp_seq > EXT4_MMP_SEQ_MAX && mmp.mmp_seq != EXT4_MMP_SEQ_CLEAN && mmp.mmp_seq != EXT4_MMP_SEQ_FSCK)
-    return false;
-  return !claim.checksum_seed ||
-         mmp.mmp_checksum == crc32c(*claim.checksum_seed, Bytes(claim.before).first(offsetof(mmp_struct, mmp_checksum)));
+  return mmp.mmp_magic == EXT4_MMP_MAGIC && has_known_sequence(mmp) && has_right_checksum(claim.checksum_seed, mmp);
 }
 
 bool is_own(const mmp_struct& mmp) {
@@ -133,7 +126,7 @@ MmpAnswer look_at_mmp(const Image& image, std::optional<uint64_t> superblock, st
   MmpClaim claim;
   claim.block = BlockNo(fs->super.s_mmp_block);
   if (!g.contains(claim.block) || claim.block.value == g.first_data_block) return answer;
-  if (g.metadata_csum()) claim.checksum_seed = g.csum_seed;
+  claim.checksum_seed = mmp_seed(g);
   claim.before.resize(g.block_size);
   const uint64_t at = claim.block.value * g.block_size;
   if (!read_fresh(image, at, claim.before)) return answer;

@@ -15,16 +15,14 @@ Extent ImageShape::widened(Extent extent) const {
   return {begin, end - begin};
 }
 
-std::vector<Piece> plan_pieces(std::span<const StagedBlock> blocks, const std::vector<bool>& held,
-                               const ImageShape& shape) {
+std::vector<Piece> plan_pieces(std::span<const BlockNo> blocks, const ImageShape& shape) {
   std::vector<Piece> pieces;
   uint64_t filled = 0;  // bytes of the last piece that blocks fill
   const auto close_piece = [&] {
     if (!pieces.empty()) pieces.back().whole = filled == pieces.back().extent.length;
   };
   for (size_t i = 0; i < blocks.size(); ++i) {
-    if (held[i]) continue;
-    const Extent block = shape.extent_of(blocks[i].block);
+    const Extent block = shape.extent_of(blocks[i]);
     const Extent wide = shape.widened(block);
     const bool shares = !pieces.empty() && wide.at < pieces.back().extent.end();
     const bool touches = !pieces.empty() && wide.at == pieces.back().extent.end();

@@ -32,7 +32,7 @@ struct ImageShape {
   }
 };
 
-// One write. The blocks [first, first + count) of the request have bytes in it, held ones among them excepted.
+// One write. The blocks [first, first + count) of those it was planned for have bytes in it.
 struct Piece {
   Extent extent;
   size_t first = 0, count = 0;
@@ -43,9 +43,8 @@ struct Piece {
 
 inline constexpr uint64_t kMaxPiece = 256 * 1024;  // bytes; a single block is at most 64 KiB and its widening
 
-// `blocks` ascending; those with held[i] are left out.
-[[nodiscard]] std::vector<Piece> plan_pieces(std::span<const StagedBlock> blocks, const std::vector<bool>& held,
-                                             const ImageShape& shape);
+// `blocks` ascending.
+[[nodiscard]] std::vector<Piece> plan_pieces(std::span<const BlockNo> blocks, const ImageShape& shape);
 
 [[nodiscard]] std::vector<Extent> extents_of(std::span<const Piece> pieces);
 

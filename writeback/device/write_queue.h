@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "scan/format/error.h"
 #include "writeback/device/write_device.h"
@@ -13,6 +14,9 @@
 namespace extscrub {
 
 enum class QueueKind : uint8_t { automatic, io_uring, threads };
+
+// For a person: "io_uring".
+[[nodiscard]] std::string_view name(QueueKind kind);
 
 struct WriteOp {
   uint64_t at = 0;   // byte offset on the device

@@ -7,19 +7,16 @@
 #include <deque>
 #include <functional>
 
-#include "writeback/commit/commit_run.h"
-#include "writeback/mark/error_mark.h"
+#include "scan/format/journal_superblock.h"
+#include "scan/format/superblock.h"
 #include "writeback/undo_log/receipt_hash.h"
 
 namespace extscrub {
 
 namespace {
 
-CommitReport refusal(const UndoRequest& request, const std::string& why, int error = 0) {
-  CommitReport report;
-  report.message = fmt::format("{} is untouched: {}", request.image.string(), why);
-  report.error = error;
-  return report;
+CommitReport refused_for(RefusalReason reason, const Error& error) {
+  return refused({.reason = reason, .error = error.code, .why = error.message});
 }
 
 // What the image has and what the log has in its place, a key after the other, in whole blocks.
@@ -94,31 +91,14 @@ Result<OldBytes> read_both(const UndoLog& log, WriteDevice& device) {
 }
 
 // Durable, too: an undo that was killed may have left bytes in the device's cache.
-CommitReport flushed(CommitReport report, const UndoRequest& request, WriteDevice& device) {
+CommitReport flushed(CommitReport report, WriteDevice& device) {
   ++report.flushes;
-  report.error = device.flush();
-  if (report.error == 0) return report;
+  const int error = device.flush();
+  if (error == 0) return report;
   report.outcome = CommitOutcome::errored;
-  report.failures = 1;
-  report.message =
-      system_error(request.image.string() + " has the old bytes, but it is not known whether they last: flush",
-                   report.error)
-          .message;
+  report.cause = Failure{CommitStep::flush, {}, error, 1};
+  report.left = WhatIsLeft::not_durable;
   return report;
-}
-
-// The bytes that a commit changes by itself: needs_recovery, s_state, s_error_count to s_last_error_func, their times' high bytes and
-// errcodes, s_checksum.
-void blank_own_fields(SuperblockCopy& superblock) {
-  const auto blank = [&](size_t begin, size_t end) {
-    std::fill(superblock.begin() + static_cast<std::ptrdiff_t>(begin),
-              superblock.begin() + static_cast<std::ptrdiff_t>(end), std::byte{});
-  };
-  set_needs_recovery(superblock, false);
-  blank(0x3A, 0x3C);
-  blank(0x194, 0x200);
-  blank(0x278, 0x27C);
-  blank(0x3FC, 0x400);
 }
 
 }  // namespace
@@ -126,7 +106,7 @@ void blank_own_fields(SuperblockCopy& superblock) {
 bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, const SuperblockCopy& expected) {
   constexpr size_t kSector = 512;  // what a power cut leaves whole
   SuperblockCopy a = now, b = before, c = expected;
-  for (SuperblockCopy* each : {&a, &b, &c}) blank_own_fields(*each);
+  for (SuperblockCopy* each : {&a, &b, &c}) blank_commit_fields(*each);
   for (size_t at = 0; at < kSuperblockSize; at += kSector) {
     const auto same = [&](const SuperblockCopy& other) {
       return std::equal(a.begin() + static_cast<std::ptrdiff_t>(at),
@@ -140,29 +120,26 @@ bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, c
 
 namespace {
 
-// Why it is not certain that the log belongs to the image as it is now; empty when it does.
-std::string doubt_of(const UndoLog& log, const OldBytes& all) {
-  if (!log.finished()) return "the undo log was not finished by its writer. --force undoes what it has";
-  if (!is_superblock_of(all.superblock_now, all.superblock, log.expected_superblock()))
-    return "its superblock is not the one that the undo log expects, so it is another image, or somebody has changed it "
-           "since. --force undoes it all the same";
+// Why it is not certain that the log belongs to the image as it is now; nothing when it does.
+std::optional<Refusal> doubt_of(const UndoLog& log, const OldBytes& all) {
+  const auto doubt = [](RefusalReason reason, std::optional<BlockNo> block = {}) {
+    return Refusal{.reason = reason, .block = block};
+  };
+  if (!log.finished()) return doubt(RefusalReason::log_unfinished);
+  if (!is_superblock_of(all.superblock_now, all.superblock, log.expected_superblock())) return doubt(RefusalReason::not_expected);
   // A commit that came to its end left nothing half written.
-  if (all.foreign && all.superblock_now == log.expected_superblock())
-    return fmt::format("block {} has neither what the commit of the undo log wrote nor what was there before, so somebody "
-                       "has changed the image since. --force undoes it all the same",
-                       *all.foreign);
-  return {};
+  if (all.foreign && all.superblock_now == log.expected_superblock()) return doubt(RefusalReason::block_foreign, all.foreign);
+  return std::nullopt;
 }
 
 }  // namespace
 
 CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice& device, WriteQueue& queue) {
   auto all = read_both(log, device);
-  if (!all) return refusal(request, all.error().message, all.error().code);
+  if (!all) return refused_for(RefusalReason::log_unusable, all.error());
 
-  const std::string doubt = doubt_of(log, *all);
-  const bool certain = doubt.empty();
-  if (!certain && !request.force) return refusal(request, doubt);
+  const std::optional<Refusal> doubt = doubt_of(log, *all);
+  if (doubt && !request.force) return refused(*doubt);
 
   CommitRequest commit;
   commit.path = request.image;
@@ -171,14 +148,14 @@ CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice
   commit.blocks = std::move(all->blocks);
   commit.final_superblock = all->superblock;
   // An unsound one calls nothing clean; to seal it would make it look sound.
-  if (!certain && is_sound_superblock(commit.final_superblock)) arm_superblock(commit.final_superblock);
+  if (doubt && is_sound_superblock(commit.final_superblock)) arm_superblock(commit.final_superblock);
   commit.journal_superblock = all->journal_superblock;
-  commit.is_undo = true;
+  commit.drops_log = true;  // half of the old bytes would be under it
   commit.mmp = request.mmp;
   commit.progress = request.progress;
   commit.waits = request.waits;
   CommitReport report = commit_on(commit, device, queue);
-  return report.outcome == CommitOutcome::nothing_to_do ? flushed(std::move(report), request, device) : report;
+  return report.outcome == CommitOutcome::nothing_to_do ? flushed(std::move(report), device) : report;
 }
 
 namespace {
@@ -226,14 +203,14 @@ std::vector<std::filesystem::path> find_unfinished_undo_logs(const std::filesyst
 CommitReport undo(const UndoRequest& request, const ImageLock& /*lock*/) {
   try {
     const auto log = UndoLog::open(request.log);
-    if (!log) return refusal(request, log.error().message, log.error().code);
+    if (!log) return refused_for(RefusalReason::log_unusable, log.error());
     const auto device = open_write_device(request.opened.empty() ? request.image : request.opened, request.file);
-    if (!device) return refusal(request, device.error().message, device.error().code);
+    if (!device) return refused_for(RefusalReason::not_opened, device.error());
     const auto queue = make_queue(request.queue, **device);
-    if (!queue) return refusal(request, queue.error().message, queue.error().code);
+    if (!queue) return refused_for(RefusalReason::no_queue, queue.error());
     return undo_on(request, *log, **device, **queue);
   } catch (const std::exception&) {
-    return refusal(request, "there is not enough memory", ENOMEM);
+    return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});
   }
 }
 
