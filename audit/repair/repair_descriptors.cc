@@ -32,8 +32,8 @@ class DescriptorRepair {
       : round_(round), fs_(round.fs()), g_(round.geometry()), copies_(descriptor_copies(round.fs())) {}
 
   Result<size_t> run() {
-    for (Finding& f : round_.findings) take(f);
-    for (Finding& f : round_.findings) take_overlap(f);
+    for (Finding& f : round_.findings.of(Pass::descriptors)) take(f);
+    for (Finding& f : round_.findings.of(Problem::group_metadata_overlap)) take_overlap(f);
     // What is free without the inodes of a table that is found again is not free: the bitmaps wait for the next round.
     auto answered = place_all(true);
     if (answered && *answered == 0) answered = place_all(false);
@@ -71,7 +71,6 @@ class DescriptorRepair {
   }
 
   void take_overlap(Finding& f) {
-    if (f.problem != Problem::group_metadata_overlap) return;
     for (const MetadataOverlap& o : fs_.metadata.overlaps())
       if (o.b.group == f.group && o.block == f.block)
         if (const auto which = intruder(o)) wrong_[*which].push_back(&f);
@@ -196,16 +195,10 @@ class DescriptorRepair {
   std::map<GroupNo, GroupDesc> changed_;
 };
 
-bool is_location(const Finding& f) {
-  return f.problem == Problem::group_block_bitmap_location || f.problem == Problem::group_inode_bitmap_location ||
-         f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
-         f.problem == Problem::group_bitmap_bad_block;
-}
-
 }  // namespace
 
 Result<size_t> repair_descriptors(RepairRound& round) {
-  if (std::ranges::none_of(round.findings, is_location)) return 0;
+  if (!round.findings.any(Pass::descriptors)) return 0;
   return DescriptorRepair(round).run();
 }
 

@@ -89,10 +89,6 @@ void reconcile_features(ext2_super_block& s) {
     s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
 }
 
-bool is_superblock_damage(const Finding& f) {
-  return f.problem == Problem::superblock_field || f.problem == Problem::superblock_features;
-}
-
 // The superblock and the descriptors that were gone by, in the places of the primary ones.
 Result<void> write_primary(RepairRound& round) {
   const FileSystem& fs = round.fs();
@@ -115,8 +111,8 @@ Result<void> write_primary(RepairRound& round) {
 }  // namespace
 
 Result<size_t> repair_primary(RepairRound& round) {
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::superblock_primary_bad || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::primary)) {
+    if (!round.may(f.problem)) continue;
     if (auto r = write_primary(round); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     round.stale = true;
@@ -127,8 +123,8 @@ Result<size_t> repair_primary(RepairRound& round) {
 
 Result<size_t> repair_superblock_fields(RepairRound& round) {
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if (!is_superblock_damage(f) || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::superblock_fields)) {
+    if (!round.may(f.problem)) continue;
     const auto field = std::ranges::find(kFields, std::string_view(f.field), &FieldRepair::field);
     if (f.problem == Problem::superblock_field && field == kFields.end()) continue;
     // Without a backup that knows it a safe repair would give the fields of all inodes another meaning.
@@ -153,8 +149,8 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
 
 Result<size_t> repair_superblock(RepairRound& round) {
   size_t answered = 0;
-  const bool other_damage = std::ranges::any_of(round.findings, is_superblock_damage);
-  const bool lost = !round.lossy() && std::ranges::count(round.findings, Problem::inodes_lost, &Finding::problem) > 0;
+  const bool other_damage = round.findings.any(Pass::superblock_fields);
+  const bool lost = !round.lossy() && round.findings.any_hides(Hidden::gone);
   const auto apply = [&](Finding& f) {
     return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
       if (f.problem == Problem::superblock_free_inodes) s.s_free_inodes_count = static_cast<uint32_t>(f.repair_value);
@@ -164,9 +160,8 @@ Result<size_t> repair_superblock(RepairRound& round) {
         s.s_free_blocks_hi = static_cast<uint32_t>(f.repair_value >> 32);
     });
   };
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::superblock_totals)) {
     const bool checksum = f.problem == Problem::superblock_checksum;
-    if (!checksum && f.problem != Problem::superblock_free_blocks && f.problem != Problem::superblock_free_inodes) continue;
     if (checksum && other_damage) continue;
     if (!checksum && lost) continue;  // they are counted there too
     if (!checksum && loss_is_pending(round)) continue;  // what is free may be another block
