@@ -4,7 +4,7 @@
 #include <set>
 
 #include "audit/auditor.h"
-#include "audit/catalogue/finding_place.h"
+#include "audit/catalogue/finding_id.h"
 #include "audit/lost/lost_writes.h"
 #include "audit/repair/repair.h"
 #include "audit/run/paths.h"
@@ -82,13 +82,13 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
 
 // Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
 // elsewhere.
-FindingPlace damage(const Finding& f) {
+FindingId damage(const Finding& f) {
   if (f.problem == Problem::block_multiply_claimed) return {f.problem, f.group, f.inode, {}, {}, {}};
-  return place_of(f);
+  return id_of(f);
 }
 
-std::set<FindingPlace> all(const std::vector<Finding>& findings, FindingPlace (*what)(const Finding&)) {
-  std::set<FindingPlace> places;
+std::set<FindingId> all(const std::vector<Finding>& findings, FindingId (*what)(const Finding&)) {
+  std::set<FindingId> places;
   for (const Finding& f : findings) places.insert(what(f));
   return places;
 }
@@ -106,9 +106,9 @@ void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
 
 // A repair that is staged in the first round but whose finding is still there after the last has not worked.
 void settle(RepairPlan& plan, RepairPolicy policy) {
-  const auto left = all(plan.after.findings, place_of);
+  const auto left = all(plan.after.findings, id_of);
   for (Finding& f : plan.before.findings) {
-    f.repair = left.contains(place_of(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
+    f.repair = left.contains(id_of(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
     if (f.problem == Problem::superblock_not_clean || f.problem == Problem::superblock_error_mark)
       f.repair = plan.proven_clean && policy != RepairPolicy::none ? RepairState::staged : RepairState::none;
   }
@@ -153,7 +153,7 @@ std::optional<BlockNo> find_journal_superblock(const FileSystem& fs) {
 }
 
 bool same_findings(const Audit& a, const Audit& b) {
-  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return place_of(x) == place_of(y); });
+  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return id_of(x) == id_of(y); });
 }
 
 // The rounds over one overlay.

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "audit/catalogue/field.h"
 #include "audit/repair/repair.h"
 #include "scan/filesystem/table_search.h"
 #include "scan/format/checksum.h"
@@ -64,7 +65,7 @@ class DescriptorRepair {
       case Problem::group_inode_bitmap_location: wrong_[{*f.group, MetadataKind::inode_bitmap}].push_back(&f); break;
       case Problem::group_inode_table_location: wrong_[{*f.group, MetadataKind::inode_table}].push_back(&f); break;
       case Problem::group_bitmap_bad_block:
-        wrong_[{*f.group, f.field == "bg_block_bitmap" ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
+        wrong_[{*f.group, f.field == field::bg_block_bitmap ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
         break;
       default: break;
     }
@@ -105,7 +106,7 @@ class DescriptorRepair {
       return true;
     }
     // What was stored when orphans were released.
-    if (cause.expected == fmt::to_string(place_in(fs_.groups[s.group.value], s.kind))) return true;
+    if (expected_number(cause.evidence) == place_in(fs_.groups[s.group.value], s.kind).value) return true;
     if (!round_.may(cause.problem)) return false;
     const bool table = s.kind == MetadataKind::inode_table;
     auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;

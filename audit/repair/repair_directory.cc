@@ -109,7 +109,7 @@ class DirectoryRepair {
   }
 
   Result<void> answer_entry(Finding& f) {
-    const EntryPlace place = unpack_entry_place(f.repair_value);
+    const EntryPlace place = f.entry.value_or(EntryPlace());
     DirName* name = editor_.find(f.logical.value_or(0), place.offset, place.target);
     // `.` and `..` are no names here; they are written with their block.
     if (!name) {

@@ -171,8 +171,7 @@ class EntryRepair {
   }
 
   [[nodiscard]] static bool is_for(const Finding& f, InodeNo directory, const EntryAt& at, InodeNo target) {
-    const EntryPlace place = unpack_entry_place(f.repair_value);
-    return f.inode == directory && place.offset == at.offset && place.target == target && (!at.block || f.logical == at.logical);
+    return f.inode == directory && f.entry && f.entry->offset == at.offset && f.entry->target == target && (!at.block || f.logical == at.logical);
   }
 
   Result<size_t> by_number() {

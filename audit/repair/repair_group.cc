@@ -118,13 +118,13 @@ Result<size_t> repair_groups(RepairRound& round) {
     if (beyond.contains(group)) continue;
     if (auto r = repair_group(round, group, exact); !r) return std::unexpected(r.error());
     for (Finding& f : round.findings.in(group)) {
-      if (f.problem == Problem::names_lost && round.may(Problem::inodes_lost)) round.lose(f, f.found);
+      if (f.problem == Problem::names_lost && round.may(Problem::inodes_lost)) round.lose(f, texts_of(f.evidence).found);
       if (!info(f.problem).mend.passes.has(Pass::groups)) continue;
       // Bits that look stale stay set while something may be hidden.
-      if (!exact && f.expected == "free") continue;
+      if (!exact && is_stale_bit(f.evidence)) continue;
       f.repair = RepairState::staged;
       ++answered;
-      if (f.problem == Problem::inodes_lost) round.lose(f, fmt::format("inodes of group {}: {}, with what they held", group, f.found));
+      if (f.problem == Problem::inodes_lost) round.lose(f, fmt::format("inodes of group {}: {}, with what they held", group, texts_of(f.evidence).found));
     }
   }
   return answered;

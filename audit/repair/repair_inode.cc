@@ -384,7 +384,7 @@ const InodeRepairs::FieldRepair InodeRepairs::kRepairs[] = {
        return r.mend_contents(work.ino, [&] { return r.mend_empty_directory(work, f); });
      }},
     {Problem::inode_blocks, 3,
-     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> { return r.set_blocks(work, f.repair_value); }},
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> { return r.set_blocks(work, expected_number(f.evidence).value_or(0)); }},
     {Problem::inode_size, 3,
      [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { return !r.is_reshaped(work.ino) && mend_size(work); }},
     {Problem::inode_size_small, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) { return r.lengthen(work, f); }},

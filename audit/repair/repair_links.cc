@@ -93,7 +93,7 @@ Result<size_t> repair_links(RepairRound& round) {
       ++answered;
     }
     if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
-    const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
+    const auto links = static_cast<uint16_t>(std::min<uint64_t>(expected_number(f.evidence).value_or(0), UINT16_MAX));
     if (hidden && links < stored_links(round, *f.inode)) continue;  // the other names may be among those that were not seen
     const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };
     if (auto r = change_links(round, *f.inode, set); !r) return std::unexpected(r.error());

@@ -74,7 +74,7 @@ Result<size_t> set_parents(RepairRound& round) {
   size_t answered = 0;
   for (Finding& f : round.findings.of(Problem::directory_dotdot_wrong)) {
     if (!round.may(f.problem)) continue;
-    auto set = set_dotdot(round, *f.inode, InodeNo(static_cast<uint32_t>(f.repair_value)));
+    auto set = set_dotdot(round, *f.inode, InodeNo(static_cast<uint32_t>(expected_number(f.evidence).value_or(0))));
     if (!set) return std::unexpected(set.error());
     if (!*set) continue;
     f.repair = RepairState::staged;

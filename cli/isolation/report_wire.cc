@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <type_traits>
+#include <variant>
 
 namespace extscrub {
 
@@ -41,6 +42,25 @@ bool is_known(Remedy remedy) {
     case Remedy::by_class:
     case Remedy::scrub:
     case Remedy::all:
+      return true;
+  }
+  return false;
+}
+
+bool is_known(Radix radix) { return radix == Radix::decimal || radix == Radix::hex; }
+
+bool is_known(UnreadPart part) {
+  switch (part) {
+    case UnreadPart::other:
+    case UnreadPart::group_descriptor:
+    case UnreadPart::descriptor_blocks:
+    case UnreadPart::block_bitmap:
+    case UnreadPart::inode_bitmap:
+    case UnreadPart::inode_table:
+    case UnreadPart::block_map:
+    case UnreadPart::directory:
+    case UnreadPart::attribute_block:
+    case UnreadPart::symbolic_link:
       return true;
   }
   return false;
@@ -153,6 +173,12 @@ class Packer {
   void put(const std::array<T, N>& values) {
     for (const T& value : values) put(value);
   }
+  void put(std::monostate) {}
+  template <class... T>
+  void put(const std::variant<T...>& value) {
+    put(static_cast<uint8_t>(value.index()));
+    std::visit([this](const auto& one) { put(one); }, value);
+  }
   template <class Struct>
   void put(const Struct& value) {
     fields(*this, value);
@@ -251,6 +277,15 @@ class Unpacker {
   void take(std::array<T, N>& values) {
     for (T& value : values) take(value);
   }
+  void take(std::monostate) {}
+  template <class... T>
+  void take(std::variant<T...>& value) {
+    uint8_t index = 0;
+    take(index);
+    require(index < sizeof...(T));
+    uint8_t i = 0;
+    (void)((ok_ && i++ == index ? (take(value.template emplace<T>()), true) : false) || ...);
+  }
   template <class Struct>
   void take(Struct& value) {
     fields(*this, value);
@@ -272,8 +307,19 @@ class Unpacker {
   }
 
 FIELDS_OF(ByteRange, first, end)
-FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, entry, field, expected, found, repair,
-          remedy, repair_value)
+FIELDS_OF(EntryPlace, target, offset, name)
+FIELDS_OF(FindingPlace, group, inode, block, logical, block_count, field, entry)
+FIELDS_OF(WrongNumber, expected, found, radix, at_most, remark)
+FIELDS_OF(WrongBits, should_be_set, uninit)
+FIELDS_OF(Unreadable, part, text)
+FIELDS_OF(Note, expected, found)
+
+template <class Wire>
+void fields(Wire& wire, Of<Finding> auto& s) {
+  static_assert(sizeof(Finding) == sizeof(FindingPlace) + sizeof(s.evidence) + sizeof(s.path) + 2 * sizeof(uint64_t), "a field is not here");
+  using Place = std::conditional_t<std::is_const_v<std::remove_reference_t<decltype(s)>>, const FindingPlace, FindingPlace>;
+  wire(static_cast<Place&>(s), s.problem, s.evidence, s.path, s.repair, s.remedy);
+}
 FIELDS_OF(FindingCount, problem, repair, count)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
           groups_per_desc_block, superblock_block)
