@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "audit/catalogue/finding_place.h"
+#include "audit/catalogue/finding_id.h"
 
 namespace extscrub {
 
@@ -28,11 +28,11 @@ Result<void> promise_repairs(const Image& image, const Planner& plan_repairs, co
                              std::vector<Finding>& findings) {
   const auto plan = plan_repairs(image, RepairPolicy::safe, options);
   if (!plan) return std::unexpected(plan.error());
-  std::set<FindingPlace> repaired;
+  std::set<FindingId> repaired;
   for (const Finding& f : plan->before.findings)
-    if (f.repair == RepairState::staged) repaired.insert(place_of(f));
+    if (f.repair == RepairState::staged) repaired.insert(id_of(f));
   for (Finding& f : findings)
-    if (has_repair(f)) f.remedy = repaired.contains(place_of(f)) ? Remedy::scrub : Remedy::all;
+    if (has_repair(f)) f.remedy = repaired.contains(id_of(f)) ? Remedy::scrub : Remedy::all;
   return {};
 }
 

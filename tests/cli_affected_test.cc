@@ -57,10 +57,10 @@ TEST_CASE("files without a path have their number, notes and groups no line", "[
 TEST_CASE("the file that an entry names is touched, though its inode is gone", "[affected]") {
   Finding entry = at_inode(Problem::entry_inode_unused, 12);
   entry.path = "/dir";
-  entry.entry = "gone";
+  entry.entry = EntryPlace{InodeNo(20), 24, "gone"};
   Finding dot = at_inode(Problem::directory_dot, 12);
   dot.path = "/dir";
-  dot.entry = "..";
+  dot.entry = EntryPlace{InodeNo(2), 12, ".."};
   Finding top = entry;
   top.path = "/";
   CHECK(affected_lines(report_of_files({entry, dot, top})) ==

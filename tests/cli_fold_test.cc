@@ -9,12 +9,11 @@ using extscrub::test::finding;
 
 namespace {
 
-Finding at_block(uint32_t group, uint64_t block, std::string found = "free") {
+Finding at_block(uint32_t group, uint64_t block, std::string_view found = "free") {
   Finding f = finding(Problem::block_bitmap_mismatch);
   f.group = GroupNo(group);
   f.block = BlockNo(block);
-  f.expected = found == "free" ? "in use" : "free";
-  f.found = std::move(found);
+  f.evidence = WrongBits{.should_be_set = found == "free"};
   return f;
 }
 
@@ -22,8 +21,7 @@ Finding at_group(uint32_t group, std::string found) {
   Finding f = finding(Problem::group_free_blocks);
   f.group = GroupNo(group);
   f.field = "bg_free_blocks_count";
-  f.expected = "100";
-  f.found = std::move(found);
+  f.evidence = Note{"100", std::move(found)};
   return f;
 }
 

@@ -28,8 +28,7 @@ ImageReport scrubbed() {
   f.group = GroupNo(3);
   f.block = BlockNo(9000);
   f.block_count = 600;
-  f.expected = "in use";
-  f.found = "free";
+  f.evidence = WrongBits{.should_be_set = true};
   f.repair = RepairState::made;
   image.findings = {f};
   image.repairs = RepairReport{RepairPolicy::safe, false, true, 2, 0, {{BlockNo(7), "superblock", "0001", "0002"}}};
@@ -126,7 +125,7 @@ TEST_CASE("what could not be read: the bytes, and how much of which structure") 
   Finding unread = finding(Problem::read_error);
   unread.group = GroupNo(2);
   unread.block = BlockNo(300);
-  unread.found = "inode bitmap";
+  unread.evidence = Unreadable{UnreadPart::inode_bitmap, "inode bitmap"};
   image.findings = {unread};
   image.info->groups = 4;
   const json j = images_of(image)["images"][0];

@@ -29,8 +29,7 @@ Finding wrong_blocks(RepairState state = RepairState::none) {
   f.inode = InodeNo(12);
   f.path = "/etc/passwd";
   f.field = "i_blocks";
-  f.expected = "8";
-  f.found = "16";
+  f.evidence = WrongNumber{8, 16};
   f.repair = state;
   return f;
 }
@@ -125,8 +124,7 @@ TEST_CASE("a run of blocks is one line with its count, and with verbose a line e
     Finding f = finding(Problem::block_bitmap_mismatch);
     f.group = GroupNo(1);
     f.block = BlockNo(block);
-    f.expected = "in use";
-    f.found = "free";
+    f.evidence = WrongBits{.should_be_set = true};
     findings.push_back(f);
   }
   const ImageReport report = report_with(Verdict::damaged, findings);
@@ -176,7 +174,7 @@ TEST_CASE("what follows stands under its cause") {
   Finding checksum = finding(Problem::block_bitmap_checksum), bits = finding(Problem::block_bitmap_mismatch);
   checksum.group = bits.group = GroupNo(2);
   checksum.block = BlockNo(70), bits.block = BlockNo(90);
-  bits.expected = "free", bits.found = "in use";
+  bits.evidence = WrongBits{.should_be_set = false};
   Finding elsewhere = bits;
   elsewhere.group = GroupNo(3);
   CHECK(text_report(report_with(Verdict::damaged, {checksum, bits, elsewhere}), {}) ==
@@ -355,15 +353,16 @@ TEST_CASE("bytes that the device does not give: which, and what share of each st
   Finding bitmap = finding(Problem::read_error), table = bitmap, map = bitmap;
   bitmap.group = GroupNo(1);
   bitmap.block = BlockNo(300);
-  bitmap.found = "block bitmap";
+  bitmap.evidence = Unreadable{UnreadPart::block_bitmap, "block bitmap"};
   table.group = GroupNo(1);
   table.block = BlockNo(310);
   table.block_count = 4;
-  table.found = "inode table: Input/output error";
+  table.evidence = Unreadable{UnreadPart::inode_table, "inode table: Input/output error"};
   map.inode = InodeNo(12);
   map.path = "/a/file";
   map.block = BlockNo(900);
   map.field = "block map";
+  map.evidence = Unreadable{UnreadPart::block_map, ""};
   Finding again = map;
   again.block = BlockNo(902);
   ImageReport image = report_with(Verdict::damaged, {bitmap, table, map, again});

@@ -34,15 +34,17 @@ ImageReport full_report() {
   f.block_count = 5;
   f.logical = 7;
   f.path = "/x";
-  f.entry = "name";
+  f.entry = EntryPlace{InodeNo(14), 24, "name"};
   f.field = "i_links_count";
   f.repair = RepairState::left;
   f.remedy = Remedy::all;
-  f.repair_value = 3;
   r.findings = {f, test::finding(Problem::block_bitmap_mismatch)};
+  for (const FindingEvidence& evidence : std::vector<FindingEvidence>{WrongNumber{1, 2, Radix::hex, true, "more"}, WrongBits{true, true},
+                                                                      Unreadable{UnreadPart::symbolic_link, "why"}})
+    r.findings.emplace_back(r.findings.front()).evidence = evidence;
   r.past = {{Problem::inode_mode, RepairState::made, 7}};
   r.without_path = 8;
-  r.changes = Changes{1234567, Verdict::damaged, {true, false}, {f}};
+  r.changes = Changes{1234567, Verdict::damaged, {true, false, true, false, true}, {f}};
   r.recovery = Recovery{};
   r.recovery->journal.uuid[15] = 7;
   r.recovery->journal.defects = {{JournalDefectKind::target, 1, 2, 3, 4}};
@@ -74,10 +76,10 @@ TEST_CASE("a report with something in every field comes back as it went") {
   REQUIRE(back);
   CHECK(to_bytes(*back) == bytes);  // so nothing was left out
   CHECK(back->path == report.path);
-  CHECK(back->findings[0].found == "2");
+  CHECK(texts_of(back->findings[0].evidence).found == "2");
   CHECK(back->findings[0].repair == RepairState::left);
   CHECK(back->past[0].count == 7);
-  CHECK(back->changes->is_new == std::vector<bool>{true, false});
+  CHECK(back->changes->is_new == std::vector<bool>{true, false, true, false, true});
   CHECK(back->repairs->losses[0].bytes->end == 2);
   CHECK(back->writeback->undo_file == "undo");
   CHECK(back->timings.total == Seconds(3));

@@ -85,8 +85,7 @@ TEST_CASE("a finding with other values in the same place is no new one") {
   Nightly n;
   CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
   Finding other = kBlocks;
-  other.expected = "5";
-  other.found = "7";
+  other.evidence = WrongNumber{5, 7};
   other.path = "/renamed";
   CHECK(n.audit(Verdict::damaged, {other}) == 4);
   CHECK(n.tool.printed("nothing new"));

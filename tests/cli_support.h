@@ -60,8 +60,7 @@ inline std::filesystem::path write_ext_like(const std::filesystem::path& path, s
   Finding f = finding(problem);
   f.group = GroupNo(0);
   f.inode = InodeNo(inode);
-  f.expected = "0";
-  f.found = std::move(found);
+  f.evidence = Note{"0", std::move(found)};
   return f;
 }
 

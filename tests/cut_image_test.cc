@@ -68,13 +68,13 @@ TEST_CASE("of an image that is cut short the files are named that reach behind i
   REQUIRE(truncated != audit.findings.end());
   CHECK(truncated->block == BlockNo(end));
   CHECK(truncated->block_count == image.superblock().s_blocks_count - end);
-  CHECK(truncated->expected == fmt::format("{} blocks ({} bytes)", image.superblock().s_blocks_count, size));
-  CHECK(truncated->found.contains(fmt::format("`truncate -s {} IMAGE`", size)));
+  CHECK(texts_of(truncated->evidence).expected == fmt::format("{} blocks ({} bytes)", image.superblock().s_blocks_count, size));
+  CHECK(texts_of(truncated->evidence).found.contains(fmt::format("`truncate -s {} IMAGE`", size)));
   const auto big = std::ranges::find(audit.findings, InodeNo(image.inode_of("/big")), &Finding::inode);
   REQUIRE(big != audit.findings.end());
   CHECK(big->problem == Problem::data_unreadable);
   CHECK(big->path == "/big");
-  CHECK(big->found.ends_with(fmt::format("the first of them byte {}", 2 * image.block_size())));
+  CHECK(texts_of(big->evidence).found.ends_with(fmt::format("the first of them byte {}", 2 * image.block_size())));
   CHECK(big + 1 != audit.findings.end());  // others lie behind it
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("damage in front of the end is found all the same", "[audit][cut]") {
   INFO(describe(audit.findings));
   CHECK(has_problem(audit, Problem::entry_inode_unused));
   CHECK(has_problem(audit, Problem::inode_links));
-  CHECK(std::ranges::any_of(audit.findings, [](const Finding& f) { return f.problem == Problem::block_bitmap_mismatch && f.expected == "in use"; }));
+  CHECK(std::ranges::any_of(audit.findings, [](const Finding& f) { return f.problem == Problem::block_bitmap_mismatch && is_missing_bit(f.evidence); }));
   CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) { return f.problem == Problem::inode_bitmap_mismatch && f.inode == InodeNo(inode); }));
 }
 

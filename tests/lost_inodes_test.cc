@@ -31,7 +31,10 @@ void zero_table(const TestImage& image, uint64_t from, uint64_t blocks = 100) {
 uint32_t lost_inodes(const std::vector<Finding>& findings) {
   uint32_t lost = 0;
   for (const Finding& f : findings)
-    if (f.problem == Problem::inodes_lost) lost += static_cast<uint32_t>(std::stoul(f.found.substr(f.found.find_first_of("0123456789"))));
+    if (f.problem == Problem::inodes_lost) {
+      const std::string found = texts_of(f.evidence).found;
+      lost += static_cast<uint32_t>(std::stoul(found.substr(found.find_first_of("0123456789"))));
+    }
   return lost;
 }
 

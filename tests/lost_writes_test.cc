@@ -171,8 +171,8 @@ TEST_CASE("lost write of every kind of block, of which the journal has what lies
     REQUIRE(lost.size() == 1);
     CHECK(lost[0].problem == Problem::metadata_write_lost);
     CHECK(lost[0].block == BlockNo(block));
-    CHECK(lost[0].found.starts_with(fmt::format("what was there after transaction {} of 20", past.sequence() - 1)));
-    CHECK(lost[0].expected.starts_with(fmt::format("what the journal has of transaction {} of 20", past.sequence())));
+    CHECK(texts_of(lost[0].evidence).found.starts_with(fmt::format("what was there after transaction {} of 20", past.sequence() - 1)));
+    CHECK(texts_of(lost[0].evidence).expected.starts_with(fmt::format("what the journal has of transaction {} of 20", past.sequence())));
     check_brought_back(past);
   }
 }
@@ -193,7 +193,7 @@ TEST_CASE("lost write of every kind of block, for which others speak", "[lost]")
     REQUIRE(lost.size() == 1);
     CHECK(lost[0].problem == Problem::metadata_write_lost);
     CHECK(lost[0].block == BlockNo(block));
-    CHECK(lost[0].found.starts_with("an older version"));
+    CHECK(texts_of(lost[0].evidence).found.starts_with("an older version"));
     check_brought_back(past);
   }
 }
@@ -278,7 +278,7 @@ TEST_CASE("block for which its times alone speak: a warning, and put back only w
     REQUIRE(audit.findings.size() == 1);
     CHECK(audit.findings[0].problem == Problem::metadata_write_perhaps_lost);
     CHECK(audit.findings[0].block == BlockNo(block));
-    CHECK(audit.findings[0].found == fmt::format("an older version; inode {} is older", past.image().inode_of("/small")));
+    CHECK(texts_of(audit.findings[0].evidence).found == fmt::format("an older version; inode {} is older", past.image().inode_of("/small")));
     CHECK(audit.verdict == Verdict::clean);
 
     const Image opened = *Image::open(past.image().path());
@@ -478,8 +478,8 @@ TEST_CASE("two blocks of inode tables that were swapped", "[lost]") {
     CHECK(blocks_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{a, b});
     CHECK(blocks_with(audit, Problem::metadata_write_lost).empty());
     const Finding& finding = *std::ranges::find(audit.findings, BlockNo(a), [](const Finding& f) { return is_of_lost_writes(f) ? f.block : std::nullopt; });
-    CHECK(finding.expected == fmt::format("what lies in block {}", b));
-    CHECK(finding.found.starts_with(fmt::format("what belongs in block {}; inodes ", b)));
+    CHECK(texts_of(finding.evidence).expected == fmt::format("what lies in block {}", b));
+    CHECK(texts_of(finding.evidence).found.starts_with(fmt::format("what belongs in block {}; inodes ", b)));
     const Image opened = *Image::open(image.path());
     const RepairPlan plan = plan_of(opened);
     CHECK(plan.proven_clean);

@@ -105,7 +105,7 @@ TEST_CASE("block of an inode that was written over with another's is not made it
     CHECK(places_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{other});
     const auto finding = std::ranges::find(audit.findings, Problem::metadata_block_misplaced, &Finding::problem);
     REQUIRE(finding != audit.findings.end());
-    CHECK(finding->expected == "what nothing has any more");
+    CHECK(texts_of(finding->evidence).expected == "what nothing has any more");
     CHECK_FALSE(finding->path.empty());
 
     const Image opened = *Image::open(image.path());

@@ -369,8 +369,8 @@ TEST_CASE("names of inodes that are gone are listed, and become losses: from the
   const RepairPlan all = mend(image, RepairPolicy::all);
   INFO(set << zeroed << "\n" << describe(all.before.findings) << "after:\n" << describe(all.after.findings));
   CHECK(std::ranges::any_of(all.before.findings, [&](const Finding& f) {
-    return f.problem == Problem::names_lost && f.found.find(inode) != std::string::npos &&
-           f.found.starts_with(fmt::format("in directory {}: ", directory));
+    return f.problem == Problem::names_lost && texts_of(f.evidence).found.find(inode) != std::string::npos &&
+           texts_of(f.evidence).found.starts_with(fmt::format("in directory {}: ", directory));
   }));
   CHECK(std::ranges::any_of(all.losses, [&](const Loss& l) {
     return l.problem == Problem::names_lost && l.what.find(inode) != std::string::npos;

@@ -12,16 +12,17 @@ namespace {
 using Indices = std::vector<std::optional<size_t>>;
 constexpr std::optional<size_t> kNone;
 
-Finding in_group(Problem problem, uint32_t group, std::string expected = "", std::string found = "") {
+Finding in_group(Problem problem, uint32_t group, FindingEvidence evidence = {}) {
   Finding f = finding(problem);
   f.group = GroupNo(group);
-  f.expected = std::move(expected);
-  f.found = std::move(found);
+  f.evidence = std::move(evidence);
   return f;
 }
 
+Finding in_group(Problem problem, uint32_t group, uint64_t expected, uint64_t found) { return in_group(problem, group, WrongNumber{expected, found}); }
+
 Finding bits(uint32_t group, uint64_t block, uint64_t count, bool free = true) {
-  Finding f = in_group(Problem::block_bitmap_mismatch, group, free ? "free" : "in use", free ? "in use" : "free");
+  Finding f = in_group(Problem::block_bitmap_mismatch, group, WrongBits{.should_be_set = !free});
   f.block = BlockNo(block);
   f.block_count = count;
   return f;
@@ -70,7 +71,7 @@ TEST_CASE("what cannot be read, or was lost, follows from nothing", "[causes]") 
 
 TEST_CASE("an entry that names a garbage inode follows from it", "[causes]") {
   Finding entry = at_inode(Problem::entry_type, 11);
-  entry.repair_value = pack({InodeNo(12), 40});
+  entry.entry = EntryPlace{InodeNo(12), 40, "name"};
   CHECK(causes(garbage(12), {entry})[3] == 0);
   CHECK_FALSE(causes(garbage(13), {entry})[3]);
 }
@@ -94,8 +95,8 @@ TEST_CASE("a claim on blocks of another follows from the garbage inode that make
 }
 
 TEST_CASE("bits that agree with the count beside them follow from the inodes", "[causes]") {
-  const Finding counted = in_group(Problem::group_free_blocks, 0, "110", "100");
-  const Finding total = in_group(Problem::superblock_free_blocks, 0, "1110", "1100");
+  const Finding counted = in_group(Problem::group_free_blocks, 0, 110, 100);
+  const Finding total = in_group(Problem::superblock_free_blocks, 0, 1110, 1100);
   CHECK(causes(garbage(12), {bits(0, 50, 12), bits(0, 90, 2, false), counted, total}) == Indices{kNone, 0, 0, 0, 0, 0, 0});
   // The bitmap itself was changed: its count is that of the descriptor no more.
   const Indices other = causes(garbage(12), {bits(0, 50, 12), counted});
@@ -103,33 +104,33 @@ TEST_CASE("bits that agree with the count beside them follow from the inodes", "
   CHECK_FALSE(other[4]);
   CHECK_FALSE(causes(garbage(12), {bits(1, 9000, 12)})[3]);
   // The superblock is wrong by more than its groups are.
-  CHECK_FALSE(causes(garbage(12), {bits(0, 50, 10), counted, in_group(Problem::superblock_free_blocks, 0, "1111", "1100")})[5]);
-  CHECK_FALSE(causes(garbage(12), {in_group(Problem::group_free_inodes, 0, "8", "7"), in_group(Problem::superblock_free_inodes, 0, "9", "7")})[4]);
+  CHECK_FALSE(causes(garbage(12), {bits(0, 50, 10), counted, in_group(Problem::superblock_free_blocks, 0, 1111, 1100)})[5]);
+  CHECK_FALSE(causes(garbage(12), {in_group(Problem::group_free_inodes, 0, 8, 7), in_group(Problem::superblock_free_inodes, 0, 9, 7)})[4]);
   // Nobody has lost blocks.
   CHECK(causes({bits(0, 50, 10), counted}) == Indices{kNone, 0});
 }
 
 TEST_CASE("bits count clusters", "[causes]") {
-  const std::vector<Finding> findings{bits(0, 64, 60), in_group(Problem::group_free_blocks, 0, "14", "10")};
+  const std::vector<Finding> findings{bits(0, 64, 60), in_group(Problem::group_free_blocks, 0, 14, 10)};
   CHECK(root_causes(findings, 16) == Indices{kNone, 0});
   CHECK(root_causes(findings) == Indices(2));
 }
 
 TEST_CASE("counts of inodes follow from bits, garbage and losses of the same group", "[causes]") {
-  Finding bit = in_group(Problem::inode_bitmap_mismatch, 0, "free", "in use");
+  Finding bit = in_group(Problem::inode_bitmap_mismatch, 0, WrongBits{.should_be_set = false});
   bit.inode = InodeNo(30);
   const Finding lost = in_group(Problem::inodes_lost, 0);
-  const Finding counted = in_group(Problem::group_free_inodes, 0, "8", "7");
-  CHECK(causes({lost, bit, counted, in_group(Problem::superblock_free_inodes, 0, "9", "8")}) == Indices{kNone, 0, 0, 0});
-  CHECK(causes({lost, in_group(Problem::group_used_dirs, 0, "1", "2"), in_group(Problem::group_used_dirs, 1, "1", "2")}) == Indices{kNone, 0, kNone});
-  CHECK(causes(garbage(12), {in_group(Problem::group_used_dirs, 0, "1", "2")})[3] == 0);
+  const Finding counted = in_group(Problem::group_free_inodes, 0, 8, 7);
+  CHECK(causes({lost, bit, counted, in_group(Problem::superblock_free_inodes, 0, 9, 8)}) == Indices{kNone, 0, 0, 0});
+  CHECK(causes({lost, in_group(Problem::group_used_dirs, 0, 1, 2), in_group(Problem::group_used_dirs, 1, 1, 2)}) == Indices{kNone, 0, kNone});
+  CHECK(causes(garbage(12), {in_group(Problem::group_used_dirs, 0, 1, 2)})[3] == 0);
 }
 
 TEST_CASE("the links of a directory follow from what is garbage in it, and those of others do not", "[causes]") {
   std::vector<Finding> findings = garbage(12);
   for (Finding& f : findings) f.path = "/usr/bin";
   Finding links = named(at_inode(Problem::inode_links, 11), "/usr");
-  links.expected = "3", links.found = "4";
+  links.evidence = WrongNumber{3, 4};
   CHECK(causes(findings, {links})[3] == 0);
   links.path = "/usr/lib";
   CHECK_FALSE(causes(findings, {links})[3]);
@@ -153,8 +154,8 @@ TEST_CASE("every cause is one itself by no other", "[causes]") {
   findings.push_back(at_block(Problem::extent_checksum, 12, 90));
   findings.push_back(at_block(Problem::extent_header, 12, 90));
   findings.push_back(bits(0, 50, 10));
-  findings.push_back(in_group(Problem::group_free_blocks, 0, "110", "100"));
-  findings.push_back(in_group(Problem::superblock_free_blocks, 0, "110", "100"));
+  findings.push_back(in_group(Problem::group_free_blocks, 0, 110, 100));
+  findings.push_back(in_group(Problem::superblock_free_blocks, 0, 110, 100));
   const Indices all = root_causes(findings);
   for (const auto& cause : all)
     if (cause) CHECK_FALSE(all[*cause]);

@@ -66,8 +66,8 @@ TEST_CASE("contents of files that are listed as unreadable are named by path and
   CHECK(f.inode == InodeNo(d.image.inode_of("/z")));
   CHECK(f.logical == 3u);
   CHECK(f.block == BlockNo(d.image.block_of("/z", 3)));
-  CHECK(f.found == "bytes 3072-4095");
-  CHECK(finding_of(d.listed(d.image.block_of("/a", 4))).found == "bytes 4096-4999");
+  CHECK(texts_of(f.evidence).found == "bytes 3072-4095");
+  CHECK(texts_of(finding_of(d.listed(d.image.block_of("/a", 4))).evidence).found == "bytes 4096-4999");
 }
 
 TEST_CASE("a range that reaches over files and metadata is told apart") {
@@ -75,7 +75,7 @@ TEST_CASE("a range that reaches over files and metadata is told apart") {
   const Audit audit = d.listed(UnreadableList{1, {{0, d.image.size()}}});
   const auto found = [&](Problem problem, std::string_view path, std::string_view what) {
     return std::ranges::any_of(
-        audit.findings, [&](const Finding& f) { return f.problem == problem && f.path == path && f.found == what; });
+        audit.findings, [&](const Finding& f) { return f.problem == problem && f.path == path && texts_of(f.evidence).found == what; });
   };
   INFO(describe(audit.findings));
   CHECK(found(Problem::data_unreadable, "/z", "bytes 8192-204799"));
@@ -113,7 +113,7 @@ TEST_CASE("an unreadable block of an inode table is named by its inodes") {
   const Finding f = finding_of(d.listed(table + 1));
   CHECK(f.problem == Problem::read_error);
   CHECK(f.group == GroupNo(0));
-  CHECK(f.found == fmt::format("inode table, inodes {}-{}", per_block + 1, 2 * per_block));
+  CHECK(texts_of(f.evidence).found == fmt::format("inode table, inodes {}-{}", per_block + 1, 2 * per_block));
 }
 
 TEST_CASE("nodes of block maps and attribute blocks are named by their inode") {
@@ -131,7 +131,7 @@ TEST_CASE("nodes of block maps and attribute blocks are named by their inode") {
   const Finding f = finding_of(*audited);
   CHECK(f.problem == Problem::read_error);
   CHECK(f.path == "/runs600");
-  CHECK(f.found == "node of the block map");
+  CHECK(texts_of(f.evidence).found == "node of the block map");
 }
 
 TEST_CASE("what holds nothing is no loss: free blocks, and blocks that were allocated and never written") {
@@ -147,8 +147,8 @@ TEST_CASE("a list counts in its own unit, from the begin of the file") {
   const DataImage d;
   const uint64_t block = d.image.block_of("/z", 3);
   for (const uint64_t sector : {2 * block, 2 * block + 1})
-    CHECK(finding_of(d.listed(UnreadableList{512, {{sector, sector + 1}}})).found == "bytes 3072-4095");
-  CHECK(finding_of(d.listed(UnreadableList{1, {{block * 1024 + 1023, block * 1024 + 1025}}})).found ==
+    CHECK(texts_of(finding_of(d.listed(UnreadableList{512, {{sector, sector + 1}}})).evidence).found == "bytes 3072-4095");
+  CHECK(texts_of(finding_of(d.listed(UnreadableList{1, {{block * 1024 + 1023, block * 1024 + 1025}}})).evidence).found ==
         "bytes 3072-5119");
   constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
   CHECK(d.listed(UnreadableList{65536, {{kMost, kMost + 1}, {5, 5}, {6, 2}}}).findings.empty());
@@ -161,7 +161,7 @@ TEST_CASE("a list counts in its own unit, from the begin of the file") {
   options.unreadable = &list;
   const auto audited = audit(*opened, nullptr, options);
   REQUIRE(audited);
-  CHECK(finding_of(*audited).found == "bytes 3072-4095");
+  CHECK(texts_of(finding_of(*audited).evidence).found == "bytes 3072-4095");
 }
 
 TEST_CASE("contents of files that the device does not give are named") {

@@ -7,11 +7,14 @@ namespace extscrub {
 
 namespace {
 
-auto key(const Finding& f) {
-  return std::tie(f.group, f.inode, f.block, f.problem, f.logical, f.block_count, f.field, f.expected, f.found, f.path);
-}
+// Behind the place and the code. Not the entry: the texts have it.
+auto rest(const Finding& f) { return std::tie(f.logical, f.block_count, f.field); }
 
 auto where(const Finding& f) { return std::tie(f.group, f.inode, f.block); }
+
+bool is_same(const Finding& a, const Finding& b) {
+  return where(a) == where(b) && a.problem == b.problem && rest(a) == rest(b) && texts_of(a.evidence) == texts_of(b.evidence) && a.path == b.path;
+}
 
 }  // namespace
 
@@ -22,12 +25,14 @@ bool place_comes_before(const Finding& a, const Finding& b) {
 
 bool comes_before(const Finding& a, const Finding& b) {
   if (where(a) != where(b) || a.problem != b.problem) return place_comes_before(a, b);
-  return key(a) < key(b);
+  if (rest(a) != rest(b)) return rest(a) < rest(b);
+  if (const auto order = texts_of(a.evidence) <=> texts_of(b.evidence); order != 0) return order < 0;
+  return a.path < b.path;
 }
 
 void sort_findings(std::vector<Finding>& findings) {
   std::ranges::sort(findings, comes_before);
-  const auto [first, last] = std::ranges::unique(findings, [](const Finding& a, const Finding& b) { return key(a) == key(b); });
+  const auto [first, last] = std::ranges::unique(findings, is_same);
   findings.erase(first, last);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/catalogue/evidence.h"
 #include "audit/catalogue/problem.h"
 #include "scan/format/types.h"
 
@@ -25,20 +26,33 @@ enum class Remedy : uint8_t {
   all,       // it does not; all repairs may
 };
 
-struct Finding {
-  Problem problem{};
+// Which entry a finding is about: with its directory and logical block, enough for a repair to find it again.
+struct EntryPlace {
+  InodeNo target;       // as the entry says; 0 when the finding is about the block
+  uint32_t offset = 0;  // in the block
+  std::string name;     // where the finding is about one
+
+  auto operator<=>(const EntryPlace&) const = default;
+};
+
+struct FindingPlace {
   std::optional<GroupNo> group;
   std::optional<InodeNo> inode;
-  std::optional<BlockNo> block;         // physical; the first of block_count
-  uint64_t block_count = 1;             // physical blocks from `block` on
-  std::optional<uint64_t> logical;      // logical block in the inode's file
-  std::string path;                     // of the inode, where one is known
-  std::string entry;                    // the name in the directory, where the finding is about one
-  std::string field;                    // the on-disk field's name (s_free_blocks_count), where one is meant
-  std::string expected, found;          // values, for a person; empty where there is nothing to compare
+  std::optional<BlockNo> block;     // physical; the first of block_count
+  std::optional<uint64_t> logical;  // logical block in the inode's file
+  uint64_t block_count = 1;         // physical blocks from `block` on
+  std::string field;                // the on-disk field's name (s_free_blocks_count), where one is meant; see field.h
+  std::optional<EntryPlace> entry;  // of the inode's directory
+
+  auto operator<=>(const FindingPlace&) const = default;
+};
+
+struct Finding : FindingPlace {
+  Problem problem{};
+  FindingEvidence evidence;
+  std::string path;  // of the inode, where one is known
   RepairState repair = RepairState::none;
   Remedy remedy = Remedy::by_class;
-  uint64_t repair_value = 0;            // what the repair stores, where it is a number; not for reports
 };
 
 // How many findings there are that nothing more is known of.

@@ -7,14 +7,46 @@ namespace extscrub {
 
 namespace {
 
+// The columns that are written like calls.
+#define EXTSCRUB_SET_OF(E, ...)         \
+  [] {                                  \
+    using enum E;                       \
+    [[maybe_unused]] constexpr EnumSet<E> nothing; \
+    return EnumSet<E>{__VA_ARGS__};     \
+  }()
+#define scope(what) Scope::what
+#define mended_by(...) {EXTSCRUB_SET_OF(Pass, __VA_ARGS__), true}
+#define mended_along(...) {EXTSCRUB_SET_OF(Pass, __VA_ARGS__), false}
+#define hides(...) EXTSCRUB_SET_OF(Hidden, __VA_ARGS__)
 constexpr auto kCatalogue = std::to_array<ProblemInfo>({
-#define PROBLEM(id, code, severity, repair, message, explanation) \
-  {Problem::id, code, Severity::severity, RepairClass::repair, message, explanation},
+#define PROBLEM(id, code, severity, repair, scope, mend, hides, message, explanation) \
+  {Problem::id, code, Severity::severity, RepairClass::repair, scope, mend, hides, message, explanation},
 #include "audit/catalogue/problem.def"
 #undef PROBLEM
 });
+#undef hides
+#undef mended_along
+#undef mended_by
+#undef scope
+#undef EXTSCRUB_SET_OF
+
+// The place of each problem in the order of codes.
+constexpr auto kRanks = [] {
+  std::array<uint16_t, kCatalogue.size()> by_code{}, ranks{};
+  for (size_t i = 0; i < by_code.size(); ++i) by_code[i] = static_cast<uint16_t>(i);
+  std::ranges::sort(by_code, [](uint16_t a, uint16_t b) {
+    const ProblemInfo &x = kCatalogue[a], &y = kCatalogue[b];
+    return x.code != y.code ? x.code < y.code : x.severity > y.severity;
+  });
+  for (size_t i = 0; i < by_code.size(); ++i) ranks[by_code[i]] = static_cast<uint16_t>(i);
+  return ranks;
+}();
 
 }  // namespace
+
+std::strong_ordering operator<=>(Problem a, Problem b) {
+  return kRanks[static_cast<size_t>(a)] <=> kRanks[static_cast<size_t>(b)];
+}
 
 std::span<const ProblemInfo> problem_catalogue() { return kCatalogue; }
 

@@ -16,7 +16,7 @@ class ValueRepair {
   explicit ValueRepair(RepairRound& round) : round_(round), raw_(round.geometry().inode_size) {}
 
   Result<CondemnedValues> run() {
-    for (Finding& f : round_.findings) {
+    for (Finding& f : round_.findings.of(Pass::attributes)) {
       if (!f.inode || !round_.may(f.problem)) continue;
       auto r = repair(f);
       if (!r) return std::unexpected(r.error());

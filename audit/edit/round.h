@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "audit/catalogue/finding_index.h"
 #include "audit/run/audit_run.h"
 #include "audit/stage/block_allocator.h"
 
@@ -13,12 +14,12 @@ struct RepairRound {
   const AuditRun& run;
   Overlay& overlay;
   RepairPolicy policy;
-  std::vector<Finding>& findings;  // of `run`; those answered become RepairState::staged
+  const FindingIndex& findings;    // of `run`; those answered become RepairState::staged
   std::vector<Loss>& losses;       // of all rounds
   uint32_t now;                    // seconds, for fields that hold a time
   BlockAllocator& blocks;          // free blocks
   std::set<InodeNo> awaited = {};  // without a name; where it belongs is known, but only a lossy repair may write there
-  const std::vector<Finding>* first = nullptr;  // of the image as it was before the first round; null: not known
+  const FindingIndex* first = nullptr;  // of the image as it was before the first round; null: not known
   bool stale = false;              // what was counted is no longer so: names, claims, maps or inodes in use have changed
 
   // The policy allows the repairs of this problem.
@@ -37,9 +38,6 @@ struct RepairRound {
 // Directories may have entries that were not seen, as the repair of what hides them is not made: what has no name, or fewer
 // names than links, may have them.
 [[nodiscard]] bool names_may_be_hidden(const RepairRound& round);
-
-// A defect of a block map that hides which blocks the inode has, or names some that it cannot have.
-[[nodiscard]] bool is_map_damage(Problem problem);
 
 // The policy leaves damage whose repair costs something: what a pointer of it names may not be what it is to name.
 [[nodiscard]] bool loss_is_pending(const RepairRound& round);

@@ -15,28 +15,14 @@ constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, k
 
 constexpr uint64_t kMostBlocksBetween = 4;  // tree nodes that lie between two blocks of a file
 
-// Findings that say of an inode that it, or its map, is not as it was written.
-bool is_about_map(Problem p) {
-  switch (p) {
-    case Problem::inode_checksum:
-    case Problem::extent_checksum:
-    case Problem::inode_size:
-    case Problem::inode_size_small:
-    case Problem::inode_blocks:
-    case Problem::quota_file:
-    case Problem::orphan_file: return true;
-    default: return is_map_damage(p);
-  }
-}
-
 constexpr uint16_t kMayRead = 0444, kOthersMayRead = 0044;
 
 }  // namespace
 
 SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()), history_(round.fs()) {
-  const auto note = [this](const std::vector<Finding>& findings) {
-    for (const Finding& f : findings)
-      if (f.inode && is_about_map(f.problem)) suspects_.insert(*f.inode);
+  const auto note = [this](const FindingIndex& findings) {
+    for (const Finding& f : findings.that_hide(Hidden::origin))
+      if (f.inode) suspects_.insert(*f.inode);
   };
   note(round.findings);
   if (round.first) note(*round.first);

@@ -59,8 +59,7 @@ void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings) {
     f.block = l.block;
     f.group = l.group;
     if (inode) f.inode = inode;
-    f.expected = expected_in(l);
-    f.found = found_in(l);
+    f.evidence = Note{expected_in(l), found_in(l)};
   };
   for (const LostWrite& l : lost) {
     if (!l.content.empty() || l.inodes.empty()) {

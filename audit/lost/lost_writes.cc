@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "audit/catalogue/finding_place.h"
+#include "audit/catalogue/finding_id.h"
 #include "audit/lost/misplaced_blocks.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/table_block.h"
@@ -23,7 +23,7 @@ constexpr size_t kEdited = 2;        // of an edited block, one in so many of th
 constexpr size_t kMostAlone = 8;    // candidates that are each tried without
 constexpr size_t kMostHeld = 16;    // and of those that may harm; a trial takes as long as an audit
 
-using Places = std::set<FindingPlace>;
+using Places = std::set<FindingId>;
 
 bool counts(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
@@ -37,7 +37,7 @@ template <class List>
 Places places_in(const List& findings) {
   Places places;
   for (const Finding& f : findings)
-    if (counts(f)) places.insert(place_of(f));
+    if (counts(f)) places.insert(id_of(f));
   return places;
 }
 

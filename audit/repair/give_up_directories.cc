@@ -31,8 +31,8 @@ Result<size_t> give_up_directories(RepairRound& round) {
   if (!round.lossy() || !all_was_seen(round)) return 0;
   std::optional<bool> room;
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::directory_without_blocks || !f.inode) continue;
+  for (Finding& f : round.findings.of(Pass::give_up_directories)) {
+    if (!f.inode) continue;
     if (!room) room = has_room(round);
     if (*room) return 0;
     auto raw = edit_inode(round.fs(), round.overlay, *f.inode);

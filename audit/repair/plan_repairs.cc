@@ -4,7 +4,7 @@
 #include <set>
 
 #include "audit/auditor.h"
-#include "audit/catalogue/finding_place.h"
+#include "audit/catalogue/finding_id.h"
 #include "audit/lost/lost_writes.h"
 #include "audit/repair/repair.h"
 #include "audit/run/paths.h"
@@ -22,43 +22,51 @@ constexpr int kMaxRounds = 16;
 
 using Repair = Result<size_t>(RepairRound&);
 
-// From what everything else is found by to what is counted last.
-const std::vector<std::vector<Repair*>>& layers() {
-  static const std::vector<std::vector<Repair*>> all = {
-      {repair_primary},
-      {repair_superblock_fields},
-      {repair_descriptors},
-      {repair_journal, repair_orphans, repair_resize_inode, repair_mmp, repair_quota_inodes},
-      {repair_lost_directory_blocks},
-      {repair_inodes, repair_maps, repair_attributes, repair_inline_data},
-      {repair_shared_blocks},
-      {repair_entries},
-      {repair_directories},
-      {repair_tree},
-      {repair_links},
-      {repair_quota_files},
-      {repair_groups, repair_superblock, repair_backups},
-  };
+// The function of each pass; none where the rounds do it.
+constexpr Repair* by_plan = nullptr;
+constexpr auto kRepairs = std::to_array<Repair*>({
+#define PASS(id, name, function, turn, needs, what) function,
+#include "audit/catalogue/passes.def"
+#undef PASS
+});
+
+// Those of the same turn, in layers: from what everything else is found by to what is counted last.
+std::vector<std::vector<Pass>> passes_in(Turn::When when) {
+  std::vector<std::vector<Pass>> layers;
+  for (const PassInfo& pass : all_passes()) {
+    if (pass.turn.when != when) continue;
+    if (layers.empty() || info(layers.back().front()).turn.layer != pass.turn.layer) layers.emplace_back();
+    layers.back().push_back(pass.pass);
+  }
+  return layers;
+}
+
+const std::vector<std::vector<Pass>>& layers() {
+  static const auto all = passes_in(Turn::in_layer);
   return all;
 }
 
-// Without the root directory and the file system's own inodes there is nothing that could be mended.
-bool first_table_is_there(const FileSystem& fs) {
+// What the pass is for is done, as far as others build on it.
+bool has_succeeded(Pass pass, const FileSystem& fs) {
+  if (pass != Pass::descriptors) return true;
   return valid_location(fs.geometry, GroupNo(), fs.groups[0].inode_table, fs.geometry.itable_blocks);
+}
+
+bool may_run(Pass pass, const FileSystem& fs) {
+  const PassSet needs = info(pass).needs;
+  return std::ranges::all_of(all_passes(), [&](const PassInfo& other) { return !needs.has(other.pass) || has_succeeded(other.pass, fs); });
 }
 
 bool has(const std::vector<Finding>& findings, Problem problem) {
   return std::ranges::any_of(findings, [=](const Finding& f) { return f.problem == problem; });
 }
 
-// Copies and hashes that nothing is gone by as long as all is well are mended before they are needed. Counts of inline symbolic
-// links are not: e2fsck up to 1.47 takes the right one for damage.
-bool is_mendable_warning(const Finding& f) {
-  return f.problem != Problem::inline_symlink_uncounted && info(f.problem).severity == Severity::warning && info(f.problem).repair == RepairClass::safe;
-}
-
+// Copies and hashes that nothing is gone by as long as all is well are mended before they are needed.
 bool is_done(const Audit& audit) {
-  return audit.verdict == Verdict::clean && std::ranges::none_of(audit.findings, is_mendable_warning);
+  return audit.verdict == Verdict::clean && std::ranges::none_of(audit.findings, [](const Finding& f) {
+    const ProblemInfo& problem = info(f.problem);
+    return problem.severity == Severity::warning && problem.repair == RepairClass::safe && problem.mend.alone;
+  });
 }
 
 bool is_error(const Finding& f) { return info(f.problem).severity == Severity::error; }
@@ -74,13 +82,13 @@ bool must_not_touch(const Audit& audit, RepairPolicy policy) {
 
 // Of the same kind at the same place. What is left of a shared range, when some of its owners were given copies, begins
 // elsewhere.
-FindingPlace damage(const Finding& f) {
+FindingId damage(const Finding& f) {
   if (f.problem == Problem::block_multiply_claimed) return {f.problem, f.group, f.inode, {}, {}, {}};
-  return place_of(f);
+  return id_of(f);
 }
 
-std::set<FindingPlace> all(const std::vector<Finding>& findings, FindingPlace (*what)(const Finding&)) {
-  std::set<FindingPlace> places;
+std::set<FindingId> all(const std::vector<Finding>& findings, FindingId (*what)(const Finding&)) {
+  std::set<FindingId> places;
   for (const Finding& f : findings) places.insert(what(f));
   return places;
 }
@@ -98,9 +106,9 @@ void mark_left(std::vector<Finding>& findings, RepairPolicy policy) {
 
 // A repair that is staged in the first round but whose finding is still there after the last has not worked.
 void settle(RepairPlan& plan, RepairPolicy policy) {
-  const auto left = all(plan.after.findings, place_of);
+  const auto left = all(plan.after.findings, id_of);
   for (Finding& f : plan.before.findings) {
-    f.repair = left.contains(place_of(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
+    f.repair = left.contains(id_of(f)) || plan.overlay->empty() ? RepairState::none : RepairState::staged;
     if (f.problem == Problem::superblock_not_clean || f.problem == Problem::superblock_error_mark)
       f.repair = plan.proven_clean && policy != RepairPolicy::none ? RepairState::staged : RepairState::none;
   }
@@ -141,7 +149,7 @@ std::optional<BlockNo> find_journal_superblock(const FileSystem& fs) {
 }
 
 bool same_findings(const Audit& a, const Audit& b) {
-  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return place_of(x) == place_of(y); });
+  return std::ranges::equal(a.findings, b.findings, [](const Finding& x, const Finding& y) { return id_of(x) == id_of(y); });
 }
 
 // The rounds over one overlay.
@@ -149,7 +157,7 @@ class Rounds {
  public:
   Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
       : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
-        now_(plan.time) {
+        first_(plan.before.findings), now_(plan.time) {
     options_.history = false;
   }
 
@@ -279,28 +287,46 @@ class Rounds {
 
   Result<size_t> try_layers() {
     BlockAllocator blocks = free_blocks();
-    RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
-    round.first = &plan_.before.findings;
+    const FindingIndex findings(run_.audit.findings);
+    RepairRound round{run_, *plan_.overlay, policy_, findings, plan_.losses, now_, blocks};
+    round.first = &first_;
     size_t answered = 0;
-    for (last_layer_ = first_layer_; last_layer_ < layers().size(); ++last_layer_) {
-      for (Repair* repair : layers()[last_layer_]) {
-        auto n = repair(round);
-        if (!n) return n;
-        answered += *n;
-      }
-      if (round.stale || (layers()[last_layer_].front() == repair_descriptors && !first_table_is_there(run_.fs))) break;
+    for (size_t layer = first_layer_; layer < layers().size() && !round.stale; ++layer) {
+      const auto n = try_layer(layers()[layer], round);
+      if (!n) return std::unexpected(n.error());
+      if (!*n) break;
+      answered += **n;
+      last_layer_ = layer;
     }
-    last_layer_ = std::min(last_layer_, layers().size() - 1);
     return answered;
   }
 
-  // The same, for what is tried only when nothing else changes anything.
+  // Nothing where what they build on is not there.
+  Result<std::optional<size_t>> try_layer(const std::vector<Pass>& passes, RepairRound& round) {
+    size_t answered = 0;
+    for (const Pass pass : passes) {
+      if (!may_run(pass, run_.fs)) return std::nullopt;
+      const auto n = kRepairs[static_cast<size_t>(pass)](round);
+      if (!n) return std::unexpected(n.error());
+      answered += *n;
+    }
+    return answered;
+  }
+
+  // What is tried only when nothing else changes anything.
   Result<size_t> last_resort() {
     if (has(plan_.before.findings, Problem::read_error)) return 0;
     BlockAllocator blocks = free_blocks();
-    RepairRound round{run_, *plan_.overlay, policy_, run_.audit.findings, plan_.losses, now_, blocks};
+    const FindingIndex findings(run_.audit.findings);
+    RepairRound round{run_, *plan_.overlay, policy_, findings, plan_.losses, now_, blocks};
     last_layer_ = layers().size() - 1;
-    return give_up_directories(round);
+    size_t answered = 0;
+    for (const auto& passes : passes_in(Turn::last)) {
+      const auto n = try_layer(passes, round);
+      if (!n) return std::unexpected(n.error());
+      answered += n->value_or(0);
+    }
+    return answered;
   }
 
   BlockAllocator free_blocks() const {
@@ -312,6 +338,7 @@ class Rounds {
   AuditOptions options_;
   RepairPlan& plan_;
   AuditRun& run_;
+  const FindingIndex first_;  // before the first round
   uint32_t now_;
   size_t first_layer_ = 0, last_layer_ = 0;
   std::vector<LostWrite> left_;        // lost writes that are not put back

@@ -1,6 +1,6 @@
 // The repairs: what follows from the findings is staged in the overlay. They never write to the image. For one thread.
 //
-// A repair is a function that goes through the findings of one kind of structure, changes the overlay, sets those it
+// A repair is a function of a pass (see passes.def) that goes through the findings which name it, changes the overlay, sets those it
 // answered to RepairState::staged and returns how many they were. It keeps to what the policy allows (round.may()),
 // reports what is lost (round.lose()), and says when the audit's facts no longer describe the overlay (round.stale).
 // plan_repairs() calls them layer by layer, from what everything else is found by to what is counted last, and audits
@@ -28,6 +28,9 @@ namespace extscrub {
 
 // Fields of inodes, their checksums, those of their extent blocks; a root that is no directory.
 [[nodiscard]] Result<size_t> repair_inodes(RepairRound& round);
+
+// Features of the superblock that the inodes need.
+[[nodiscard]] Result<size_t> repair_features(RepairRound& round);
 
 // Damaged block maps: what can be believed of them is written anew.
 [[nodiscard]] Result<size_t> repair_maps(RepairRound& round);

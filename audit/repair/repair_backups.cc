@@ -9,25 +9,6 @@ namespace extscrub {
 
 namespace {
 
-// The primary cannot be copied yet.
-bool primary_is_damaged(const RepairRound& round) {
-  return std::ranges::any_of(round.findings, [](const Finding& f) {
-    switch (f.problem) {
-      case Problem::superblock_primary_bad:
-      case Problem::superblock_field:
-      case Problem::superblock_features:
-      case Problem::superblock_reserved_gdt:
-      case Problem::group_desc_checksum:
-      case Problem::group_block_bitmap_location:
-      case Problem::group_inode_bitmap_location:
-      case Problem::group_inode_table_location:
-      case Problem::group_metadata_overlap:
-      case Problem::group_flags: return true;
-      default: return false;
-    }
-  });
-}
-
 // A copy names its group, is never marked valid, and never asks for a replay.
 Result<void> write_superblock(RepairRound& round, GroupNo group) {
   const uint32_t size = round.geometry().block_size;
@@ -62,11 +43,11 @@ Result<void> write_descriptors(RepairRound& round, GroupNo group) {
 }  // namespace
 
 Result<size_t> repair_backups(RepairRound& round) {
-  if (primary_is_damaged(round)) return 0;
+  if (round.findings.any_hides(Hidden::primary)) return 0;
   size_t answered = 0;
   std::set<GroupNo> written;
-  for (Finding& f : round.findings) {
-    if ((f.problem != Problem::superblock_backup_bad && f.problem != Problem::group_desc_backup) || !f.group || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::backups)) {
+    if (!f.group || !round.may(f.problem)) continue;
     // Of two that differ neither is copied over the other before it is known which is right.
     if (!round.fs().undecided.empty()) continue;
     if (written.insert(*f.group).second) {

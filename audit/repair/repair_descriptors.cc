@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "audit/catalogue/field.h"
 #include "audit/repair/repair.h"
 #include "scan/filesystem/table_search.h"
 #include "scan/format/checksum.h"
@@ -32,8 +33,8 @@ class DescriptorRepair {
       : round_(round), fs_(round.fs()), g_(round.geometry()), copies_(descriptor_copies(round.fs())) {}
 
   Result<size_t> run() {
-    for (Finding& f : round_.findings) take(f);
-    for (Finding& f : round_.findings) take_overlap(f);
+    for (Finding& f : round_.findings.of(Pass::descriptors)) take(f);
+    for (Finding& f : round_.findings.of(Problem::group_metadata_overlap)) take_overlap(f);
     // What is free without the inodes of a table that is found again is not free: the bitmaps wait for the next round.
     auto answered = place_all(true);
     if (answered && *answered == 0) answered = place_all(false);
@@ -64,14 +65,13 @@ class DescriptorRepair {
       case Problem::group_inode_bitmap_location: wrong_[{*f.group, MetadataKind::inode_bitmap}].push_back(&f); break;
       case Problem::group_inode_table_location: wrong_[{*f.group, MetadataKind::inode_table}].push_back(&f); break;
       case Problem::group_bitmap_bad_block:
-        wrong_[{*f.group, f.field == "bg_block_bitmap" ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
+        wrong_[{*f.group, f.field == field::bg_block_bitmap ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
         break;
       default: break;
     }
   }
 
   void take_overlap(Finding& f) {
-    if (f.problem != Problem::group_metadata_overlap) return;
     for (const MetadataOverlap& o : fs_.metadata.overlaps())
       if (o.b.group == f.group && o.block == f.block)
         if (const auto which = intruder(o)) wrong_[*which].push_back(&f);
@@ -106,7 +106,7 @@ class DescriptorRepair {
       return true;
     }
     // What was stored when orphans were released.
-    if (cause.expected == fmt::to_string(place_in(fs_.groups[s.group.value], s.kind))) return true;
+    if (expected_number(cause.evidence) == place_in(fs_.groups[s.group.value], s.kind).value) return true;
     if (!round_.may(cause.problem)) return false;
     const bool table = s.kind == MetadataKind::inode_table;
     auto at = table ? find_table(fs_, s.group, copies_) : std::nullopt;
@@ -205,16 +205,10 @@ class DescriptorRepair {
   std::map<GroupNo, GroupDesc> changed_;
 };
 
-bool is_location(const Finding& f) {
-  return f.problem == Problem::group_block_bitmap_location || f.problem == Problem::group_inode_bitmap_location ||
-         f.problem == Problem::group_inode_table_location || f.problem == Problem::group_metadata_overlap ||
-         f.problem == Problem::group_bitmap_bad_block;
-}
-
 }  // namespace
 
 Result<size_t> repair_descriptors(RepairRound& round) {
-  if (std::ranges::none_of(round.findings, is_location)) return 0;
+  if (!round.findings.any(Pass::descriptors)) return 0;
   return DescriptorRepair(round).run();
 }
 

@@ -109,7 +109,7 @@ class DirectoryRepair {
   }
 
   Result<void> answer_entry(Finding& f) {
-    const EntryPlace place = unpack_entry_place(f.repair_value);
+    const EntryPlace place = f.entry.value_or(EntryPlace());
     DirName* name = editor_.find(f.logical.value_or(0), place.offset, place.target);
     // `.` and `..` are no names here; they are written with their block.
     if (!name) {
@@ -243,13 +243,9 @@ bool is_to_be_mended(const RepairRound& round, const std::vector<Finding*>& find
 }  // namespace
 
 Result<size_t> repair_directories(RepairRound& round) {
-  std::map<InodeNo, std::vector<Finding*>> by_directory;
-  for (Finding& f : round.findings)
-    if (f.inode && cure_for(f.problem) != Cure::none) by_directory[*f.inode].push_back(&f);
-
   size_t answered = 0;
   const DirectoryTable& table = round.run.scan->directories;
-  for (auto& [ino, findings] : by_directory) {
+  for (const auto& [ino, findings] : round.findings.by_inode(Pass::directories)) {
     if (table.find(ino) == table.directories.size() || !is_to_be_mended(round, findings)) continue;
     auto editor = DirectoryEditor::open(round, ino);
     if (!editor) return std::unexpected(editor.error());

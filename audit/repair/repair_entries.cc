@@ -32,18 +32,7 @@ struct WrongEntry {
   std::string name;
 };
 
-bool is_about_target(Problem p) {
-  switch (p) {
-    case Problem::entry_inode_invalid:
-    case Problem::entry_inode_unused:
-    case Problem::entry_inode_uninit:
-    case Problem::entry_inode_bad_block:
-    case Problem::entry_value_inode:
-    case Problem::entry_to_itself:
-    case Problem::entry_to_root: return true;
-    default: return false;
-  }
-}
+bool is_about_target(const Finding& f) { return info(f.problem).scope == Scope::entry; }
 
 bool differs_in_one_byte(InodeNo a, InodeNo b) {
   const uint32_t bits = a.value ^ b.value;
@@ -70,8 +59,8 @@ class EntryRepair {
 
  private:
   void collect() {
-    for (Finding& f : round_.findings) {
-      if (f.inode && is_about_target(f.problem)) about_target_[*f.inode].push_back(&f);
+    for (Finding& f : round_.findings.of(Pass::entries)) {
+      if (f.inode && is_about_target(f)) about_target_[*f.inode].push_back(&f);
       if (!f.inode || !round_.may(f.problem)) continue;
       if (f.problem == Problem::inode_unattached) nameless_.push_back({*f.inode, round_.run.scan->links.type(*f.inode), InodeNo(), &f});
       const Directory* d = f.problem == Problem::directory_unconnected ? find(*f.inode) : nullptr;
@@ -92,16 +81,15 @@ class EntryRepair {
   Result<size_t> by_checksum() {
     size_t answered = 0;
     if (!g_.metadata_csum()) return answered;
-    for (size_t i = 0; i < round_.findings.size(); ++i) {
-      const Finding& f = round_.findings[i];
-      if (f.problem != Problem::directory_checksum || !f.block || f.repair != RepairState::none) continue;
+    for (Finding& f : round_.findings.of(Problem::directory_checksum)) {
+      if (!f.block || f.repair != RepairState::none) continue;
       const Directory* d = find(*f.inode);
       if (!d || d->is(Directory::in_inode)) continue;
       const auto proven = prove(*d, *f.block, f.logical.value_or(0));
       if (!proven) continue;
       const auto n = give(proven->first, *proven->second);
       if (!n) return n;
-      if (*n > 0) round_.findings[i].repair = RepairState::staged;
+      if (*n > 0) f.repair = RepairState::staged;
       answered += *n;
     }
     return answered;
@@ -183,19 +171,19 @@ class EntryRepair {
   }
 
   [[nodiscard]] static bool is_for(const Finding& f, InodeNo directory, const EntryAt& at, InodeNo target) {
-    const EntryPlace place = unpack_entry_place(f.repair_value);
-    return f.inode == directory && place.offset == at.offset && place.target == target && (!at.block || f.logical == at.logical);
+    return f.inode == directory && f.entry && f.entry->offset == at.offset && f.entry->target == target && (!at.block || f.logical == at.logical);
   }
 
   Result<size_t> by_number() {
-    const auto waits = [](const Finding& f) { return is_about_target(f.problem) && f.repair == RepairState::none; };
+    const auto waits = [](const Finding& f) { return is_about_target(f) && f.repair == RepairState::none; };
     std::map<uint8_t, std::vector<Nameless*>> files;
     for (Nameless& n : nameless_)
       if (n.type != EXT2_FT_DIR && n.finding && n.finding->repair == RepairState::none) files[typed_ ? n.type : EXT2_FT_UNKNOWN].push_back(&n);
-    const auto waiting = std::ranges::count_if(round_.findings, waits);
+    const auto own = round_.findings.of(Pass::entries);
+    const auto waiting = std::ranges::count_if(own, waits);
     if (files.empty() || waiting == 0 || waiting > kMostWaiting || names_are_missing()) return 0;
     std::map<InodeNo, std::vector<const Finding*>> by_directory;
-    for (const Finding& f : round_.findings)
+    for (const Finding& f : own)
       if (waits(f)) by_directory[*f.inode].push_back(&f);
     std::map<uint8_t, std::vector<WrongEntry>> entries;
     for (const auto& [ino, findings] : by_directory) {
@@ -231,8 +219,8 @@ class EntryRepair {
     if (!set) return std::unexpected(set.error());
     if (!*set) return 0;
     size_t answered = 0;
-    for (Finding& f : round_.findings)
-      if (is_about_target(f.problem) && is_for(f, e.directory, e.at, e.target)) f.repair = RepairState::staged, ++answered;
+    for (Finding& f : round_.findings.of(Pass::entries))
+      if (is_about_target(f) && is_for(f, e.directory, e.at, e.target)) f.repair = RepairState::staged, ++answered;
     if (n.finding) {
       n.finding->repair = RepairState::staged;
       ++answered;

@@ -106,17 +106,15 @@ class InlineDataRepair {
 Result<size_t> repair_inline_data(RepairRound& round) {
   size_t answered = 0;
   InlineDataRepair inline_data(round);
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::inline_data)) {
     if (!f.inode || !round.may(f.problem)) continue;
     Result<void> r;
     if (f.problem == Problem::inline_data) {
       r = inline_data.repair(f);
-    } else if (f.problem == Problem::encryption_policy) {
+    } else {
       r = change_inode_base(round, *f.inode, [](ext2_inode& base) { base.i_flags &= ~uint32_t{EXT4_ENCRYPT_FL}; });
       round.lose(f, "flag of encryption cleared: the policy is not known");
       round.stale = true;
-    } else {
-      continue;
     }
     if (!r) return std::unexpected(r.error());
     f.repair = RepairState::staged;

@@ -17,41 +17,10 @@ namespace extscrub {
 
 namespace {
 
-// The findings that speak of an inode itself, its map and its attributes stand together in the catalogue. A feature that
-// is missing is no damage to the inode: it neither keeps it from being sealed nor makes its map doubtful.
-bool speaks_of_inode(Problem p) {
-  if (p == Problem::inode_verity_unsupported) return false;
-  return (p >= Problem::inode_checksum && p <= Problem::map_loop) || p == Problem::inode_misplaced_directory || p == Problem::orphan_lost;
-}
+// The findings that speak of an inode itself, its map and its attributes.
+constexpr EnumSet<Scope> kOfInode = {Scope::inode, Scope::map, Scope::attributes, Scope::value};
 
-bool is_inode_repair(Problem p) {
-  switch (p) {
-    case Problem::inode_checksum:
-    case Problem::inode_mode:
-    case Problem::inode_dtime_set:
-    case Problem::inode_dtime_zero:
-    case Problem::orphan_lost:
-    case Problem::inode_extra_isize:
-    case Problem::inode_flags:
-    case Problem::inode_field_nonzero:
-    case Problem::inode_special_blocks:
-    case Problem::inode_symlink:
-    case Problem::inode_size:
-    case Problem::inode_size_small:
-    case Problem::inode_blocks:
-    case Problem::directory_without_blocks:
-    case Problem::root_not_directory:
-    case Problem::root_inode:
-    case Problem::bad_blocks_list:
-    case Problem::bad_blocks_again:
-    case Problem::bad_blocks_inode:
-    case Problem::reserved_inode:
-    case Problem::ea_block_location:
-    case Problem::inode_misplaced_directory:
-    case Problem::extent_checksum: return true;
-    default: return false;
-  }
-}
+bool is_own(const Finding& f) { return info(f.problem).mend.passes.has(Pass::inode_fields); }
 
 Result<void> seal_extent_block(const InodeAtWork& work, BlockNo at) {
   auto block = work.round.overlay.edit(at);
@@ -164,34 +133,32 @@ class InodeRepairs {
   explicit InodeRepairs(RepairRound& round) : round_(round) {}
 
   Result<size_t> make() {
-    for (Finding& f : round_.findings)
-      if (f.inode && speaks_of_inode(f.problem)) by_inode_[*f.inode].push_back(&f);
     size_t answered = 0;
-    for (const auto& [ino, findings] : by_inode_) {
-      if (std::ranges::none_of(findings, [&](const Finding* f) { return is_inode_repair(f->problem) && round_.may(f->problem); })) continue;
+    for (const auto& [ino, findings] : round_.findings.by_inode(kOfInode)) {
+      if (std::ranges::none_of(findings, [&](const Finding* f) { return is_own(*f) && round_.may(f->problem); })) continue;
       const auto n = mend(ino, findings);
       if (!n) return n;
       answered += *n;
     }
-    const auto large = mend_large_file();
-    if (!large) return large;
-    return answered + *large;
+    return answered;
   }
 
  private:
   using InodeFindings = std::vector<Finding*>;
 
-  // First what says how the rest of the inode is to be read.
-  static int precedence(const Finding* f) {
-    switch (f->problem) {
-      case Problem::inode_misplaced_directory: return 0;
-      case Problem::inode_mode:
-      case Problem::root_inode:
-      case Problem::root_not_directory: return 1;
-      case Problem::inode_flags:
-      case Problem::inode_extra_isize: return 2;
-      default: return 3;
-    }
+  // How a finding is mended. False when it has to wait for another repair.
+  using Make = Result<bool>(InodeRepairs&, const InodeAtWork&, const Finding&);
+  struct FieldRepair {
+    Problem problem;
+    int turn;  // first what says how the rest of the inode is to be read
+    Make* make;
+  };
+  static const FieldRepair kRepairs[];
+  static const FieldRepair* repair_for(const Finding& f);
+  static int turn_of(const Finding* f) {
+    constexpr int kLast = 3;
+    const FieldRepair* repair = repair_for(*f);
+    return repair ? repair->turn : kLast;
   }
 
   // What is no damage, and has no repair, keeps none of the others from being made.
@@ -204,8 +171,8 @@ class InodeRepairs {
     InodeFindings findings = all;
     std::erase_if(findings, is_remark);
     if (findings.empty()) return 0;
-    std::ranges::stable_sort(findings, {}, precedence);
-    map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_inode_repair(f->problem); });
+    std::ranges::stable_sort(findings, {}, turn_of);
+    map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_own(*f); });
     // A directory that is read as a file has findings that no directory has.
     const bool lost_directory = findings.front()->problem == Problem::inode_misplaced_directory;
     const bool all_allowed = lost_directory || std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
@@ -237,7 +204,7 @@ class InodeRepairs {
       if (f == checksum) continue;
       // Which blocks the inode has is not known while its map waits for a repair.
       const bool waits = !all_allowed && (f->problem == Problem::inode_blocks || f->problem == Problem::inode_size);
-      const auto done = !waits && is_inode_repair(f->problem) && round_.may(f->problem) ? mend_field(work, *f) : Result<bool>(false);
+      const auto done = !waits && repair_for(*f) && round_.may(f->problem) ? repair_for(*f)->make(*this, work, *f) : Result<bool>(false);
       if (!done) return std::unexpected(done.error());
       if (*done) f->repair = RepairState::staged, ++answered;
       left += !*done;
@@ -250,69 +217,41 @@ class InodeRepairs {
     return answered;
   }
 
-  // False when it has to wait for another repair, or there is none.
-  Result<bool> mend_field(const InodeAtWork& work, Finding& f) {
-    switch (f.problem) {
-      case Problem::inode_blocks:
-        if (is_reshaped(work.ino)) return false;  // the count is of what was there before
-        store(work.raw, offsetof(ext2_inode, i_blocks), static_cast<uint32_t>(f.repair_value));
-        if (round_.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
-          store(work.raw, offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), static_cast<uint16_t>(f.repair_value >> 32));
-        return true;
-      case Problem::inode_dtime_set: clear(work, offsetof(ext2_inode, i_dtime), 4); return true;
-      case Problem::inode_dtime_zero: return mend_deleted(work);
-      case Problem::orphan_lost: store(work.raw, offsetof(ext2_inode, i_dtime), round_.now); return true;
-      case Problem::inode_field_nonzero:
-        if (const ZeroField* zero = find_zero_field(f.field)) clear(work, zero->offset, zero->size);
-        return true;
-      case Problem::inode_extra_isize: mend_extra_isize(work); return reshaped(work.ino);
-      case Problem::inode_special_blocks:
-        if (!is_reshaped(work.ino)) work.set_size(0);
-        return true;
-      case Problem::inode_size: return !is_reshaped(work.ino) && mend_size(work);
-      case Problem::inode_size_small:
-        if (is_reshaped(work.ino) || !mend_size(work)) return false;
-        round_.lose(f, "nothing, but it is longer now: it shows blocks that lay behind its end");
-        return true;
-      case Problem::root_inode: mend_root_inode(work); return reshaped(work.ino);
-      case Problem::bad_blocks_list:
-      case Problem::bad_blocks_again:
-        // All entries of the list at once; a finding each.
-        if (!is_reshaped(work.ino))
-          if (auto r = mend_bad_blocks_list(work); !r) return std::unexpected(r.error());
-        return reshaped(work.ino);
-      case Problem::bad_blocks_inode: mend_bad_blocks_inode(work); return reshaped(work.ino);
-      case Problem::reserved_inode: mend_reserved(work, f); return reshaped(work.ino);
-      case Problem::ea_block_location:
-        clear_attribute_block(work);
-        round_.lose(f, "attributes in a block outside the file system");
-        return reshaped(work.ino);
-      case Problem::inode_misplaced_directory: mend_lost_directory(work); return reshaped(work.ino);
-      case Problem::inode_mode:
-        if (!is_reshaped(work.ino)) mend_mode(work, f);
-        return reshaped(work.ino);
-      case Problem::extent_checksum:
-        if (map_damaged_) return false;  // sealed when the map is written anew
-        if (auto r = seal_extent_block(work, *f.block); !r) return std::unexpected(r.error());
-        return true;
-      default: return mend_contents(work, f);
-    }
+  // What is left of an inode that is of another kind now the next audit tells.
+  template <class Mend>
+  Result<bool> mend_contents(InodeNo ino, Mend&& mend) {
+    if (is_reshaped(ino)) return true;
+    const Result<bool> done = mend();
+    if (done && *done) reshaped(ino);
+    return done;
   }
 
-  Result<bool> mend_contents(const InodeAtWork& work, Finding& f) {
-    if (is_reshaped(work.ino)) return true;  // what is left of it the next audit tells
-    Result<bool> done = true;
-    if (f.problem == Problem::inode_flags) {
-      if (auto r = mend_flags(work); !r) return std::unexpected(r.error());
-    } else if (f.problem == Problem::inode_symlink) {
-      done = mend_symlink(work, f, map_damaged_);
-    } else if (f.problem == Problem::directory_without_blocks) {
-      done = mend_empty_directory(work, f);
-    } else if (f.problem == Problem::root_not_directory) {
-      done = mend_root(work, f);
-    }
-    if (done && *done) reshaped(work.ino);
-    return done;
+  // As counted; not where the count is of what was there before.
+  bool set_blocks(const InodeAtWork& work, uint64_t blocks) const {
+    if (is_reshaped(work.ino)) return false;
+    store(work.raw, offsetof(ext2_inode, i_blocks), static_cast<uint32_t>(blocks));
+    if (round_.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
+      store(work.raw, offsetof(ext2_inode, osd2.linux2.l_i_blocks_hi), static_cast<uint16_t>(blocks >> 32));
+    return true;
+  }
+
+  Result<bool> lengthen(const InodeAtWork& work, const Finding& f) {
+    if (is_reshaped(work.ino) || !mend_size(work)) return false;
+    round_.lose(f, "nothing, but it is longer now: it shows blocks that lay behind its end");
+    return true;
+  }
+
+  // All entries of the list at once; a finding each.
+  Result<bool> mend_list(const InodeAtWork& work) {
+    if (!is_reshaped(work.ino))
+      if (auto r = mend_bad_blocks_list(work); !r) return std::unexpected(r.error());
+    return reshaped(work.ino);
+  }
+
+  Result<bool> seal_extents(const InodeAtWork& work, BlockNo at) const {
+    if (map_damaged_) return false;  // sealed when the map is written anew
+    if (auto r = seal_extent_block(work, at); !r) return std::unexpected(r.error());
+    return true;
   }
 
   Result<bool> mend_empty_directory(const InodeAtWork& work, const Finding& f) {
@@ -344,9 +283,9 @@ class InodeRepairs {
     if (!named_) {
       named_.emplace();
       std::set<BlockNo> blocks;
-      for (const Finding& f : round_.findings)
-        if ((f.problem == Problem::entry_inode_unused || f.problem == Problem::entry_inode_uninit) && f.block && !round_.fs().metadata.find(*f.block))
-          blocks.insert(*f.block);
+      for (const Problem problem : {Problem::entry_inode_unused, Problem::entry_inode_uninit})
+        for (const Finding& f : round_.findings.of(problem))
+          if (f.block && !round_.fs().metadata.find(*f.block)) blocks.insert(*f.block);
       std::vector<std::byte> bytes(round_.geometry().block_size);
       for (const BlockNo block : blocks) {
         if (!round_.overlay.read(block, bytes)) continue;
@@ -400,17 +339,6 @@ class InodeRepairs {
     return !work.inode().has_block_map() || walker.walk(work.inode(), list).data_blocks == 0;
   }
 
-  Result<size_t> mend_large_file() {
-    size_t answered = 0;
-    for (Finding& f : round_.findings) {
-      if (f.problem != Problem::feature_large_file || !round_.may(f.problem)) continue;
-      if (auto r = turn_on_features(round_.overlay, 0, EXT2_FEATURE_RO_COMPAT_LARGE_FILE); !r) return std::unexpected(r.error());
-      f.repair = RepairState::staged;
-      ++answered;
-    }
-    return answered;
-  }
-
   // The inode is of another kind, or its map is read differently now: what was counted of it no longer holds.
   bool reshaped(InodeNo ino) {
     reshaped_.insert(ino);
@@ -420,16 +348,98 @@ class InodeRepairs {
   [[nodiscard]] bool is_reshaped(InodeNo ino) const { return reshaped_.contains(ino); }
 
   RepairRound& round_;
-  std::map<InodeNo, InodeFindings> by_inode_;
   std::set<InodeNo> reshaped_;
   std::map<BlockNo, bool> elsewhere_;  // by block of an inode table
   bool map_damaged_ = false;  // of the inode at work: there are findings that are mended elsewhere
   std::optional<std::set<InodeNo>> named_;
 };
 
+const InodeRepairs::FieldRepair InodeRepairs::kRepairs[] = {
+    {Problem::inode_misplaced_directory, 0,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { mend_lost_directory(work); return r.reshaped(work.ino); }},
+    {Problem::inode_mode, 1,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> {
+       if (!r.is_reshaped(work.ino)) mend_mode(work, f);
+       return r.reshaped(work.ino);
+     }},
+    {Problem::root_inode, 1,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { mend_root_inode(work); return r.reshaped(work.ino); }},
+    {Problem::root_not_directory, 1,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) { return r.mend_contents(work.ino, [&] { return mend_root(work, f); }); }},
+    {Problem::inode_flags, 2,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) {
+       return r.mend_contents(work.ino, [&]() -> Result<bool> {
+         if (auto made = mend_flags(work); !made) return std::unexpected(made.error());
+         return true;
+       });
+     }},
+    {Problem::inode_extra_isize, 2,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { mend_extra_isize(work); return r.reshaped(work.ino); }},
+    {Problem::inode_symlink, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) {
+       return r.mend_contents(work.ino, [&] { return mend_symlink(work, f, r.map_damaged_); });
+     }},
+    {Problem::directory_without_blocks, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) {
+       return r.mend_contents(work.ino, [&] { return r.mend_empty_directory(work, f); });
+     }},
+    {Problem::inode_blocks, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> { return r.set_blocks(work, expected_number(f.evidence).value_or(0)); }},
+    {Problem::inode_size, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { return !r.is_reshaped(work.ino) && mend_size(work); }},
+    {Problem::inode_size_small, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) { return r.lengthen(work, f); }},
+    {Problem::inode_special_blocks, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> {
+       if (!r.is_reshaped(work.ino)) work.set_size(0);
+       return true;
+     }},
+    {Problem::inode_dtime_set, 3,
+     [](InodeRepairs&, const InodeAtWork& work, const Finding&) -> Result<bool> { clear(work, offsetof(ext2_inode, i_dtime), 4); return true; }},
+    {Problem::inode_dtime_zero, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding&) { return r.mend_deleted(work); }},
+    {Problem::orphan_lost, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> {
+       store(work.raw, offsetof(ext2_inode, i_dtime), r.round_.now);
+       return true;
+     }},
+    {Problem::inode_field_nonzero, 3,
+     [](InodeRepairs&, const InodeAtWork& work, const Finding& f) -> Result<bool> {
+       if (const ZeroField* zero = find_zero_field(f.field)) clear(work, zero->offset, zero->size);
+       return true;
+     }},
+    {Problem::bad_blocks_list, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding&) { return r.mend_list(work); }},
+    {Problem::bad_blocks_again, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding&) { return r.mend_list(work); }},
+    {Problem::bad_blocks_inode, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding&) -> Result<bool> { mend_bad_blocks_inode(work); return r.reshaped(work.ino); }},
+    {Problem::reserved_inode, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> { mend_reserved(work, f); return r.reshaped(work.ino); }},
+    {Problem::ea_block_location, 3,
+     [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) -> Result<bool> {
+       clear_attribute_block(work);
+       r.round_.lose(f, "attributes in a block outside the file system");
+       return r.reshaped(work.ino);
+     }},
+    {Problem::extent_checksum, 3, [](InodeRepairs& r, const InodeAtWork& work, const Finding& f) { return r.seal_extents(work, *f.block); }},
+};
+
+const InodeRepairs::FieldRepair* InodeRepairs::repair_for(const Finding& f) {
+  const auto* it = std::ranges::find(kRepairs, f.problem, &FieldRepair::problem);
+  return it == std::end(kRepairs) ? nullptr : it;
+}
+
 }  // namespace
 
 Result<size_t> repair_inodes(RepairRound& round) { return InodeRepairs(round).make(); }
+
+Result<size_t> repair_features(RepairRound& round) {
+  size_t answered = 0;
+  for (Finding& f : round.findings.of(Pass::features)) {
+    if (!round.may(f.problem)) continue;
+    if (auto r = turn_on_features(round.overlay, 0, EXT2_FEATURE_RO_COMPAT_LARGE_FILE); !r) return std::unexpected(r.error());
+    f.repair = RepairState::staged;
+    ++answered;
+  }
+  return answered;
+}
 
 void InodeAtWork::set_size(uint64_t size) const {
   store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));

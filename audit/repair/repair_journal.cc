@@ -247,18 +247,6 @@ bool has_block_twice(const RepairRound& round) {
   return false;
 }
 
-bool is_journal_damage(const Finding& f) {
-  switch (f.problem) {
-    case Problem::journal_inode_missing:
-    case Problem::journal_superblock:
-    case Problem::journal_superblock_checksum:
-    case Problem::journal_not_empty:
-    case Problem::journal_checksum:
-    case Problem::journal_log: return true;
-    default: return false;
-  }
-}
-
 }  // namespace
 
 Result<size_t> repair_journal(RepairRound& round) {
@@ -267,11 +255,10 @@ Result<size_t> repair_journal(RepairRound& round) {
   std::vector<Finding*> wrong;
   // Nothing is written into a log whose blocks somebody else has too, least of all its superblock.
   const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round) || has_block_twice(round));
-  for (Finding& f : round.findings) {
-    const bool shared = f.problem == Problem::block_multiply_claimed && f.inode == journal.inode;
-    if (!round.may(f.problem) || (!is_journal_damage(f) && !(shared && misplaced))) continue;
-    wrong.insert(shared ? wrong.begin() : wrong.end(), &f);  // a new journal answers to all
-  }
+  for (Finding& f : round.findings.of(Problem::block_multiply_claimed))  // a new journal answers to all
+    if (misplaced && f.inode == journal.inode && round.may(f.problem)) wrong.insert(wrong.begin(), &f);
+  for (Finding& f : round.findings.of(Pass::journal))
+    if (round.may(f.problem)) wrong.push_back(&f);
   if (!wrong.empty())
     if (auto r = JournalRepair(round).run(*wrong.front()); !r) return std::unexpected(r.error());
   for (Finding* f : wrong) f->repair = RepairState::staged;

@@ -51,8 +51,8 @@ Result<size_t> name_unattached(RepairRound& round) {
   size_t answered = 0;
   std::vector<Finding*> findings;
   std::vector<InodeNo> inodes;
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::inode_unattached || !round.may(f.problem) || round.awaited.contains(*f.inode)) continue;
+  for (Finding& f : round.findings.of(Problem::inode_unattached)) {
+    if (!round.may(f.problem) || round.awaited.contains(*f.inode)) continue;
     auto empty = is_empty(round, *f.inode);
     if (!empty) return std::unexpected(empty.error());
     if (*empty) {
@@ -80,7 +80,7 @@ Result<size_t> repair_links(RepairRound& round) {
   auto named = hidden ? Result<size_t>(0) : name_unattached(round);
   if (!named || round.stale) return named;
   size_t answered = *named;
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::links)) {
     if (f.problem == Problem::feature_dir_nlink && round.may(f.problem)) {
       const auto set = [](ext2_super_block& s) { s.s_feature_ro_compat |= EXT4_FEATURE_RO_COMPAT_DIR_NLINK; };
       if (auto r = edit_primary_superblock(round.overlay, set); !r) return std::unexpected(r.error());
@@ -88,7 +88,7 @@ Result<size_t> repair_links(RepairRound& round) {
       ++answered;
     }
     if (f.problem != Problem::inode_links || !round.may(f.problem)) continue;
-    const auto links = static_cast<uint16_t>(std::min<uint64_t>(f.repair_value, UINT16_MAX));
+    const auto links = static_cast<uint16_t>(std::min<uint64_t>(expected_number(f.evidence).value_or(0), UINT16_MAX));
     if (hidden && links < stored_links(round, *f.inode)) continue;  // the other names may be among those that were not seen
     const auto set = [&](MutableBytes raw) { store(raw, offsetof(ext2_inode, i_links_count), links); };
     if (auto r = change_links(round, *f.inode, set); !r) return std::unexpected(r.error());

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 
@@ -101,8 +100,8 @@ class LostDirectoryBlocks {
   }
 
   [[nodiscard]] static bool has_names_to_come(const Finding& f) {
-    uint32_t links = 0;
-    return std::from_chars(f.found.data(), f.found.data() + f.found.size(), links).ec == std::errc() && links > f.repair_value;
+    const auto* links = std::get_if<WrongNumber>(&f.evidence);
+    return links && links->found > links->expected;
   }
 
   // The inode is in use, and a name of it is missing; nothing where it is not in use.

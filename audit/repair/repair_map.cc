@@ -14,27 +14,6 @@
 
 namespace extscrub {
 
-bool is_map_damage(Problem p) {
-  switch (p) {
-    case Problem::extent_header:
-    case Problem::extent_out_of_range:
-    case Problem::extent_order:
-    case Problem::extent_overlap:
-    case Problem::extent_length_zero:
-    case Problem::extent_too_far:
-    case Problem::extent_index_mismatch:
-    case Problem::extent_node_empty:
-    case Problem::extent_cluster:
-    case Problem::map_by_block:
-    case Problem::extent_unwritten_dir:
-    case Problem::indirect_out_of_range:
-    case Problem::indirect_too_big:
-    case Problem::map_metadata_block:
-    case Problem::map_loop: return true;
-    default: return false;
-  }
-}
-
 namespace {
 
 bool is_journal(const FileSystem& fs, InodeNo ino) {
@@ -101,10 +80,9 @@ class MapRepairs {
  private:
   // The inodes all of whose damage the policy allows to mend. The resize inode's map follows from the descriptors.
   void collect() {
-    for (Finding& f : round_.findings)
-      if (f.inode && is_map_damage(f.problem) && f.inode->value != EXT2_RESIZE_INO) damaged_[*f.inode].push_back(&f);
+    damaged_ = round_.findings.by_inode(Pass::maps);
     std::erase_if(damaged_, [&](const auto& entry) {
-      return !std::ranges::all_of(entry.second, [&](const Finding* f) { return round_.may(f->problem); });
+      return entry.first.value == EXT2_RESIZE_INO || !std::ranges::all_of(entry.second, [&](const Finding* f) { return round_.may(f->problem); });
     });
   }
 
@@ -169,10 +147,10 @@ class MapRepairs {
     const Geometry& g = round_.geometry();
     if (inode.type() != FileType::regular || inode.number().value < g.first_inode || inode.size() == 0) return false;
     if (inode.is(kEofBlocks) || inode.is(EXT4_VERITY_FL)) return false;
-    const auto doubts_size = [&](const Finding& f) {
-      return f.inode == inode.number() && (f.problem == Problem::inode_size || f.problem == Problem::inode_size_small || f.problem == Problem::inode_checksum);
+    const auto doubts_size = [&](const FindingIndex& findings) {
+      return std::ranges::any_of(findings.about(inode.number()), [](const Finding& f) { return info(f.problem).hides.has(Hidden::size); });
     };
-    if (std::ranges::any_of(round_.findings, doubts_size) || (round_.first && std::ranges::any_of(*round_.first, doubts_size))) return false;
+    if (doubts_size(round_.findings) || (round_.first && doubts_size(*round_.first))) return false;
     const uint64_t end = (inode.size() + g.block_size - 1) >> g.block_bits;
     bool cut = false;
     for (Run& run : map.runs) {

@@ -47,8 +47,8 @@ Result<void> write_block(RepairRound& round, BlockNo at) {
 
 Result<size_t> repair_mmp(RepairRound& round) {
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if ((f.problem != Problem::mmp_block && f.problem != Problem::mmp_checksum) || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::mmp)) {
+    if (!round.may(f.problem)) continue;
     const auto at = choose_block(round);
     if (!at) return answered;
     if (auto r = write_block(round, *at); !r) return std::unexpected(r.error());

@@ -36,18 +36,17 @@ Result<void> forget_list(RepairRound& round, InodeNo first) {
 Result<size_t> repair_list(RepairRound& round) {
   size_t answered = 0;
   const bool distrusted = round.fs().super.s_state & EXT2_ERROR_FS;
-  for (Finding& f : round.findings) {
-    const bool list = f.problem == Problem::orphan_list || (distrusted && f.problem == Problem::orphans_to_release);
-    if (!list || round.policy == RepairPolicy::none) continue;
-    if (answered == 0)
-      if (auto r = forget_list(round, InodeNo(round.fs().super.s_last_orphan)); !r) return std::unexpected(r.error());
-    if (f.problem == Problem::orphan_list) {
+  for (const Problem problem : {Problem::orphan_list, Problem::orphans_to_release}) {
+    if ((problem == Problem::orphans_to_release && !distrusted) || round.policy == RepairPolicy::none) continue;
+    for (Finding& f : round.findings.of(problem)) {
+      if (answered == 0)
+        if (auto r = forget_list(round, InodeNo(round.fs().super.s_last_orphan)); !r) return std::unexpected(r.error());
       // Where the release stopped, the number of the next inode was left behind.
-      if (f.inode && round.geometry().valid_inode(*f.inode))
+      if (problem == Problem::orphan_list && f.inode && round.geometry().valid_inode(*f.inode))
         if (auto r = forget_list(round, *f.inode); !r) return std::unexpected(r.error());
+      f.repair = RepairState::staged;
+      ++answered;
     }
-    f.repair = RepairState::staged;
-    ++answered;
   }
   if (answered > 0) round.stale = true;
   return answered;
@@ -75,14 +74,13 @@ Result<bool> drop_feature(RepairRound& round, InodeNo ino) {
 // Where the superblock names something else, the orphan file is what has no name and all its marks.
 Result<size_t> name_lost_file(RepairRound& round) {
   if (!round.geometry().has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) || find_orphan_file(round.fs())) return 0;
-  const auto lost = [&](const Finding& f) {
-    return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && is_orphan_file(round.fs(), *f.inode);
-  };
-  const auto found = std::ranges::find_if(round.findings, lost);
-  if (found == round.findings.end() || std::ranges::count_if(round.findings, lost) > 1) return 0;
-  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { s.s_orphan_file_inum = found->inode->value; });
+  const auto unattached = round.findings.of(Problem::inode_unattached);
+  const auto lost = [&](const Finding& f) { return f.inode && round.may(f.problem) && is_orphan_file(round.fs(), *f.inode); };
+  const auto found = std::ranges::find_if(unattached, lost);
+  if (found == unattached.end() || std::ranges::count_if(unattached, lost) > 1) return 0;
+  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { s.s_orphan_file_inum = (*found).inode->value; });
   if (!r) return std::unexpected(r.error());
-  found->repair = RepairState::staged;
+  (*found).repair = RepairState::staged;
   round.stale = true;
   return 1;
 }
@@ -129,8 +127,8 @@ Result<size_t> repair_orphans(RepairRound& round) {
   const auto named = name_lost_file(round);
   if (!named || *named > 0) return named ? Result<size_t>(*answered + *named) : named;
   bool mended = false;
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::orphan_file || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Problem::orphan_file)) {
+    if (!round.may(f.problem)) continue;
     if (!mended) {
       auto r = repair_file(round);
       if (!r) return std::unexpected(r.error());

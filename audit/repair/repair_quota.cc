@@ -36,8 +36,8 @@ bool begins_as_quota_file(RepairRound& round, QuotaType type, InodeNo ino) {
 // tables that is in use.
 InodeNo find_project_inode(RepairRound& round) {
   const Geometry& g = round.geometry();
-  for (const Finding& f : round.findings)
-    if (f.problem == Problem::inode_unattached && f.inode && begins_as_quota_file(round, QuotaType::project, *f.inode)) return *f.inode;
+  for (const Finding& f : round.findings.of(Problem::inode_unattached))
+    if (f.inode && begins_as_quota_file(round, QuotaType::project, *f.inode)) return *f.inode;
   for (GroupNo group; group.value < g.groups; ++group)
     for (uint32_t i = 0; i < round.run.scan->tallies[group.value].scanned; ++i) {
       const InodeNo ino = g.group_first_inode(group) + i;
@@ -121,21 +121,15 @@ Result<size_t> name_lost_project_file(RepairRound& round) {
   if (!round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) || !round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_PROJECT)) return 0;
   const InodeNo named = quota_inode(round.fs(), QuotaType::project);
   if (round.geometry().valid_inode(named) && begins_as_quota_file(round, QuotaType::project, named)) return 0;
-  const auto lost = [&](const Finding& f) {
-    return f.problem == Problem::inode_unattached && f.inode && round.may(f.problem) && begins_as_quota_file(round, QuotaType::project, *f.inode);
-  };
-  const auto found = std::ranges::find_if(round.findings, lost);
-  if (found == round.findings.end() || std::ranges::count_if(round.findings, lost) > 1) return 0;
-  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { name_quota_inode(s, QuotaType::project, *found->inode); });
+  const auto unattached = round.findings.of(Problem::inode_unattached);
+  const auto lost = [&](const Finding& f) { return f.inode && round.may(f.problem) && begins_as_quota_file(round, QuotaType::project, *f.inode); };
+  const auto found = std::ranges::find_if(unattached, lost);
+  if (found == unattached.end() || std::ranges::count_if(unattached, lost) > 1) return 0;
+  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { name_quota_inode(s, QuotaType::project, *(*found).inode); });
   if (!r) return std::unexpected(r.error());
-  found->repair = RepairState::staged;
+  (*found).repair = RepairState::staged;
   round.stale = true;
   return 1;
-}
-
-bool is_of_file(const Finding& f) {
-  return f.problem == Problem::quota_file || f.problem == Problem::quota_usage ||
-         (f.problem == Problem::inline_symlink_uncounted && f.field.empty());
 }
 
 }  // namespace
@@ -144,8 +138,8 @@ Result<size_t> repair_quota_inodes(RepairRound& round) {
   const auto named = name_lost_project_file(round);
   if (!named || *named > 0) return named;
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if ((f.problem != Problem::quota_inode && f.problem != Problem::quota_inode_visible) || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::quota_inodes)) {
+    if (!round.may(f.problem)) continue;
     const auto type = type_of_field(f.field);
     auto r = type ? name_other_inode(round, *type) : f.inode ? make_regular(round, *f.inode) : Result<bool>(false);
     if (!r) return std::unexpected(r.error());
@@ -162,8 +156,8 @@ Result<size_t> repair_quota_files(RepairRound& round) {
   for (const QuotaType type : kQuotaTypes) {
     const InodeNo ino = quota_inode(round.fs(), type);
     std::vector<Finding*> findings;
-    for (Finding& f : round.findings)
-      if (is_of_file(f) && f.inode == ino) findings.push_back(&f);
+    for (Finding& f : round.findings.of(Pass::quota_files))
+      if (!f.block && f.inode == ino) findings.push_back(&f);  // with a block, it is about attributes
     if (!ino || findings.empty()) continue;
     const QuotaFileFacts facts = read_quota_file(round.fs(), type);
     auto done = set_in_place(round, type, facts);

@@ -33,7 +33,7 @@ class ResizeInodeRepair {
     if (g_.reserved_gdt_blocks > per_block()) return false;
     for (uint32_t i = 0; i < g_.reserved_gdt_blocks; ++i)
       if (const MetadataExtent* e = round_.fs().metadata.find(reserved(i)); !e || e->kind != MetadataKind::descriptors) return false;
-    return std::ranges::none_of(round_.findings, [](const Finding& f) { return f.problem == Problem::group_metadata_overlap; });
+    return !round_.findings.any(Problem::group_metadata_overlap);
   }
 
   // The doubly indirect block that there is, when it is nobody else's; else a free one.
@@ -112,21 +112,19 @@ class ResizeInodeRepair {
 Result<size_t> repair_resize_inode(RepairRound& round) {
   size_t answered = 0;
   std::optional<bool> made_anew;  // as a whole, however many findings there are
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::resize_inode)) {
     if (!round.may(f.problem)) continue;
     if (f.problem == Problem::superblock_reserved_gdt) {
       if (auto r = edit_primary_superblock(round.overlay, [](ext2_super_block& s) { s.s_reserved_gdt_blocks = 0; }); !r)
         return std::unexpected(r.error());
       round.stale = true;
-    } else if (f.problem == Problem::superblock_resize_inode) {
+    } else {
       if (!made_anew) {
         const auto r = ResizeInodeRepair(round).run();
         if (!r) return std::unexpected(r.error());
         made_anew = *r;
       }
       if (!*made_anew) continue;
-    } else {
-      continue;
     }
     f.repair = RepairState::staged;
     ++answered;

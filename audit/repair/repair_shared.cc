@@ -371,14 +371,15 @@ class SharedBlocks {
   }
 
   [[nodiscard]] const Finding* finding_of(InodeNo ino) const {
-    const auto it = std::ranges::find_if(round_.findings, [&](const Finding& f) { return f.problem == Problem::block_multiply_claimed && f.inode == ino; });
-    return it == round_.findings.end() ? nullptr : &*it;
+    const auto own = round_.findings.of(Problem::block_multiply_claimed);
+    const auto it = std::ranges::find_if(own, [&](const Finding& f) { return f.inode == ino; });
+    return it == own.end() ? nullptr : &*it;
   }
 
   size_t answer(InodeNo ino) {
     size_t n = 0;
-    for (Finding& f : round_.findings) {
-      if (f.problem != Problem::block_multiply_claimed || f.inode != ino || f.repair == RepairState::staged) continue;
+    for (Finding& f : round_.findings.of(Problem::block_multiply_claimed)) {
+      if (f.inode != ino || f.repair == RepairState::staged) continue;
       f.repair = RepairState::staged;
       ++n;
     }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "audit/catalogue/field.h"
 #include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
 
@@ -19,41 +20,41 @@ struct FieldRepair {
 };
 
 constexpr auto kFields = std::to_array<FieldRepair>({
-    {"s_inodes_count", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_inodes_count = g.inodes; }},
-    {"s_r_blocks_count",  // mke2fs reserves 5 %
+    {field::s_inodes_count, [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_inodes_count = g.inodes; }},
+    {field::s_r_blocks_count,  // mke2fs reserves 5 %
      [](const Geometry& g, ext2_super_block& s, uint64_t) {
        s.s_r_blocks_count = static_cast<uint32_t>(g.blocks / 20);
        if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) s.s_r_blocks_count_hi = static_cast<uint32_t>((g.blocks / 20) >> 32);
      }},
-    {"s_log_groups_per_flex",
+    {field::s_log_groups_per_flex,
      [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0; }},
-    {"s_clusters_per_group", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
-    {"s_creator_os", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
-    {"s_checksum_type", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
-    {"s_first_data_block", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_first_data_block = 0; }},  // of clusters
-    {"s_last_orphan", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_last_orphan = 0; }},
-    {"s_backup_bgs",
+    {field::s_clusters_per_group, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
+    {field::s_creator_os, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
+    {field::s_checksum_type, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
+    {field::s_first_data_block, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_first_data_block = 0; }},  // of clusters
+    {field::s_last_orphan, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_last_orphan = 0; }},
+    {field::s_backup_bgs,
      [](const Geometry& g, ext2_super_block& s, uint64_t) {
        for (uint32_t& group : s.s_backup_bgs)
          if (group >= g.groups) group = 0;
      }},
-    {"s_min_extra_isize", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_min_extra_isize = usual_extra_isize(g); }},
-    {"s_want_extra_isize", [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_want_extra_isize = usual_extra_isize(g); }},
-    {"s_encoding", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
-    {"s_journal_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_inum = 0; }},
-    {"s_journal_dev", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
-    {"s_def_hash_version", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
-    {"s_mount_opts", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_mount_opts, uint8_t{0}); }},
-    {"s_journal_uuid", [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
-    {"s_first_ino", [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
-    {"s_reserved_gdt_blocks",
+    {field::s_min_extra_isize, [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_min_extra_isize = usual_extra_isize(g); }},
+    {field::s_want_extra_isize, [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_want_extra_isize = usual_extra_isize(g); }},
+    {field::s_encoding, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
+    {field::s_journal_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_inum = 0; }},
+    {field::s_journal_dev, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
+    {field::s_def_hash_version, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
+    {field::s_mount_opts, [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_mount_opts, uint8_t{0}); }},
+    {field::s_journal_uuid, [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
+    {field::s_first_ino, [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
+    {field::s_reserved_gdt_blocks,
      [](const Geometry&, ext2_super_block& s, uint64_t listed) { s.s_reserved_gdt_blocks = static_cast<uint16_t>(listed); }},
-    {"s_desc_size",  // 0 where it does not matter
+    {field::s_desc_size,  // 0 where it does not matter
      [](const Geometry&, ext2_super_block& s, uint64_t size) { s.s_desc_size = static_cast<uint16_t>(size); }},
-    {"s_usr_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_usr_quota_inum = 0; }},
-    {"s_grp_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_grp_quota_inum = 0; }},
-    {"s_prj_quota_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_prj_quota_inum = 0; }},
-    {"s_orphan_file_inum", [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_orphan_file_inum = 0; }},
+    {field::s_usr_quota_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_usr_quota_inum = 0; }},
+    {field::s_grp_quota_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_grp_quota_inum = 0; }},
+    {field::s_prj_quota_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_prj_quota_inum = 0; }},
+    {field::s_orphan_file_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_orphan_file_inum = 0; }},
 });
 
 // Every contradiction that check_superblock() knows, resolved to what the image is.
@@ -81,10 +82,6 @@ void reconcile_features(ext2_super_block& s) {
     s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
 }
 
-bool is_superblock_damage(const Finding& f) {
-  return f.problem == Problem::superblock_field || f.problem == Problem::superblock_features;
-}
-
 // The superblock and the descriptors that were gone by, in the places of the primary ones.
 Result<void> write_primary(RepairRound& round) {
   const FileSystem& fs = round.fs();
@@ -107,8 +104,8 @@ Result<void> write_primary(RepairRound& round) {
 }  // namespace
 
 Result<size_t> repair_primary(RepairRound& round) {
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::superblock_primary_bad || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Pass::primary)) {
+    if (!round.may(f.problem)) continue;
     if (auto r = write_primary(round); !r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
     round.stale = true;
@@ -119,12 +116,12 @@ Result<size_t> repair_primary(RepairRound& round) {
 
 Result<size_t> repair_superblock_fields(RepairRound& round) {
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if (!is_superblock_damage(f) || !round.may(f.problem)) continue;
-    const auto field = std::ranges::find(kFields, std::string_view(f.field), &FieldRepair::field);
-    if (f.problem == Problem::superblock_field && field == kFields.end()) continue;
+  for (Finding& f : round.findings.of(Pass::superblock_fields)) {
+    if (!round.may(f.problem)) continue;
+    const auto known = std::ranges::find(kFields, std::string_view(f.field), &FieldRepair::field);
+    if (f.problem == Problem::superblock_field && known == kFields.end()) continue;
     // Without a backup that knows it a safe repair would give the fields of all inodes another meaning.
-    if (f.field == "s_creator_os" && !round.fs().lost_creator && !round.lossy()) continue;
+    if (f.field == field::s_creator_os && !round.fs().lost_creator && !round.lossy()) continue;
     auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
       if (f.problem == Problem::superblock_features) {
         s.s_feature_compat |= round.fs().lost_compat;
@@ -133,7 +130,7 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
         if (!round.run.audit.recovery.journal.fast_commits_fit) s.s_feature_compat &= ~uint32_t{EXT4_FEATURE_COMPAT_FAST_COMMIT};
         reconcile_features(s);
       }
-      if (f.problem != Problem::superblock_features) field->apply(round.geometry(), s, f.repair_value);
+      if (f.problem != Problem::superblock_features) known->apply(round.geometry(), s, expected_number(f.evidence).value_or(0));
     });
     if (!r) return std::unexpected(r.error());
     f.repair = RepairState::staged;
@@ -145,20 +142,20 @@ Result<size_t> repair_superblock_fields(RepairRound& round) {
 
 Result<size_t> repair_superblock(RepairRound& round) {
   size_t answered = 0;
-  const bool other_damage = std::ranges::any_of(round.findings, is_superblock_damage);
-  const bool lost = !round.lossy() && std::ranges::count(round.findings, Problem::inodes_lost, &Finding::problem) > 0;
+  const bool other_damage = round.findings.any(Pass::superblock_fields);
+  const bool lost = !round.lossy() && round.findings.any_hides(Hidden::gone);
   const auto apply = [&](Finding& f) {
     return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) {
-      if (f.problem == Problem::superblock_free_inodes) s.s_free_inodes_count = static_cast<uint32_t>(f.repair_value);
+      const uint64_t counted = expected_number(f.evidence).value_or(0);
+      if (f.problem == Problem::superblock_free_inodes) s.s_free_inodes_count = static_cast<uint32_t>(counted);
       if (f.problem != Problem::superblock_free_blocks) return;
-      s.s_free_blocks_count = static_cast<uint32_t>(f.repair_value);
+      s.s_free_blocks_count = static_cast<uint32_t>(counted);
       if (round.run.fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT))
-        s.s_free_blocks_hi = static_cast<uint32_t>(f.repair_value >> 32);
+        s.s_free_blocks_hi = static_cast<uint32_t>(counted >> 32);
     });
   };
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::superblock_totals)) {
     const bool checksum = f.problem == Problem::superblock_checksum;
-    if (!checksum && f.problem != Problem::superblock_free_blocks && f.problem != Problem::superblock_free_inodes) continue;
     if (checksum && other_damage) continue;
     if (!checksum && lost) continue;  // they are counted there too
     if (!checksum && loss_is_pending(round)) continue;  // what is free may be another block

@@ -33,7 +33,7 @@ std::map<InodeNo, std::vector<Surplus>> find_surplus(RepairRound& round) {
   std::map<InodeNo, std::vector<Surplus>> by_parent;
   const bool opens_loops = may_connect(round);
   std::set<InodeNo> seen;  // a directory has a finding for each link too many; the first one answers them all
-  for (Finding& f : round.findings) {
+  for (Finding& f : round.findings.of(Pass::tree)) {
     const Directory* d = f.inode ? find_directory(round, *f.inode) : nullptr;
     if (!d) continue;
     // A loop is opened where it was found, so that the directory can go to lost+found.
@@ -72,9 +72,9 @@ Result<size_t> clear_surplus(RepairRound& round, InodeNo parent, std::vector<Sur
 
 Result<size_t> set_parents(RepairRound& round) {
   size_t answered = 0;
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::directory_dotdot_wrong || !round.may(f.problem)) continue;
-    auto set = set_dotdot(round, *f.inode, InodeNo(static_cast<uint32_t>(f.repair_value)));
+  for (Finding& f : round.findings.of(Problem::directory_dotdot_wrong)) {
+    if (!round.may(f.problem)) continue;
+    auto set = set_dotdot(round, *f.inode, InodeNo(static_cast<uint32_t>(expected_number(f.evidence).value_or(0))));
     if (!set) return std::unexpected(set.error());
     if (!*set) continue;
     f.repair = RepairState::staged;
@@ -87,8 +87,8 @@ Result<size_t> set_parents(RepairRound& round) {
 Result<size_t> connect(RepairRound& round) {
   std::vector<Finding*> findings;
   std::vector<InodeNo> inodes;
-  for (Finding& f : round.findings) {
-    if (f.problem != Problem::directory_unconnected || !round.may(f.problem)) continue;
+  for (Finding& f : round.findings.of(Problem::directory_unconnected)) {
+    if (!round.may(f.problem)) continue;
     const Directory* d = find_directory(round, *f.inode);
     if (!d || d->parent || round.awaited.contains(d->inode)) continue;
     findings.push_back(&f);
@@ -111,24 +111,7 @@ bool names_may_be_hidden(const RepairRound& round) {
   const InodeScan& scan = *round.run.scan;
   const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
   if (!scan.failures.empty() || std::ranges::any_of(scan.directories.directories, hides)) return true;
-  return std::ranges::any_of(round.findings, [](const Finding& f) {
-    switch (f.problem) {
-      // Inodes that are not seen, or may be directories.
-      case Problem::read_error:
-      case Problem::group_inode_table_location:
-      case Problem::group_metadata_overlap:
-      case Problem::inode_mode:
-      case Problem::inode_misplaced_directory:
-      case Problem::root_not_directory:
-      case Problem::root_inode:
-      // The names of a directory are where another's are now.
-      case Problem::metadata_block_misplaced:
-      // A name leads to an inode that looks unused, and may have been a directory.
-      case Problem::entry_inode_unused:
-      case Problem::entry_inode_uninit: return f.repair == RepairState::none;
-      default: return false;
-    }
-  });
+  return std::ranges::any_of(round.findings.that_hide(Hidden::names), [](const Finding& f) { return f.repair == RepairState::none; });
 }
 
 Result<size_t> repair_tree(RepairRound& round) {

@@ -25,27 +25,9 @@ struct Damage {
   Finding cause;  // of losses
 };
 
-bool is_of_entries(Problem p) {
-  switch (p) {
-    case Problem::ea_entry:
-    case Problem::ea_value:
-    case Problem::ea_overlap:
-    case Problem::ea_hash:
-    case Problem::ea_value_inode: return true;
-    default: return false;
-  }
-}
-
-bool is_of_blocks(const Finding& f) {
-  switch (f.problem) {
-    case Problem::ea_order:
-    case Problem::ea_block_header:
-    case Problem::ea_block_refcount:
-    case Problem::ea_block_checksum:
-    case Problem::ea_block_hash: return true;
-    case Problem::inline_symlink_uncounted: return f.field == "h_refcount";
-    default: return false;
-  }
+// Not of the inodes that hold values, and not of usage that a quota file has.
+bool is_of_attributes(const Finding& f) {
+  return info(f.problem).scope == Scope::attributes && (f.problem != Problem::inline_symlink_uncounted || f.block);
 }
 
 class AttributeRepair {
@@ -72,8 +54,8 @@ class AttributeRepair {
 
  private:
   void collect(const CondemnedValues& condemned) {
-    for (Finding& f : round_.findings) {
-      if ((!is_of_entries(f.problem) && !is_of_blocks(f)) || !round_.may(f.problem) || !f.inode) continue;
+    for (Finding& f : round_.findings.of(Pass::attributes)) {
+      if (!is_of_attributes(f) || !round_.may(f.problem) || !f.inode) continue;
       add(f.block ? Place{*f.block, InodeNo()} : Place{BlockNo(), *f.inode}, f).findings.push_back(&f);
     }
     for (const auto& [value, cause] : condemned.causes)

@@ -36,20 +36,18 @@ Problem problem_of(const MapDefect& d, const Inode& inode) {
 }
 
 void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
-  if (d.expected != d.found) {
-    const bool checksum = d.kind == MapDefectKind::checksum;
-    f.expected = checksum ? fmt::format("{:#010x}", d.expected) : fmt::to_string(d.expected);
-    f.found = checksum ? fmt::format("{:#010x}", d.found) : fmt::to_string(d.found);
-  }
+  if (d.expected != d.found) f.evidence = WrongNumber{d.expected, d.found, d.kind == MapDefectKind::checksum ? Radix::hex : Radix::decimal};
   if (d.kind == MapDefectKind::block_mapped) f.field = "i_flags";
-  if (d.kind == MapDefectKind::unreadable) f.field = "block map";
+  if (d.kind == MapDefectKind::unreadable) {
+    f.field = "block map";
+    f.evidence = Unreadable{UnreadPart::block_map, ""};
+  }
   if (d.kind == MapDefectKind::translator) f.field = "i_translator";
   if (d.kind == MapDefectKind::out_of_range || d.kind == MapDefectKind::translator) {
-    f.expected = fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1);
-    f.found = fmt::to_string(d.block);
+    f.evidence = Note{fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1), fmt::to_string(d.block)};
   }
   if (d.kind == MapDefectKind::metadata_node)
-    if (const MetadataExtent* m = fs.metadata.find(d.block)) f.found = fmt::format("{} of group {}", name(m->kind), m->group);
+    if (const MetadataExtent* m = fs.metadata.find(d.block)) f.evidence = Note{"", fmt::format("{} of group {}", name(m->kind), m->group)};
 }
 
 }  // namespace

@@ -84,12 +84,6 @@ const char* field_of(HtreeDefectKind kind) {
 
 }  // namespace
 
-uint64_t pack(EntryPlace place) { return uint64_t{place.target.value} << 32 | place.offset; }
-
-EntryPlace unpack_entry_place(uint64_t packed) {
-  return {InodeNo(static_cast<uint32_t>(packed >> 32)), static_cast<uint32_t>(packed)};
-}
-
 namespace {
 
 // It is about the inode, and not about the entry.
@@ -99,7 +93,7 @@ void check_lost_directory(const FileSystem& fs, const EntryDefect& d, Findings& 
   f.group = fs.geometry.group_of(d.target);
   f.inode = d.target;
   f.field = d.found == EXT2_FT_UNKNOWN ? "i_links_count" : "i_mode";
-  f.found = d.found == EXT2_FT_UNKNOWN ? "deleted" : type_name(d.found);
+  f.evidence = Note{"", std::string(d.found == EXT2_FT_UNKNOWN ? "deleted" : type_name(d.found))};
 }
 
 }  // namespace
@@ -112,28 +106,30 @@ void check_entry(const FileSystem& fs, const EntryDefect& d, Findings& findings)
   f.inode = d.directory;
   if (d.block) f.block = d.block;
   f.logical = d.logical;
-  f.repair_value = pack(EntryPlace{d.target, d.offset});
+  f.entry = EntryPlace{d.target, d.offset, {}};
   switch (d.kind) {
     case EntryDefectKind::checksum:
       f.field = "det_checksum";
-      f.expected = fmt::format("{:#010x}", d.expected);
-      f.found = fmt::format("{:#010x}", d.found);
+      f.evidence = WrongNumber{d.expected, d.found, Radix::hex};
       return;
-    case EntryDefectKind::hole: f.found = fmt::format("{} blocks", d.found); return;
-    case EntryDefectKind::inline_size: f.found = fmt::format("{} bytes", d.found); return;
-    case EntryDefectKind::unreadable: f.field = "directory"; return;
+    case EntryDefectKind::hole: f.evidence = Note{"", fmt::format("{} blocks", d.found)}; return;
+    case EntryDefectKind::inline_size: f.evidence = Note{"", fmt::format("{} bytes", d.found)}; return;
+    case EntryDefectKind::unreadable:
+      f.field = "directory";
+      f.evidence = Unreadable{UnreadPart::directory, ""};
+      return;
     case EntryDefectKind::tail_missing: return;
-    case EntryDefectKind::record: f.found = fmt::format("at offset {}", d.offset); return;
+    case EntryDefectKind::record: f.evidence = Note{"", fmt::format("at offset {}", d.offset)}; return;
     case EntryDefectKind::type:
-      f.entry = d.name;
+      f.entry->name = d.name;
       if (d.found == EXT2_FT_UNKNOWN) f.problem = Problem::entry_type_unset;
-      f.expected = type_name(d.expected);
-      f.found = fmt::format("{}, in '{}' (inode {}) at offset {}", type_name(d.found), d.name, d.target, d.offset);
+      f.evidence = Note{std::string(type_name(d.expected)),
+                        fmt::format("{}, in '{}' (inode {}) at offset {}", type_name(d.found), d.name, d.target, d.offset)};
       return;
     default: break;
   }
-  f.entry = d.name;
-  f.found = fmt::format("'{}' (inode {}) at offset {}", d.name, d.target, d.offset);
+  f.entry->name = d.name;
+  f.evidence = Note{"", fmt::format("'{}' (inode {}) at offset {}", d.name, d.target, d.offset)};
 }
 
 void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& d, Findings& findings) {
@@ -145,8 +141,7 @@ void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& d, 
   f.field = field_of(d.kind);
   if (d.expected == d.found) return;
   const bool hex = d.kind == HtreeDefectKind::range || d.kind == HtreeDefectKind::order || d.kind == HtreeDefectKind::checksum;
-  f.expected = hex ? fmt::format("{:#010x}", d.expected) : fmt::to_string(d.expected);
-  f.found = hex ? fmt::format("{:#010x}", d.found) : fmt::to_string(d.found);
+  f.evidence = WrongNumber{d.expected, d.found, hex ? Radix::hex : Radix::decimal};
 }
 
 }  // namespace extscrub

@@ -5,6 +5,7 @@
 
 #include <unordered_map>
 
+#include "audit/catalogue/field.h"
 #include "audit/rules/rules.h"
 #include "scan/filesystem/table_search.h"
 #include "scan/format/checksum.h"
@@ -24,9 +25,7 @@ void compare(Findings& findings, Problem problem, GroupNo group, const char* fie
   if (expected == found) return;
   Finding& f = add(findings, problem, group);
   f.field = field;
-  f.expected = fmt::to_string(expected);
-  f.found = fmt::to_string(found);
-  f.repair_value = expected;
+  f.evidence = WrongNumber{expected, found};
 }
 
 Problem location_problem(MetadataKind kind) {
@@ -42,23 +41,23 @@ bool is_off_its_place(const FileSystem& fs, GroupNo group, Problem problem) {
   });
 }
 
-void check_location(const FileSystem& fs, GroupNo group, Problem problem, const char* field, BlockNo at, uint32_t count,
+void check_location(const FileSystem& fs, GroupNo group, Problem problem, std::string_view field, BlockNo at, uint32_t count,
                     Findings& findings) {
   if (valid_location(fs.geometry, group, at, count) || (!at && is_off_its_place(fs, group, problem))) return;
   Finding& f = add(findings, problem, group);
   f.field = field;
   f.block = at;
-  f.found = fmt::to_string(at);
+  f.evidence = WrongNumber{{}, at.value};
 }
 
-const char* location_field(MetadataKind kind) {
-  return kind == MetadataKind::block_bitmap   ? "bg_block_bitmap"
-         : kind == MetadataKind::inode_bitmap ? "bg_inode_bitmap"
-                                              : "bg_inode_table";
+std::string_view location_field(MetadataKind kind) {
+  return kind == MetadataKind::block_bitmap   ? field::bg_block_bitmap
+         : kind == MetadataKind::inode_bitmap ? field::bg_inode_bitmap
+                                              : field::bg_inode_table;
 }
 
 // A bitmap that lies where the device cannot be trusted.
-void check_bad_block(const FileSystem& fs, GroupNo group, const char* field, BlockNo at, Findings& findings) {
+void check_bad_block(const FileSystem& fs, GroupNo group, std::string_view field, BlockNo at, Findings& findings) {
   if (!std::ranges::binary_search(fs.bad_blocks, at)) return;
   Finding& f = add(findings, Problem::group_bitmap_bad_block, group);
   f.field = field;
@@ -71,15 +70,15 @@ void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, const 
   if (!g.group_csum() && (d.flags & EXT2_BG_INODE_UNINIT) && tally.inodes_used > 0) {
     Finding& f = add(findings, Problem::group_flags, group);
     f.field = "bg_flags";
-    f.found = fmt::format("{:#x}, but {} inodes of the group are in use", d.flags, tally.inodes_used);
+    f.evidence = Note{"", fmt::format("{:#x}, but {} inodes of the group are in use", d.flags, tally.inodes_used)};
   } else if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
     Finding& f = add(findings, Problem::group_flags_ignored, group);
     f.field = uninit ? "bg_flags" : "bg_itable_unused";
-    f.found = uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused);
+    f.evidence = Note{"", uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused)};
   } else if (d.block_uninit() && group.value + 1 == g.groups && g.group_csum()) {
     Finding& f = add(findings, Problem::group_flags, group);
     f.field = "bg_flags";
-    f.found = fmt::format("{:#x}, but the bitmap of the last group is never left uninitialised", d.flags);
+    f.evidence = Note{"", fmt::format("{:#x}, but the bitmap of the last group is never left uninitialised", d.flags)};
   }
 }
 
@@ -90,54 +89,48 @@ void check_unused(const FileSystem& fs, GroupNo group, const GroupDesc& d, const
   if (d.itable_unused <= most) return;
   Finding& f = add(findings, Problem::group_itable_unused, group);
   f.field = "bg_itable_unused";
-  f.expected = fmt::format("at most {}", most);
-  f.found = fmt::to_string(d.itable_unused);
-  f.repair_value = most;
+  f.evidence = WrongNumber{most, d.itable_unused, Radix::decimal, true};
 }
 
 void check_bitmap_checksum(const BitmapFacts& b, Problem problem, GroupNo group, BlockNo at, Findings& findings) {
   if (b.checksum_ok) return;
   Finding& f = add(findings, problem, group);
   f.block = at;
-  f.expected = fmt::format("{:#010x}", b.checksum_expected);
-  f.found = fmt::format("{:#010x}", b.checksum_found);
+  f.evidence = WrongNumber{b.checksum_expected, b.checksum_found, Radix::hex};
 }
 
-void check_readable(const BitmapFacts& b, GroupNo group, BlockNo at, const char* what, Findings& findings) {
+void check_readable(const BitmapFacts& b, GroupNo group, BlockNo at, UnreadPart part, MetadataKind kind, Findings& findings) {
   if (b.readable) return;
   Finding& f = add(findings, Problem::read_error, group);
   f.block = at;
-  f.found = what;
+  f.evidence = Unreadable{part, std::string(name(kind))};
 }
 
 void check_block_bits(const FileSystem& fs, const GroupFacts& facts, Findings& findings) {
   const Geometry& g = fs.geometry;
-  const auto report = [&](const std::vector<BitRun>& runs, const char* expected, const char* found) {
+  const auto report = [&](const std::vector<BitRun>& runs, WrongBits bits) {
     for (const BitRun& run : runs) {
       Finding& f = add(findings, Problem::block_bitmap_mismatch, facts.group);
       f.block = g.group_first(facts.group) + (uint64_t{run.first} << g.cluster_bits);
       f.block_count = std::min(uint64_t{run.count} << g.cluster_bits, g.blocks - f.block->value);
-      f.expected = expected;
-      f.found = found;
+      f.evidence = bits;
     }
   };
-  const bool uninit = facts.blocks.uninit;
-  report(facts.blocks.missing, "in use", uninit ? "free (the bitmap is marked uninitialised)" : "free");
-  report(facts.blocks.stale, "free", "in use");
+  report(facts.blocks.missing, {.should_be_set = true, .uninit = facts.blocks.uninit});
+  report(facts.blocks.stale, {.should_be_set = false});
 }
 
 void check_inode_bits(const FileSystem& fs, const GroupFacts& facts, Findings& findings) {
-  const auto report = [&](const std::vector<BitRun>& runs, const char* expected, const char* found) {
+  const auto report = [&](const std::vector<BitRun>& runs, WrongBits bits) {
     for (const BitRun& run : runs)
       for (uint32_t i = 0; i < run.count; ++i) {
         Finding& f = add(findings, Problem::inode_bitmap_mismatch, facts.group);
         f.inode = fs.geometry.group_first_inode(facts.group) + (run.first + i);
-        f.expected = expected;
-        f.found = found;
+        f.evidence = bits;
       }
   };
-  report(facts.inodes.missing, "in use", "free");
-  report(facts.inodes.stale, "free", "in use");
+  report(facts.inodes.missing, {.should_be_set = true});
+  report(facts.inodes.stale, {.should_be_set = false});
 }
 
 }  // namespace
@@ -147,7 +140,7 @@ void check_desc_checksum(const FileSystem& fs, GroupNo group, const GroupDesc& d
   Finding& f = add(findings, Problem::group_desc_checksum, group);
   f.field = "bg_checksum";
   f.block = g.desc_block(group.value / g.desc_per_block, GroupNo());
-  f.found = fmt::format("{:#06x}", d.checksum);
+  f.evidence = Note{"", fmt::format("{:#06x}", d.checksum)};
 }
 
 void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tally, Findings& findings) {
@@ -156,15 +149,15 @@ void check_group_desc(const FileSystem& fs, GroupNo group, const GroupTally& tal
   if (!d.readable) {
     Finding& f = add(findings, Problem::read_error, group);
     f.block = g.desc_block(group.value / g.desc_per_block, GroupNo());
-    f.found = "group descriptor";
+    f.evidence = Unreadable{UnreadPart::group_descriptor, "group descriptor"};
     return;
   }
   if (!d.checksum_ok) check_desc_checksum(fs, group, d, findings);
-  check_location(fs, group, Problem::group_block_bitmap_location, "bg_block_bitmap", d.block_bitmap, 1, findings);
-  check_location(fs, group, Problem::group_inode_bitmap_location, "bg_inode_bitmap", d.inode_bitmap, 1, findings);
-  check_location(fs, group, Problem::group_inode_table_location, "bg_inode_table", d.inode_table, g.itable_blocks, findings);
-  check_bad_block(fs, group, "bg_block_bitmap", d.block_bitmap, findings);
-  check_bad_block(fs, group, "bg_inode_bitmap", d.inode_bitmap, findings);
+  check_location(fs, group, Problem::group_block_bitmap_location, field::bg_block_bitmap, d.block_bitmap, 1, findings);
+  check_location(fs, group, Problem::group_inode_bitmap_location, field::bg_inode_bitmap, d.inode_bitmap, 1, findings);
+  check_location(fs, group, Problem::group_inode_table_location, field::bg_inode_table, d.inode_table, g.itable_blocks, findings);
+  check_bad_block(fs, group, field::bg_block_bitmap, d.block_bitmap, findings);
+  check_bad_block(fs, group, field::bg_inode_bitmap, d.inode_bitmap, findings);
   check_flags(fs, group, d, tally, findings);
   check_unused(fs, group, d, tally, findings);
 }
@@ -200,8 +193,7 @@ void check_moved(const FileSystem& fs, Findings& findings) {
     Finding& f = add(findings, location_problem(m.kind), m.group);
     f.field = location_field(m.kind);
     f.block = m.stored;
-    if (!m.is_lost()) f.expected = fmt::to_string(m.found);
-    f.found = fmt::format("{}{}", m.stored, m.is_lost() ? kClaimed : "");
+    f.evidence = m.is_lost() ? WrongNumber{{}, m.stored.value, Radix::decimal, false, kClaimed} : WrongNumber{m.found.value, m.stored.value};
   }
 }
 
@@ -232,7 +224,7 @@ void check_claimed(const FileSystem& fs, const InodeScan& scan, Findings& findin
     Finding& f = add(findings, location_problem(kind), group);
     f.field = location_field(kind);
     f.block = at;
-    f.found = fmt::format("{}{}", at, kClaimed);
+    f.evidence = WrongNumber{{}, at.value, Radix::decimal, false, kClaimed};
   }
 }
 
@@ -241,22 +233,35 @@ void check_metadata_overlaps(const MetadataMap& map, Findings& findings) {
     Finding& f = add(findings, Problem::group_metadata_overlap, o.b.group);
     f.block = o.block;
     f.block_count = std::min(o.a.end(), o.b.end()) - o.block;
-    f.found = fmt::format("{} of group {} and {} of group {}", name(o.a.kind), o.a.group, name(o.b.kind), o.b.group);
+    f.evidence = Note{"", fmt::format("{} of group {} and {} of group {}", name(o.a.kind), o.a.group, name(o.b.kind), o.b.group)};
   }
+}
+
+UnreadPart unread_part(MetadataKind kind) {
+  switch (kind) {
+    case MetadataKind::descriptors: return UnreadPart::descriptor_blocks;
+    case MetadataKind::block_bitmap: return UnreadPart::block_bitmap;
+    case MetadataKind::inode_bitmap: return UnreadPart::inode_bitmap;
+    case MetadataKind::inode_table: return UnreadPart::inode_table;
+    case MetadataKind::superblock:
+    case MetadataKind::mmp: break;
+  }
+  return UnreadPart::other;
 }
 
 void check_read_failures(const std::vector<ReadFailure>& failures, Findings& findings) {
   for (const ReadFailure& r : failures) {
     Finding& f = add(findings, Problem::read_error, r.group);
     f.block = r.block;
-    f.found = fmt::format("{}: {}", name(r.kind), r.error.message);
+    f.evidence = Unreadable{r.kind == MetadataKind::descriptors ? UnreadPart::group_descriptor : unread_part(r.kind),
+                            fmt::format("{}: {}", name(r.kind), r.error.message)};
   }
 }
 
 void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally& tally, Findings& findings) {
   const GroupDesc& d = fs.groups[facts.group.value];
-  check_readable(facts.blocks, facts.group, d.block_bitmap, "block bitmap", findings);
-  check_readable(facts.inodes, facts.group, d.inode_bitmap, "inode bitmap", findings);
+  check_readable(facts.blocks, facts.group, d.block_bitmap, UnreadPart::block_bitmap, MetadataKind::block_bitmap, findings);
+  check_readable(facts.inodes, facts.group, d.inode_bitmap, UnreadPart::inode_bitmap, MetadataKind::inode_bitmap, findings);
   check_bitmap_checksum(facts.blocks, Problem::block_bitmap_checksum, facts.group, d.block_bitmap, findings);
   check_bitmap_checksum(facts.inodes, Problem::inode_bitmap_checksum, facts.group, d.inode_bitmap, findings);
   if (!facts.blocks.padding_ok) add(findings, Problem::block_bitmap_padding, facts.group).block = d.block_bitmap;
@@ -271,7 +276,7 @@ void check_group(const FileSystem& fs, const GroupFacts& facts, const GroupTally
 
 void check_lost_inodes(GroupNo group, uint32_t lost, Findings& findings) {
   if (lost == 0) return;
-  add(findings, Problem::inodes_lost, group).found = fmt::format("at least {} in use are gone", lost);
+  add(findings, Problem::inodes_lost, group).evidence = Note{"", fmt::format("at least {} in use are gone", lost)};
 }
 
 void check_lost_names(const FileSystem& fs, const LostNameSearch& search, Findings& findings) {
@@ -284,10 +289,11 @@ void check_lost_names(const FileSystem& fs, const LostNameSearch& search, Findin
     for (auto& [group, list] : names) {
       Finding& f = add(findings, Problem::names_lost, group);
       f.block = block.block;
-      f.found = block.directory ? fmt::format("in directory {}: {}", block.directory, list) : std::move(list);
+      const bool ends = !search.whole && &block == &search.found.back() && group == names.rbegin()->first;
+      f.evidence = Note{"", fmt::format("{}{}{}", block.directory ? fmt::format("in directory {}: ", block.directory) : "", list,
+                                        ends ? "; the search ended here, there may be more" : "")};
     }
   }
-  if (!search.whole && !search.found.empty()) findings.back().found += "; the search ended here, there may be more";
 }
 
 // Files without number may share all their blocks: of each the first places are enough to see that.
@@ -302,13 +308,13 @@ void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findin
     f.block_count = o.count;
     if (o.use == Owner::Use::metadata) {
       f.group = o.group;
-      f.found = fmt::format("{} of group {}", name(o.metadata), o.group);
+      f.evidence = Note{"", fmt::format("{} of group {}", name(o.metadata), o.group)};
       continue;
     }
     f.inode = o.inode;
     f.group = fs.geometry.group_of(o.inode);
     if (o.use == Owner::Use::data) f.logical = o.logical;
-    f.found = o.use == Owner::Use::data ? "data" : o.use == Owner::Use::map_node ? "node of the block map" : "attribute block";
+    f.evidence = Note{"", o.use == Owner::Use::data ? "data" : o.use == Owner::Use::map_node ? "node of the block map" : "attribute block"};
   }
 }
 

@@ -94,8 +94,7 @@ void check_zero_fields(const Geometry& g, const ext2_super_block& super, const I
   const auto zero = [&](const char* field, uint64_t value) {
     if (value == 0) return;
     Finding& f = report.add(Problem::inode_field_nonzero, field);
-    f.expected = "0";
-    f.found = fmt::to_string(value);
+    f.evidence = WrongNumber{0, value};
   };
   zero("i_faddr", base.i_faddr);
   if (super.s_creator_os == EXT2_OS_HURD) {
@@ -118,13 +117,12 @@ void check_extra_isize(const Geometry& g, const Inode& inode, InodeReport& repor
   const uint32_t size = inode.large().i_extra_isize;
   if (size == 0 || (size >= 4 && size <= room && size % 4 == 0)) return;
   Finding& f = report.add(Problem::inode_extra_isize, "i_extra_isize");
-  f.expected = fmt::format("0, or a multiple of 4 up to {}", room);
-  f.found = fmt::to_string(size);
+  f.evidence = Note{fmt::format("0, or a multiple of 4 up to {}", room), fmt::to_string(size)};
 }
 
 // Times before 1970 have the sign bit set and epoch bits 0. With epoch bits 3 they are after 2310, or were stored by an old kernel.
 void wrong_time(const char* field, uint32_t seconds, InodeReport& report) {
-  report.add(Problem::inode_time, field).found = fmt::format("{:#x} with epoch 3", seconds);
+  report.wrong(Problem::inode_time, field, fmt::format("{:#x} with epoch 3", seconds));
 }
 
 void check_times(const Inode& inode, InodeReport& report) {
@@ -143,8 +141,7 @@ void check_times(const Inode& inode, InodeReport& report) {
 void check_special(const Inode& inode, InodeReport& report) {
   if (inode.size() != 0) {
     Finding& f = report.add(Problem::inode_special_blocks, "i_size");
-    f.expected = "0";
-    f.found = fmt::to_string(inode.size());
+    f.evidence = WrongNumber{0, inode.size()};
   }
 }
 
@@ -153,7 +150,7 @@ void check_ea_location(const Geometry& g, const Inode& inode, InodeReport& repor
   if (!block || (g.contains(block) && g.has_compat(EXT2_FEATURE_COMPAT_EXT_ATTR))) return;
   Finding& f = report.add(Problem::ea_block_location, "i_file_acl");
   f.block = block;
-  f.found = g.contains(block) ? "set without the feature ext_attr" : fmt::to_string(block);
+  f.evidence = Note{"", g.contains(block) ? "set without the feature ext_attr" : fmt::to_string(block)};
 }
 
 void wrong_size(const Inode& inode, std::string expected, InodeReport& report) {
@@ -201,9 +198,7 @@ void check_blocks(const FileSystem& fs, const InodeFacts& facts, InodeReport& re
   const bool translator = fs.super.s_creator_os == EXT2_OS_HURD && facts.inode.base().osd1.hurd1.h_i_translator != 0;
   if (translator && counted == stored + g.block_size / 512) return;
   Finding& f = report.add(Problem::inode_blocks, "i_blocks");
-  f.expected = fmt::to_string(counted);
-  f.found = fmt::to_string(stored);
-  f.repair_value = counted;
+  f.evidence = WrongNumber{counted, stored};
 }
 
 // The inodes below the first one for files: each has its own rules.
@@ -212,17 +207,17 @@ void check_reserved(const FileSystem& fs, const InodeFacts& facts, InodeReport& 
   const ext2_inode& base = inode.base();
   const uint32_t ino = inode.number().value;
   const FileType type = inode.type();
-  const auto reserved = [&](std::string what) { report.add(Problem::reserved_inode).found = std::move(what); };
+  const auto reserved = [&](std::string what) { report.wrong(Problem::reserved_inode, "", std::move(what)); };
 
   if (ino == EXT2_BAD_INO) {
     if (base.i_mode || base.i_uid || base.i_gid || base.i_links_count || base.i_file_acl || inode.is(EXT4_INLINE_DATA_FL))
-      report.add(Problem::bad_blocks_inode).found = fmt::format("mode {:o}, {} links", base.i_mode, base.i_links_count);
+      report.wrong(Problem::bad_blocks_inode, "", fmt::format("mode {:o}, {} links", base.i_mode, base.i_links_count));
   } else if (ino == EXT2_JOURNAL_INO && is_named_journal(fs, inode.number())) {
-    if (type != FileType::regular) report.add(Problem::journal_inode_missing, "i_mode").found = name(type);
+    if (type != FileType::regular) report.wrong(Problem::journal_inode_missing, "i_mode", std::string(name(type)));
     if (inode.is(EXT4_ENCRYPT_FL)) report.wrong(Problem::journal_inode_missing, "i_flags", "encrypted");
   } else if (ino == EXT4_USR_QUOTA_INO || ino == EXT4_GRP_QUOTA_INO) {
     const bool named = is_named_quota_file(fs, inode.number());
-    if (named && type != FileType::regular) report.add(Problem::quota_inode, "i_mode").found = name(type);
+    if (named && type != FileType::regular) report.wrong(Problem::quota_inode, "i_mode", std::string(name(type)));
     if (!named && !is_left_unnamed(fs, inode)) reserved("it has links or blocks, but the superblock names no quota file there");
   } else if (ino == EXT2_JOURNAL_INO) {
     if (!is_left_unnamed(fs, inode)) reserved("it has links or blocks, but the superblock names no journal there");
@@ -267,8 +262,8 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   check_times(inode, report);
   // On the orphan list i_dtime is the number of the next inode.
   const bool orphan = std::ranges::binary_search(fs.orphans, inode.number());
-  if (inode.base().i_dtime != 0 && !orphan) report.add(Problem::inode_dtime_set, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
-  if ((type == FileType::none || type == FileType::unknown) && !facts.looks_like_directory) report.add(Problem::inode_mode, "i_mode").found = fmt::format("{:#o}", inode.base().i_mode);
+  if (inode.base().i_dtime != 0 && !orphan) report.wrong(Problem::inode_dtime_set, "i_dtime", fmt::to_string(inode.base().i_dtime));
+  if ((type == FileType::none || type == FileType::unknown) && !facts.looks_like_directory) report.wrong(Problem::inode_mode, "i_mode", fmt::format("{:#o}", inode.base().i_mode));
   if (is_special(type)) check_special(inode, report);
   if (type == FileType::directory && facts.map && facts.map->data_blocks == 0) report.add(Problem::directory_without_blocks);
 }
@@ -304,9 +299,8 @@ namespace {
 void check_root(const InodeFacts& facts, InodeReport& report) {
   const Inode& inode = facts.inode;
   const bool typed = inode.type() == FileType::directory;
-  Finding& f = report.add(facts.looks_like_directory ? Problem::root_inode : Problem::root_not_directory,
-                          typed ? "i_links_count" : "i_mode");
-  f.found = typed ? "0" : name(inode.type());
+  report.wrong(facts.looks_like_directory ? Problem::root_inode : Problem::root_not_directory, typed ? "i_links_count" : "i_mode",
+               typed ? "0" : std::string(name(inode.type())));
 }
 
 // One finding for blocks that follow each other.
@@ -316,12 +310,12 @@ void check_bad_blocks_list(const FileSystem& fs, const InodeFacts& facts, Findin
     const MetadataExtent* extent = fs.metadata.find(block);
     Finding& f = report.add(Problem::bad_blocks_list);
     f.block = block;
-    f.found = fmt::format("{} of group {}", name(extent->kind), extent->group);
+    f.evidence = Note{"", fmt::format("{} of group {}", name(extent->kind), extent->group)};
   }
   for (const BlockNo block : fs.bad_again) {
     Finding& f = report.add(Problem::bad_blocks_again);
     f.block = block;
-    f.found = std::ranges::binary_search(fs.bad_blocks, block) ? "listed already" : "an indirect block of the list";
+    f.evidence = Note{"", std::ranges::binary_search(fs.bad_blocks, block) ? "listed already" : "an indirect block of the list"};
   }
 }
 
@@ -333,23 +327,21 @@ void check_inode(const FileSystem& fs, const InodeFacts& facts, Findings& findin
   InodeReport report(facts.group, inode.number(), findings);
   if (!facts.checksum_ok && (facts.in_use || was_written(inode))) {
     Finding& f = report.add(Problem::inode_checksum, "i_checksum");
-    f.expected = fmt::format("{:#010x}", facts.checksum_expected);
-    f.found = fmt::format("{:#010x}", facts.checksum_found);
+    f.evidence = WrongNumber{facts.checksum_expected, facts.checksum_found, Radix::hex};
   }
   const bool root = inode.number().value == EXT2_ROOT_INO, reserved = inode.number().value < g.first_inode && !root;
   // Any i_dtime of a file with links has a finding of its own.
   if ((reserved || inode.base().i_links_count == 0) && dtime_is_number(fs, inode))
-    report.add(Problem::orphan_lost, "i_dtime").found = fmt::to_string(inode.base().i_dtime);
+    report.wrong(Problem::orphan_lost, "i_dtime", fmt::to_string(inode.base().i_dtime));
   if (!facts.in_use) return check_deleted(inode, report);
   if (is_reserved_noise(fs, facts)) {
-    report.add(Problem::reserved_inode).found = "it holds no inode, but other bytes";
-    return;
+    return report.wrong(Problem::reserved_inode, "", "it holds no inode, but other bytes");
   }
 
   if (is_root_astray(inode))
     check_root(facts, report);
   else if (facts.looks_like_directory)
-    report.add(Problem::inode_misplaced_directory, "i_mode").found = name(inode.type());
+    report.wrong(Problem::inode_misplaced_directory, "i_mode", std::string(name(inode.type())));
   if (reserved) {
     check_reserved(fs, facts, report);
     check_reserved_flags(fs, inode, report);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "audit/catalogue/field.h"
 #include "audit/rules/rules.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/table_search.h"
@@ -38,10 +39,9 @@ void check_inode_tables(const FileSystem& fs, const std::vector<BackupFacts>& ba
     Finding& f = findings.emplace_back();
     f.problem = Problem::group_inode_table_location;
     f.group = group;
-    f.field = "bg_inode_table";
+    f.field = field::bg_inode_table;
     f.block = at;
-    f.expected = fmt::to_string(*found);
-    f.found = fmt::format("{}, where there is no inode table", at);
+    f.evidence = WrongNumber{found->value, at.value, Radix::decimal, false, ", where there is no inode table"};
   }
 }
 

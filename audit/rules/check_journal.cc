@@ -58,8 +58,7 @@ void report(const JournalDefect& d, const JournalFacts& journal, Findings& findi
     f.field = fmt::format("transaction {}, {}", d.sequence, name(d.kind));
   }
   if (d.expected != 0 || d.found != 0) {
-    f.expected = number(d.kind, d.expected);
-    f.found = number(d.kind, d.found);
+    f.evidence = Note{number(d.kind, d.expected), number(d.kind, d.found)};
   }
 }
 
@@ -88,7 +87,7 @@ void report(const OrphanDefect& d, Findings& findings) {
   f.problem = file ? Problem::orphan_file : Problem::orphan_list;
   if (d.inode) f.inode = d.inode;
   if (d.block) f.block = d.block;
-  f.found = reason(d.kind);
+  f.evidence = Note{"", std::string(reason(d.kind))};
 }
 
 }  // namespace
@@ -101,7 +100,7 @@ void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& fi
     Finding& f = findings.emplace_back();
     f.problem = Problem::superblock_features;
     f.block = fs.super_at();
-    f.found = "fast_commit is set, but the journal is too short for it";
+    f.evidence = Note{"", "fast_commit is set, but the journal is too short for it"};
   }
   // The file also when nothing was released; what the release has met already is folded with it.
   Findings orphans;
@@ -112,22 +111,23 @@ void check_recovery(const FileSystem& fs, const Recovery& recovery, Findings& fi
     Finding& f = findings.emplace_back();
     f.problem = Problem::journal_needs_recovery;
     f.block = fs.super_at();
-    f.found = fmt::format("{} transactions, {} blocks", journal.transactions, journal.replayed_blocks);
-    if (journal.fast_commit_tags > 0) f.found += fmt::format(", {} records of fast commits", journal.fast_commit_tags);
+    std::string what = fmt::format("{} transactions, {} blocks", journal.transactions, journal.replayed_blocks);
+    if (journal.fast_commit_tags > 0) what += fmt::format(", {} records of fast commits", journal.fast_commit_tags);
+    f.evidence = Note{"", std::move(what)};
   }
   if (journal.error != 0) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::journal_error;
     if (journal.inode) f.inode = journal.inode;
     f.field = "s_errno";
-    f.found = fmt::to_string(journal.error);
+    f.evidence = Note{"", fmt::to_string(journal.error)};
   }
   if (recovery.orphans.processed) {
     Finding& f = findings.emplace_back();
     f.problem = Problem::orphans_to_release;
     f.block = fs.super_at();
-    f.found = fmt::format("{} orphans: {} deleted, {} cut", recovery.orphans.listed, recovery.orphans.deleted,
-                          recovery.orphans.truncated);
+    f.evidence = Note{"", fmt::format("{} orphans: {} deleted, {} cut", recovery.orphans.listed, recovery.orphans.deleted,
+                                      recovery.orphans.truncated)};
   }
 }
 

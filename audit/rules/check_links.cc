@@ -15,9 +15,7 @@ void add(const FileSystem& fs, Problem problem, InodeNo ino, uint32_t expected, 
   f.group = fs.geometry.group_of(ino);
   f.inode = ino;
   f.field = "i_links_count";
-  f.expected = fmt::to_string(expected);
-  f.found = fmt::to_string(found);
-  f.repair_value = expected;
+  f.evidence = WrongNumber{expected, found};
 }
 
 // The kernel leaves a count of 1 as it is when the subdirectories go away again: of such a directory they are not counted.
@@ -31,8 +29,7 @@ void check_directory_links(const FileSystem& fs, const Directory& d, Findings& f
   if (counted > kMostLinks && !fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_DIR_NLINK)) {
     add(fs, Problem::feature_dir_nlink, d.inode, expected, d.links, findings);
     findings.back().field = "s_feature_ro_compat";
-    findings.back().expected = "dir_nlink";
-    findings.back().found = fmt::format("{} subdirectories", d.children);
+    findings.back().evidence = Note{"dir_nlink", fmt::format("{} subdirectories", d.children)};
   }
   if (d.links == expected || may_have_been_full(fs, d)) return;
   add(fs, Problem::inode_links, d.inode, expected, d.links, findings);

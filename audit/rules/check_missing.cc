@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 
@@ -50,8 +49,9 @@ class Missing {
       const InodeNo from = first_missing(first), last = g.group_first_inode(GroupNo(group.value - 1)) + (g.inodes_per_group - 1);
       Finding& f = add(Problem::read_error, first, std::max(*fs_.end, fs_.groups[first.value].inode_table), findings);
       f.field = "inode table";
-      f.found = fmt::format("inodes {}-{} behind the end of the image, of groups {}-{}, in which {} inodes are in use", from, last, first,
-                            group.value - 1, used);
+      f.evidence = Unreadable{UnreadPart::inode_table,
+                              fmt::format("inodes {}-{} behind the end of the image, of groups {}-{}, in which {} inodes are in use", from, last,
+                                          first, group.value - 1, used)};
     }
   }
 
@@ -63,8 +63,13 @@ class Missing {
       f.inode = inode;
       f.block_count = part.first_count;
       if (metadata) f.field = directory ? "directory" : part.nodes ? "block map" : "attribute block";
-      f.found = part.bytes > 0 ? fmt::format("{} bytes behind the end of the image, the first of them byte {}", part.bytes, part.from)
-                               : "behind the end of the image";
+      const UnreadPart what = !metadata   ? UnreadPart::other
+                              : directory  ? UnreadPart::directory
+                              : part.nodes ? UnreadPart::block_map
+                                           : UnreadPart::attribute_block;
+      f.evidence = Unreadable{what, part.bytes > 0 ? fmt::format("{} bytes behind the end of the image, the first of them byte {}",
+                                                                 part.bytes, part.from)
+                                                   : "behind the end of the image"};
     }
   }
 
@@ -79,7 +84,7 @@ class Missing {
       case superblock_free_blocks:
       case group_free_blocks:
       case quota_usage: return inodes_ || nodes_;
-      case block_bitmap_mismatch: return (inodes_ || nodes_) && f.expected == "free";
+      case block_bitmap_mismatch: return (inodes_ || nodes_) && is_stale_bit(f.evidence);
       case superblock_free_inodes: return inodes_;
       case group_free_inodes:
       case group_used_dirs:
@@ -89,12 +94,12 @@ class Missing {
       case directory_unconnected:
       case inode_unattached:
       case orphan_lost: return inodes_ || directories_;
-      case inode_links: return (inodes_ || directories_) && f.repair_value < number(f.found);
+      case inode_links: return (inodes_ || directories_) && is_too_high(f.evidence);
       case ea_block_refcount:
       case inline_symlink_uncounted:
       case ea_inode_unreferenced:
       case ea_inode_refcount: return inodes_ || attributes_;
-      default: return is_about_entry(f.problem) ? lacks(unpack_entry_place(f.repair_value).target) : explains_inode(f);
+      default: return is_about_entry(f.problem) ? f.entry && lacks(f.entry->target) : explains_inode(f);
     }
   }
 
@@ -115,7 +120,8 @@ class Missing {
   void take_unread(const Finding& f) {
     MissingPart& part = parts_[*f.inode];
     if (part.first_count == 0) part.first = *f.block, part.first_count = 1;
-    part.nodes = part.nodes || f.field == "block map";
+    const auto* unreadable = std::get_if<Unreadable>(&f.evidence);
+    part.nodes = part.nodes || (unreadable && unreadable->part == UnreadPart::block_map);
   }
 
   Finding& add(Problem problem, GroupNo group, BlockNo block, Findings& findings) const {
@@ -195,10 +201,9 @@ class Missing {
 
   bool is_directory(InodeNo inode) const { return scan_.directories.find(inode) < scan_.directories.directories.size(); }
 
-  static uint64_t number(const std::string& text) {
-    uint64_t n = 0;
-    std::from_chars(text.data(), text.data() + text.size(), n);
-    return n;
+  static bool is_too_high(const FindingEvidence& evidence) {
+    const auto* number = std::get_if<WrongNumber>(&evidence);
+    return number && number->expected && *number->expected < number->found;
   }
 
   const FileSystem& fs_;

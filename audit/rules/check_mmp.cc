@@ -20,8 +20,10 @@ void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings) 
     f.problem = problem;
     f.block = BlockNo(fs.super.s_mmp_block);
     f.field = field;
-    f.expected = std::move(expected);
-    f.found = std::move(found);
+    if (problem == Problem::read_error)
+      f.evidence = Unreadable{UnreadPart::other, std::move(found)};
+    else
+      f.evidence = Note{std::move(expected), std::move(found)};
   };
   const mmp_struct& m = facts.block;
   if (!facts.located) return add(Problem::mmp_block, "s_mmp_block", "a block of the file system", fmt::to_string(fs.super.s_mmp_block));

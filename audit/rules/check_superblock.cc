@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "audit/catalogue/field.h"
 #include "audit/rules/rules.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/checksum.h"
@@ -27,22 +28,23 @@ class SuperblockReport {
   }
 
   // The field must hold `expected`.
-  void equal(const char* field, uint64_t expected, uint64_t found) {
-    if (expected != found) invalid(field, fmt::to_string(expected), found).repair_value = expected;
+  void equal(std::string_view field, uint64_t expected, uint64_t found) {
+    if (expected != found) wrong(field, WrongNumber{expected, found});
   }
-  void at_most(const char* field, uint64_t limit, uint64_t found) {
-    if (found > limit) invalid(field, fmt::format("at most {}", limit), found);
+  void at_most(std::string_view field, uint64_t limit, uint64_t found) {
+    if (found > limit) wrong(field, WrongNumber{limit, found, Radix::decimal, true});
   }
-  Finding& invalid(const char* field, std::string expected, uint64_t found) {
-    Finding& f = add(Problem::superblock_field);
-    f.field = field;
-    f.expected = std::move(expected);
-    f.found = fmt::to_string(found);
-    return f;
-  }
-  void contradiction(std::string what) { add(Problem::superblock_features).found = std::move(what); }
+  void invalid(std::string_view field, std::string expected, uint64_t found) { invalid(field, std::move(expected), fmt::to_string(found)); }
+  void invalid(std::string_view field, std::string expected, std::string found) { wrong(field, Note{std::move(expected), std::move(found)}); }
+  void contradiction(std::string what) { add(Problem::superblock_features).evidence = Note{"", std::move(what)}; }
 
  private:
+  void wrong(std::string_view field, FindingEvidence evidence) {
+    Finding& f = add(Problem::superblock_field);
+    f.field = field;
+    f.evidence = std::move(evidence);
+  }
+
   const FileSystem& fs_;
   Findings& findings_;
 };
@@ -52,20 +54,20 @@ uint64_t join(uint32_t hi, uint32_t lo) { return uint64_t{hi} << 32 | lo; }
 void check_counts(const FileSystem& fs, SuperblockReport& report) {
   const ext2_super_block& s = fs.super;
   const Geometry& g = fs.geometry;
-  report.equal("s_inodes_count", g.inodes, s.s_inodes_count);
+  report.equal(field::s_inodes_count, g.inodes, s.s_inodes_count);
   const uint64_t reserved = s.s_r_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_r_blocks_count_hi, 0) : 0);
-  report.at_most("s_r_blocks_count", g.blocks / 2, reserved);
-  report.at_most("s_log_groups_per_flex", 31, s.s_log_groups_per_flex);
+  report.at_most(field::s_r_blocks_count, g.blocks / 2, reserved);
+  report.at_most(field::s_log_groups_per_flex, 31, s.s_log_groups_per_flex);
   // Once the fragments of a group; the kernel refuses to mount when they differ.
-  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal("s_clusters_per_group", s.s_blocks_per_group, s.s_clusters_per_group);
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal(field::s_clusters_per_group, s.s_blocks_per_group, s.s_clusters_per_group);
   // The kernel mounts no other; who made it so cannot be asked, and no repair moves all groups.
-  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal("s_first_data_block", 0, s.s_first_data_block);
-  if (fs.lost_creator) report.equal("s_creator_os", EXT2_OS_LINUX, EXT2_OS_HURD);
-  if (is_nobodys(g, s)) report.invalid("s_creator_os", "not the Hurd's, with 64bit or ea_inode", s.s_creator_os);
-  if (g.metadata_csum()) report.equal("s_checksum_type", EXT2_CRC32C_CHKSUM, s.s_checksum_type);
-  if (s.s_last_orphan > g.inodes) report.at_most("s_last_orphan", g.inodes, s.s_last_orphan);
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal(field::s_first_data_block, 0, s.s_first_data_block);
+  if (fs.lost_creator) report.equal(field::s_creator_os, EXT2_OS_LINUX, EXT2_OS_HURD);
+  if (is_nobodys(g, s)) report.invalid(field::s_creator_os, "not the Hurd's, with 64bit or ea_inode", s.s_creator_os);
+  if (g.metadata_csum()) report.equal(field::s_checksum_type, EXT2_CRC32C_CHKSUM, s.s_checksum_type);
+  if (s.s_last_orphan > g.inodes) report.at_most(field::s_last_orphan, g.inodes, s.s_last_orphan);
   if (g.has_compat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2))
-    for (const uint32_t group : g.backup_groups) report.at_most("s_backup_bgs", g.groups - 1, group);
+    for (const uint32_t group : g.backup_groups) report.at_most(field::s_backup_bgs, g.groups - 1, group);
 }
 
 // The extra fields of large inodes: what the file system asks each inode to have.
@@ -73,28 +75,28 @@ void check_extra_isize(const FileSystem& fs, SuperblockReport& report) {
   const Geometry& g = fs.geometry;
   if (g.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
   const uint32_t room = g.inode_size - EXT2_GOOD_OLD_INODE_SIZE;
-  const auto check = [&](const char* field, uint16_t size) {
+  const auto check = [&](std::string_view field, uint16_t size) {
     if (size != 0 && (size < 4 || size > room || size % 4 != 0))
       report.invalid(field, fmt::format("0, or a multiple of 4 up to {}", room), size);
   };
-  check("s_min_extra_isize", fs.super.s_min_extra_isize);
-  check("s_want_extra_isize", fs.super.s_want_extra_isize);
+  check(field::s_min_extra_isize, fs.super.s_min_extra_isize);
+  check(field::s_want_extra_isize, fs.super.s_want_extra_isize);
 }
 
 // Descriptors of 32 bytes do without the field, but no tool of e2fsprogs opens an image with an impossible one.
 void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
   const uint16_t size = fs.super.s_desc_size;
-  if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) return report.equal("s_desc_size", fs.geometry.desc_size, size);
-  if (size != 0 && !std::has_single_bit(size)) report.invalid("s_desc_size", "0, or a power of 2", size);
+  if (fs.geometry.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) return report.equal(field::s_desc_size, fs.geometry.desc_size, size);
+  if (size != 0 && !std::has_single_bit(size)) report.invalid(field::s_desc_size, "0, or a power of 2", size);
 }
 
 // For which the kernel mounts nothing, though it hardly uses them.
 void check_refused_values(const FileSystem& fs, SuperblockReport& report) {
   const ext2_super_block& s = fs.super;
   const Geometry& g = fs.geometry;
-  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most("s_def_hash_version", EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
+  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most(field::s_def_hash_version, EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
   if (std::ranges::count(s.s_mount_opts, 0) == 0)
-    report.invalid("s_mount_opts", "options that end with a NUL", sizeof s.s_mount_opts).found = "none in 64 bytes";
+    report.invalid(field::s_mount_opts, "options that end with a NUL", "none in 64 bytes");
 }
 
 // The file system keeps its first ten inodes, and no tool has ever kept more: a field that says so takes files for its own.
@@ -106,7 +108,7 @@ void check_first_inode(const FileSystem& fs, SuperblockReport& report) {
     if (!read_inode(fs, InodeNo(n), raw)) return;
     const Inode inode(g, InodeNo(n), raw);
     if (inode.base().i_links_count == 0 || inode.type() == FileType::none || inode.type() == FileType::unknown) continue;
-    return report.equal("s_first_ino", EXT2_GOOD_OLD_FIRST_INO, g.first_inode);
+    return report.equal(field::s_first_ino, EXT2_GOOD_OLD_FIRST_INO, g.first_inode);
   }
 }
 
@@ -124,7 +126,7 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
   // With clusters of one block the feature changes nothing but this, so that it may as well go.
   if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits == 0 && s.s_first_data_block != 0)
     report.contradiction("bigalloc is set, but the first group does not begin at block 0");
-  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)) report.equal("s_encoding", EXT4_ENC_UTF8_12_1, s.s_encoding);
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)) report.equal(field::s_encoding, EXT4_ENC_UTF8_12_1, s.s_encoding);
   if (resize_inode && g.has_incompat(EXT2_FEATURE_INCOMPAT_META_BG))
     report.contradiction("resize_inode and meta_bg are both set");
   if (g.has_incompat(EXT3_FEATURE_INCOMPAT_RECOVER) && !journal)
@@ -135,15 +137,14 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
     report.contradiction("features are set at revision 0, which has none");
   if (!resize_inode && s.s_reserved_gdt_blocks != 0) {
     Finding& f = report.add(Problem::superblock_reserved_gdt);
-    f.field = "s_reserved_gdt_blocks";
-    f.expected = "0";
-    f.found = fmt::to_string(s.s_reserved_gdt_blocks);
+    f.field = field::s_reserved_gdt_blocks;
+    f.evidence = WrongNumber{0, s.s_reserved_gdt_blocks};
   }
   // The kernel mounts nothing that names both an inode and a device, and e2fsck takes a UUID for a device's.
   const bool device = names_journal_device(fs);
-  if (!journal || device) report.equal("s_journal_inum", 0, s.s_journal_inum);
-  if (!journal || (!device && s.s_journal_inum != 0)) report.equal("s_journal_dev", 0, s.s_journal_dev);
-  if (journal && !device && has_journal_uuid(s)) report.invalid("s_journal_uuid", "0 with a journal inside", 1).found = "the UUID of a device";
+  if (!journal || device) report.equal(field::s_journal_inum, 0, s.s_journal_inum);
+  if (!journal || (!device && s.s_journal_inum != 0)) report.equal(field::s_journal_dev, 0, s.s_journal_dev);
+  if (journal && !device && has_journal_uuid(s)) report.invalid(field::s_journal_uuid, "0 with a journal inside", "the UUID of a device");
 }
 
 std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,
@@ -166,15 +167,15 @@ void check_state(const FileSystem& fs, SuperblockReport& report) {
     report.add(Problem::superblock_not_clean).field = "s_state";
   if (s.s_state & EXT2_ERROR_FS) report.add(Problem::superblock_error_mark).field = "s_state";
   if (s.s_last_orphan != 0 && s.s_last_orphan <= g.inodes)
-    report.add(Problem::orphans_to_release).found = fmt::format("the list begins at inode {}", s.s_last_orphan);
+    report.add(Problem::orphans_to_release).evidence = Note{"", fmt::format("the list begins at inode {}", s.s_last_orphan)};
   if (s.s_error_count != 0) {
     Finding& f = report.add(Problem::superblock_past_errors);
     f.field = "s_error_count";
-    f.found = fmt::format("{} errors; {}", s.s_error_count,
-                          recorded_error("the first", s.s_first_error_time, s.s_first_error_time_hi, s.s_first_error_func,
-                                         s.s_first_error_line, s.s_first_error_block, s.s_first_error_ino));
-    f.found += "; " + recorded_error("the last", s.s_last_error_time, s.s_last_error_time_hi, s.s_last_error_func,
+    const auto first = recorded_error("the first", s.s_first_error_time, s.s_first_error_time_hi, s.s_first_error_func,
+                                      s.s_first_error_line, s.s_first_error_block, s.s_first_error_ino);
+    const auto last = recorded_error("the last", s.s_last_error_time, s.s_last_error_time_hi, s.s_last_error_func,
                                      s.s_last_error_line, s.s_last_error_block, s.s_last_error_ino);
+    f.evidence = Note{"", fmt::format("{} errors; {}; {}", s.s_error_count, first, last)};
   }
   if (std::ranges::all_of(s.s_uuid, [](uint8_t b) { return b == 0; })) report.add(Problem::superblock_uuid_zero).field = "s_uuid";
 }
@@ -193,8 +194,8 @@ void check_length(const FileSystem& fs, SuperblockReport& report) {
   Finding& f = report.add(Problem::image_truncated);
   f.block = fs.end;
   f.block_count = g.blocks - fs.end->value;
-  f.expected = fmt::format("{} blocks ({} bytes)", g.blocks, length);
-  f.found = fmt::format("{} ({} bytes); {}", *fs.end, fs.image->size(), how_to_go_on(*fs.image, length));
+  f.evidence = Note{fmt::format("{} blocks ({} bytes)", g.blocks, length),
+                    fmt::format("{} ({} bytes); {}", *fs.end, fs.image->size(), how_to_go_on(*fs.image, length))};
 }
 
 }  // namespace
@@ -202,7 +203,7 @@ void check_length(const FileSystem& fs, SuperblockReport& report) {
 void check_superblock(const FileSystem& fs, Findings& findings) {
   SuperblockReport report(fs, findings);
   if (fs.end) check_length(fs, report);
-  if (!fs.primary_problem.empty()) report.add(Problem::superblock_primary_bad).found = fs.primary_problem;
+  if (!fs.primary_problem.empty()) report.add(Problem::superblock_primary_bad).evidence = Note{"", fs.primary_problem};
   if (fs.lost_compat || fs.lost_incompat)
     report.contradiction(fmt::format("{} is not set, but is in the backup superblocks",
                                      fmt::join(feature_names(fs.lost_compat, fs.lost_incompat, 0), ", ")));
@@ -212,8 +213,7 @@ void check_superblock(const FileSystem& fs, Findings& findings) {
   if (!fs.super_checksum_ok) {
     Finding& f = report.add(Problem::superblock_checksum);
     f.field = "s_checksum";
-    f.expected = fmt::format("{:#010x}", superblock_checksum(fs.super));
-    f.found = fmt::format("{:#010x}", fs.super.s_checksum);
+    f.evidence = WrongNumber{superblock_checksum(fs.super), fs.super.s_checksum, Radix::hex};
   }
   check_counts(fs, report);
   check_extra_isize(fs, report);
@@ -232,40 +232,38 @@ void check_backups(const FileSystem&, const std::vector<BackupFacts>& backups, F
       f.group = b.group;
       f.block = b.block;
       f.field = b.field;
-      f.expected = b.expected;
-      f.found = b.found;
+      f.evidence = Note{b.expected, b.found};
     }
     if (!b.other_locations.empty()) {
       Finding& f = findings.emplace_back();
       f.problem = Problem::group_desc_backup;
       f.group = b.group;
       f.block = b.block + 1;
-      f.found = fmt::format("{} descriptors differ, the first that of group {}", b.other_locations.size(), b.other_locations.front());
+      f.evidence = Note{"", fmt::format("{} descriptors differ, the first that of group {}", b.other_locations.size(), b.other_locations.front())};
     }
   }
 }
 
 void check_resize_inode(const FileSystem& fs, const ResizeInodeFacts& facts, Findings& findings) {
   if (facts.reserved_blocks)
-    SuperblockReport(fs, findings).equal("s_reserved_gdt_blocks", *facts.reserved_blocks, fs.super.s_reserved_gdt_blocks);
+    SuperblockReport(fs, findings).equal(field::s_reserved_gdt_blocks, *facts.reserved_blocks, fs.super.s_reserved_gdt_blocks);
   if (facts.problem.empty()) return;
   Finding& f = findings.emplace_back();
   f.problem = Problem::superblock_resize_inode;
   f.inode = InodeNo(EXT2_RESIZE_INO);
   if (facts.block) f.block = facts.block;
-  f.expected = facts.expected;
-  f.found = facts.found.empty() ? facts.problem : fmt::format("{} ({})", facts.found, facts.problem);
+  f.evidence = Note{facts.expected, facts.found.empty() ? facts.problem : fmt::format("{} ({})", facts.found, facts.problem)};
 }
 
 void check_clock(const FileSystem& fs, uint64_t now, Findings& findings) {
   const ext2_super_block& s = fs.super;
-  const auto check = [&](const char* field, uint64_t seconds) {
+  const auto check = [&](std::string_view field, uint64_t seconds) {
     if (seconds <= now) return;
     Finding& f = findings.emplace_back();
     f.problem = Problem::superblock_time_future;
     f.block = fs.super_at();
     f.field = field;
-    f.found = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
+    f.evidence = Note{"", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)))};
   };
   check("s_mtime", join(s.s_mtime_hi, s.s_mtime));
   check("s_wtime", join(s.s_wtime_hi, s.s_wtime));
@@ -276,18 +274,18 @@ void check_clock(const FileSystem& fs, uint64_t now, Findings& findings) {
 void check_named_inodes(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
   const Geometry& g = fs.geometry;
   const ext2_super_block& s = fs.super;
-  const auto check = [&](const char* field, uint32_t ino, const char* feature, bool also_free) {
+  const auto check = [&](std::string_view field, uint32_t ino, const char* feature, bool also_free) {
     if (ino > g.inodes || (ino < g.first_inode && ino != EXT2_ROOT_INO)) return;
     const GroupNo group = g.group_of(InodeNo(ino));
     if (also_free || scan.used.test(group, InodeNo(ino) - g.group_first_inode(group)))
       SuperblockReport(fs, findings).invalid(field, fmt::format("0 without the feature {}", feature), ino);
   };
   if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA)) {
-    check("s_usr_quota_inum", s.s_usr_quota_inum, "quota", false);
-    check("s_grp_quota_inum", s.s_grp_quota_inum, "quota", false);
-    check("s_prj_quota_inum", s.s_prj_quota_inum, "quota", true);
+    check(field::s_usr_quota_inum, s.s_usr_quota_inum, "quota", false);
+    check(field::s_grp_quota_inum, s.s_grp_quota_inum, "quota", false);
+    check(field::s_prj_quota_inum, s.s_prj_quota_inum, "quota", true);
   }
-  if (!g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) check("s_orphan_file_inum", s.s_orphan_file_inum, "orphan_file", false);
+  if (!g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) check(field::s_orphan_file_inum, s.s_orphan_file_inum, "orphan_file", false);
 }
 
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings) {
@@ -298,7 +296,7 @@ void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings
   f.problem = Problem::feature_large_file;
   f.block = fs.super_at();
   f.field = "s_feature_ro_compat";
-  f.found = fmt::format("{} files of 2 GiB and more", scan.large_files);
+  f.evidence = Note{"", fmt::format("{} files of 2 GiB and more", scan.large_files)};
 }
 
 void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_inodes, Findings& findings) {
@@ -312,9 +310,7 @@ void check_totals(const FileSystem& fs, uint64_t free_clusters, uint64_t free_in
     f.problem = problem;
     f.block = fs.super_at();
     f.field = field;
-    f.expected = fmt::to_string(expected);
-    f.found = fmt::to_string(found);
-    f.repair_value = expected;
+    f.evidence = WrongNumber{expected, found};
   };
   // The superblock counts blocks, also with bigalloc, where only whole clusters are free.
   const uint64_t stored = s.s_free_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_free_blocks_hi, 0) : 0);

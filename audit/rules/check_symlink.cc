@@ -8,7 +8,10 @@ void check_symlink(const FileSystem&, const InodeFacts& facts, Findings& finding
   const SymlinkFacts& target = *facts.symlink;
   InodeReport report(facts.group, inode.number(), findings);
   const auto wrong = [&](std::string what) { report.wrong(Problem::inode_symlink, "i_size", std::move(what)); };
-  if (!target.readable) return report.wrong(Problem::read_error, "symbolic link", "its block");
+  if (!target.readable) {
+    report.add(Problem::read_error, "symbolic link").evidence = Unreadable{UnreadPart::symbolic_link, "its block"};
+    return;
+  }
   if (inode.size() == 0) return wrong("the target is empty");
   if (!target.empty_reason.empty()) return wrong(target.empty_reason);
   // Its length alone says that it lies in i_block.

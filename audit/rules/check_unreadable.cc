@@ -17,24 +17,24 @@ std::string inodes_on(const Geometry& g, const MetadataExtent& table, BlockNo fi
   return fmt::format("inode table, inodes {}-{}", ino.value + begin, ino.value + end - 1);
 }
 
-std::string what_is_lost(const FileSystem& fs, const Owner& o, bool is_directory, BlockNo first, uint64_t count) {
+Unreadable what_is_lost(const FileSystem& fs, const Owner& o, bool is_directory, BlockNo first, uint64_t count) {
   const Geometry& g = fs.geometry;
   switch (o.use) {
     case Owner::Use::metadata:
       if (const MetadataExtent* e = fs.metadata.find(first); e && e->kind == MetadataKind::inode_table)
-        return inodes_on(g, *e, first, count);
-      return std::string(name(o.metadata));
+        return {UnreadPart::inode_table, inodes_on(g, *e, first, count)};
+      return {unread_part(o.metadata), std::string(name(o.metadata))};
     case Owner::Use::map_node:
-      return "node of the block map";
+      return {UnreadPart::other, "node of the block map"};
     case Owner::Use::ea_block:
-      return "attribute block";
+      return {UnreadPart::attribute_block, "attribute block"};
     case Owner::Use::data:
       break;
   }
-  if (is_directory) return "directory";
+  if (is_directory) return {UnreadPart::directory, "directory"};
   const uint64_t begin = (o.logical + (first - o.first)) << g.block_bits, end = begin + (count << g.block_bits);
-  if (begin >= o.file_size) return "behind the end of the file";
-  return fmt::format("bytes {}-{}", begin, std::min(end, o.file_size) - 1);
+  if (begin >= o.file_size) return {UnreadPart::other, "behind the end of the file"};
+  return {UnreadPart::other, fmt::format("bytes {}-{}", begin, std::min(end, o.file_size) - 1)};
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ void check_unreadable(const FileSystem& fs, const DirectoryTable& directories, c
         f.block = first;
         f.block_count = stop - first;
         if (o.use == Owner::Use::data) f.logical = o.logical + (first - o.first);
-        f.found = what_is_lost(fs, o, is_directory, first, stop - first);
+        f.evidence = what_is_lost(fs, o, is_directory, first, stop - first);
       }
       first = stop < end ? stop + 1 : end;
     }

@@ -24,8 +24,7 @@ void report_defects(const EaFacts& attributes, BlockNo block, InodeReport& repor
   for (const EaDefect& d : attributes.defects) {
     Finding& f = report.add(problem_of(d.kind));
     if (block) f.block = block;
-    f.expected = d.expected;
-    f.found = d.attribute.empty() ? d.found : d.found.empty() ? d.attribute : fmt::format("{}: {}", d.attribute, d.found);
+    f.evidence = Note{d.expected, d.attribute.empty() ? d.found : d.found.empty() ? d.attribute : fmt::format("{}: {}", d.attribute, d.found)};
   }
 }
 
@@ -62,24 +61,23 @@ void check_attributes(const FileSystem& fs, const InodeFacts& facts, Findings& f
 
 void check_ea_block(const FileSystem& fs, const EaBlockFacts& facts, Findings& findings) {
   InodeReport report(fs.geometry.group_of(facts.owner), facts.owner, findings);
-  const auto wrong = [&](Problem problem, const char* field, auto expected, auto found) {
+  const auto wrong = [&](Problem problem, const char* field, FindingEvidence evidence) {
     Finding& f = report.add(problem, field);
     f.block = facts.block;
-    f.expected = std::move(expected);
-    f.found = std::move(found);
+    f.evidence = std::move(evidence);
   };
-  if (!facts.unreadable.empty()) return wrong(Problem::read_error, "attribute block", "", facts.unreadable);
-  const auto hex = [](uint32_t value) { return fmt::format("{:#010x}", value); };
+  if (!facts.unreadable.empty()) return wrong(Problem::read_error, "attribute block", Unreadable{UnreadPart::attribute_block, facts.unreadable});
   const ext2_ext_attr_header& h = facts.header;
-  if (h.h_magic != EXT2_EXT_ATTR_MAGIC) return wrong(Problem::ea_block_header, "h_magic", hex(EXT2_EXT_ATTR_MAGIC), hex(h.h_magic));
-  if (h.h_blocks != 1) return wrong(Problem::ea_block_header, "h_blocks", std::string("1"), fmt::to_string(h.h_blocks));
-  if (!facts.checksum_ok) wrong(Problem::ea_block_checksum, "h_checksum", hex(facts.checksum_expected), hex(h.h_checksum));
+  if (h.h_magic != EXT2_EXT_ATTR_MAGIC) return wrong(Problem::ea_block_header, "h_magic", WrongNumber{EXT2_EXT_ATTR_MAGIC, h.h_magic, Radix::hex});
+  if (h.h_blocks != 1) return wrong(Problem::ea_block_header, "h_blocks", WrongNumber{1, h.h_blocks});
+  if (!facts.checksum_ok) wrong(Problem::ea_block_checksum, "h_checksum", WrongNumber{facts.checksum_expected, h.h_checksum, Radix::hex});
   if (h.h_refcount != facts.references)
-    wrong(h.h_refcount == facts.references - facts.inline_symlinks ? Problem::inline_symlink_uncounted : Problem::ea_block_refcount, "h_refcount", fmt::to_string(facts.references), fmt::to_string(h.h_refcount));
+    wrong(h.h_refcount == facts.references - facts.inline_symlinks ? Problem::inline_symlink_uncounted : Problem::ea_block_refcount, "h_refcount",
+          WrongNumber{facts.references, h.h_refcount});
   report_defects(facts.attributes, facts.block, report);
   // Zero keeps the block from being shared.
   if (facts.attributes.defects.empty() && h.h_hash != 0 && h.h_hash != facts.hash_expected)
-    wrong(Problem::ea_block_hash, "h_hash", hex(facts.hash_expected), hex(h.h_hash));
+    wrong(Problem::ea_block_hash, "h_hash", WrongNumber{facts.hash_expected, h.h_hash, Radix::hex});
 }
 
 void check_ea_inode(const FileSystem& fs, const EaInodeFacts& facts, Findings& findings) {

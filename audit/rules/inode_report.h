@@ -11,7 +11,7 @@ class InodeReport {
  public:
   InodeReport(GroupNo group, InodeNo inode, Findings& findings) : group_(group), inode_(inode), findings_(findings) {}
 
-  Finding& add(Problem problem, const char* field = "") {
+  Finding& add(Problem problem, std::string_view field = "") {
     Finding& f = findings_.emplace_back();
     f.problem = problem;
     f.group = group_;
@@ -19,10 +19,8 @@ class InodeReport {
     f.field = field;
     return f;
   }
-  void wrong(Problem problem, const char* field, std::string found, std::string expected = "") {
-    Finding& f = add(problem, field);
-    f.found = std::move(found);
-    f.expected = std::move(expected);
+  void wrong(Problem problem, std::string_view field, std::string found, std::string expected = "") {
+    add(problem, field).evidence = Note{std::move(expected), std::move(found)};
   }
   void flag(std::string what) { wrong(Problem::inode_flags, "i_flags", std::move(what)); }
 

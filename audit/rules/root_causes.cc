@@ -6,7 +6,6 @@
 #include "audit/rules/root_causes.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <numeric>
 #include <string_view>
@@ -166,17 +165,11 @@ int precedence(Problem problem) {
   return static_cast<int>(it - std::begin(kFirst));
 }
 
-std::optional<int64_t> number_in(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 // By how much more should be counted than is stored.
 std::optional<int64_t> shortfall(const Finding& f) {
-  const auto expected = number_in(f.expected), found = number_in(f.found);
-  return expected && found ? std::optional(*expected - *found) : std::nullopt;
+  const auto expected = expected_number(f.evidence);
+  if (!expected) return std::nullopt;
+  return static_cast<int64_t>(*expected) - static_cast<int64_t>(std::get<WrongNumber>(f.evidence).found);
 }
 
 std::string_view directory_of(std::string_view path) {
@@ -277,7 +270,7 @@ class Causes {
     for (size_t i = 0; i < findings_.size(); ++i) {
       const Finding& f = findings_[i];
       if (is_about_entry(f.problem))
-        if (const auto it = garbage_.find(unpack_entry_place(f.repair_value).target); it != garbage_.end()) follow(i, it->second);
+        if (const auto it = garbage_.find(f.entry ? f.entry->target : InodeNo()); it != garbage_.end()) follow(i, it->second);
       if (f.inode && follows_from_map(f.problem))
         if (const auto it = blame_.find(*f.inode); it != blame_.end()) follow(i, it->second);
       if (f.problem == block_multiply_claimed && f.block)
@@ -322,7 +315,7 @@ class Causes {
       const Finding& f = findings_[i];
       if (!f.group) continue;
       GroupBits& bits = groups[*f.group];
-      const int64_t sign = f.expected == "free" ? 1 : -1;
+      const int64_t sign = is_stale_bit(f.evidence) ? 1 : -1;
       if (f.problem == block_bitmap_mismatch) {
         bits.blocks.push_back(i);
         bits.free_blocks += sign * static_cast<int64_t>((f.block_count + cluster_blocks_ - 1) / cluster_blocks_);
@@ -351,7 +344,7 @@ class Causes {
       }
       if (bits.lost)
         for (const size_t i : bits.inodes)
-          if (findings_[i].expected == "free") follow(i, bits.lost);
+          if (is_stale_bit(findings_[i].evidence)) follow(i, bits.lost);
     }
   }
 

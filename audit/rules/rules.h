@@ -42,6 +42,7 @@ void check_moved(const FileSystem& fs, Findings& findings);
 [[nodiscard]] std::vector<ClaimedStructure> claimed_structures(const FileSystem& fs, const InodeScan& scan);
 void check_claimed(const FileSystem& fs, const InodeScan& scan, Findings& findings);
 void check_metadata_overlaps(const MetadataMap& map, Findings& findings);
+[[nodiscard]] UnreadPart unread_part(MetadataKind kind);
 void check_read_failures(const std::vector<ReadFailure>& failures, Findings& findings);
 
 // One inode's fields, flags, sizes and block map.
@@ -65,14 +66,6 @@ void check_quota_file(const FileSystem& fs, const QuotaFileFacts& facts, const Q
 void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings);
 // Features that the inodes need.
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings);
-// Which entry a finding is about: with its inode and logical block, enough for a repair to find it again.
-// It travels in Finding::repair_value.
-struct EntryPlace {
-  InodeNo target;       // as the entry says; 0 when the finding is about no entry
-  uint32_t offset = 0;  // in the block
-};
-[[nodiscard]] uint64_t pack(EntryPlace place);
-[[nodiscard]] EntryPlace unpack_entry_place(uint64_t packed);
 // A defect of a directory's block or entry, or of its index, as a finding.
 void check_entry(const FileSystem& fs, const EntryDefect& defect, Findings& findings);
 void check_htree(const FileSystem& fs, InodeNo directory, const HtreeDefect& defect, Findings& findings);

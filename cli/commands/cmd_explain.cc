@@ -49,9 +49,18 @@ std::string_view remedy_of(RepairClass repair) {
   return "";
 }
 
+// A line for each pass that mends it, in the order in which they try.
+std::string text_passes(const ProblemInfo& problem) {
+  std::string text;
+  for (const PassInfo& pass : all_passes())
+    if (problem.mend.passes.has(pass.pass))
+      text += fmt::format("  {:8}  {}: {}\n", text.empty() ? "made by" : "", pass.name, pass.what);
+  return text;
+}
+
 std::string text_explanation(const ProblemInfo& problem) {
-  return fmt::format("{}: {}\n\n  severity  {}\n  repair    {}\n\n{}\n", problem.code, problem.message,
-                     name(problem.severity), remedy_of(problem.repair), wrapped(problem.explanation));
+  return fmt::format("{}: {}\n\n  severity  {}\n  repair    {}\n{}\n{}\n", problem.code, problem.message, name(problem.severity),
+                     remedy_of(problem.repair), text_passes(problem), wrapped(problem.explanation));
 }
 
 // The codes that hold a part of the one asked for, for someone who remembers half of it.

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "audit/catalogue/finding_id.h"
 #include "audit/run/block_names.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/mmp_watch.h"
@@ -95,14 +96,11 @@ void take_audit(ImageReport& report, const RepairPlan& plan) {
 
 // What the last audit sees and the first could not, behind what has been repaired by now.
 void add_new_findings(ImageReport& report, const Audit& after) {
-  const auto place = [](const Finding& f) {
-    return std::tie(f.problem, f.group, f.inode, f.block, f.logical, f.field);
-  };
-  std::set<decltype(place(report.findings[0]))> known;
-  for (const Finding& f : report.findings) known.insert(place(f));
+  std::set<FindingId> known;
+  for (const Finding& f : report.findings) known.insert(id_of(f));
   std::vector<Finding> added;
   for (const Finding& finding : after.findings)
-    if (!known.contains(place(finding))) added.push_back(finding);
+    if (!known.contains(id_of(finding))) added.push_back(finding);
   std::ranges::move(added, std::back_inserter(report.findings));
   sort_findings(report.findings);
 }
@@ -195,7 +193,8 @@ bool refused_as_cut_short(ImageReport& report) {
   if (cut == report.findings.end()) return false;
   settle(report.findings, RepairState::left);
   report.exit_status |= kExitOperational;
-  report.error = fmt::format("the image is cut short, so nothing was written: it should have {}, and has {}", cut->expected, cut->found);
+  const auto [expected, found] = texts_of(cut->evidence);
+  report.error = fmt::format("the image is cut short, so nothing was written: it should have {}, and has {}", expected, found);
   return true;
 }
 

@@ -48,6 +48,25 @@ bool is_known(Remedy remedy) {
   return false;
 }
 
+bool is_known(Radix radix) { return radix == Radix::decimal || radix == Radix::hex; }
+
+bool is_known(UnreadPart part) {
+  switch (part) {
+    case UnreadPart::other:
+    case UnreadPart::group_descriptor:
+    case UnreadPart::descriptor_blocks:
+    case UnreadPart::block_bitmap:
+    case UnreadPart::inode_bitmap:
+    case UnreadPart::inode_table:
+    case UnreadPart::block_map:
+    case UnreadPart::directory:
+    case UnreadPart::attribute_block:
+    case UnreadPart::symbolic_link:
+      return true;
+  }
+  return false;
+}
+
 bool is_known(RepairPolicy policy) {
   switch (policy) {
     case RepairPolicy::none:
@@ -336,8 +355,19 @@ class Unpacker {
   }
 
 FIELDS_OF(ByteRange, first, end)
-FIELDS_OF(Finding, problem, group, inode, block, block_count, logical, path, entry, field, expected, found, repair,
-          remedy, repair_value)
+FIELDS_OF(EntryPlace, target, offset, name)
+FIELDS_OF(FindingPlace, group, inode, block, logical, block_count, field, entry)
+FIELDS_OF(WrongNumber, expected, found, radix, at_most, remark)
+FIELDS_OF(WrongBits, should_be_set, uninit)
+FIELDS_OF(Unreadable, part, text)
+FIELDS_OF(Note, expected, found)
+
+template <class Wire>
+void fields(Wire& wire, Of<Finding> auto& s) {
+  static_assert(sizeof(Finding) == sizeof(FindingPlace) + sizeof(s.evidence) + sizeof(s.path) + 2 * sizeof(uint64_t), "a field is not here");
+  using Place = std::conditional_t<std::is_const_v<std::remove_reference_t<decltype(s)>>, const FindingPlace, FindingPlace>;
+  wire(static_cast<Place&>(s), s.problem, s.evidence, s.path, s.repair, s.remedy);
+}
 FIELDS_OF(FindingCount, problem, repair, count)
 FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
           groups_per_desc_block, superblock_block)

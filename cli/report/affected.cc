@@ -32,8 +32,9 @@ std::optional<ByteRange> range_of(const Finding& f, const ImageReport& image) {
 
 // The file that an entry is of, which may be gone.
 std::optional<std::string> path_of_entry(const Finding& f) {
-  if (f.path.empty() || f.entry.empty() || f.entry == "." || f.entry == "..") return std::nullopt;
-  return escape(f.path == "/" ? "/" + f.entry : f.path + "/" + f.entry);
+  const std::string name = f.entry ? f.entry->name : "";
+  if (f.path.empty() || name.empty() || name == "." || name == "..") return std::nullopt;
+  return escape(f.path == "/" ? "/" + name : f.path + "/" + name);
 }
 
 bool comes_first(const std::optional<ByteRange>& a, const std::optional<ByteRange>& b) {

@@ -11,10 +11,10 @@ namespace {
 // What is counted: several findings of one group, or of one inode, are one.
 enum class Unit : uint8_t { block, group, inode };
 
-// How a finding of bytes that cannot be read says what they hold (in its field, or in what was found), and what there is
-// of the kind.
+// What cannot be read, and what there is of the kind.
 struct Structure {
-  std::string_view word, structure, unit;
+  UnreadPart part;
+  std::string_view structure, unit;
   Unit counted;
   std::optional<uint64_t> (*total)(const ImageInfo&, const AuditStatistics&);
 };
@@ -44,15 +44,20 @@ Total unknown(const ImageInfo&, const AuditStatistics&) {
 }
 
 constexpr std::array<Structure, 8> kStructures{{
-    {"group descriptor", "group descriptors", "groups", Unit::group, groups},
-    {"block bitmap", "block bitmaps", "groups", Unit::group, groups},
-    {"inode bitmap", "inode bitmaps", "groups", Unit::group, groups},
-    {"inode table", "inode tables", "blocks", Unit::block, table_blocks},
-    {"block map", "block maps", "inodes", Unit::inode, inodes},
-    {"directory", "directories", "directories", Unit::inode, directories},
-    {"attribute block", "attribute blocks", "blocks", Unit::block, unknown},
-    {"symbolic link", "symbolic links", "links", Unit::inode, unknown},
+    {UnreadPart::group_descriptor, "group descriptors", "groups", Unit::group, groups},
+    {UnreadPart::block_bitmap, "block bitmaps", "groups", Unit::group, groups},
+    {UnreadPart::inode_bitmap, "inode bitmaps", "groups", Unit::group, groups},
+    {UnreadPart::inode_table, "inode tables", "blocks", Unit::block, table_blocks},
+    {UnreadPart::block_map, "block maps", "inodes", Unit::inode, inodes},
+    {UnreadPart::directory, "directories", "directories", Unit::inode, directories},
+    {UnreadPart::attribute_block, "attribute blocks", "blocks", Unit::block, unknown},
+    {UnreadPart::symbolic_link, "symbolic links", "links", Unit::inode, unknown},
 }};
+
+UnreadPart unread_part(const Finding& f) {
+  const auto* unreadable = std::get_if<Unreadable>(&f.evidence);
+  return unreadable ? unreadable->part : UnreadPart::other;
+}
 
 struct GroupRange {
   uint64_t first = 0, end = 0;
@@ -61,7 +66,7 @@ struct GroupRange {
 // The groups of which a bitmap or the primary descriptor cannot be read. None for copies of descriptors and for reserved blocks.
 GroupRange groups_of(const Finding& f, const ImageInfo& info) {
   if (!f.group) return {};
-  if (f.found != name(MetadataKind::descriptors)) return {f.group->value, f.group->value + uint64_t{1}};
+  if (unread_part(f) != UnreadPart::descriptor_blocks) return {f.group->value, f.group->value + uint64_t{1}};
   if (!f.block) return {};
   const uint64_t a_block = info.groups_per_desc_block, count = std::max<uint64_t>(f.block_count, 1);
   if (a_block == 0 || info.block_size == 0) return {};
@@ -88,8 +93,8 @@ std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const Im
   for (const Finding& f : findings) {
     if (f.problem != Problem::read_error) continue;
     if (cut != findings.end() && !f.inode && f.block && *f.block >= *cut->block) continue;
-    const auto* it = std::ranges::find_if(
-        kStructures, [&](const Structure& s) { return f.field == s.word || f.found.starts_with(s.word); });
+    const UnreadPart part = unread_part(f);
+    const auto* it = std::ranges::find(kStructures, part == UnreadPart::descriptor_blocks ? UnreadPart::group_descriptor : part, &Structure::part);
     const auto i = static_cast<size_t>(it - kStructures.begin());
     if (it == kStructures.end()) {
       ++others;

@@ -80,8 +80,7 @@ class Grouping {
     f.field = "garbage";
     f.block.reset();
     f.logical.reset();
-    f.expected.clear();
-    f.found.clear();
+    f.evidence = {};
     return f;
   }
 

@@ -17,15 +17,10 @@ struct OpenRun {
   Direction direction = Direction::unknown;
 };
 
-bool is_number(std::string_view value) {
-  return !value.empty() && value[0] >= '0' && value[0] <= '9';
-}
-
-// What must be equal for two findings to be alike. Numbers count as equal, words do not.
+// What must be equal for two findings to be alike.
 auto kind(const Finding& f) {
-  const auto words = [](const std::string& value) { return is_number(value) ? std::string_view("0") : value; };
-  return std::tuple<Problem, std::string_view, RepairState, Remedy, std::string_view, std::string_view>(
-      f.problem, f.field, f.repair, f.remedy, words(f.expected), words(f.found));
+  return std::tuple<Problem, std::string_view, RepairState, Remedy, EvidenceTexts>(f.problem, f.field, f.repair, f.remedy,
+                                                                                 words_of(f.evidence));
 }
 
 FindingRun run_of(const Finding& f, size_t place) {
@@ -86,7 +81,7 @@ bool extend(OpenRun& open, const FindingRun& next) {
   extend(run.inodes, next.inodes);
   extend(run.blocks, next.blocks);
   extend(run.logical, next.logical);
-  run.same_values &= run.first.expected == next.first.expected && run.first.found == next.first.found;
+  run.same_values &= run.first.evidence == next.first.evidence;
   if (open.direction == Direction::inodes) run.first.path.clear();
   run.members.push_back(next.members.front());
   return true;

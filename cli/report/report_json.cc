@@ -36,6 +36,7 @@ Json text_or_null(std::string_view text) {
 
 Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
   const ProblemInfo& problem = info(f.problem);
+  const auto [expected, found] = texts_of(f.evidence);
   const auto bytes = image ? bytes_of(f, *image) : std::nullopt;
   return {{"code", problem.code},
           {"severity", name(problem.severity)},
@@ -49,8 +50,8 @@ Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
           {"end_byte", bytes ? Json(bytes->end) : Json(nullptr)},
           {"logical", number_or_null(f.logical)},
           {"field", text_or_null(f.field)},
-          {"expected", text_or_null(f.expected)},
-          {"found", text_or_null(f.found)},
+          {"expected", text_or_null(expected)},
+          {"found", text_or_null(found)},
           {"repair_class", name(problem.repair)},
           {"remedy", text_or_null(word_of(f.remedy))},
           {"repair", name(f.repair)}};

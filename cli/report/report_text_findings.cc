@@ -96,12 +96,12 @@ std::string place_of(const FindingRun& run, const Members& members) {
 }
 
 std::string values_of(const FindingRun& run) {
-  const Finding& f = run.first;
-  if (f.expected.empty() && f.found.empty()) return {};
+  const auto [expected, found] = texts_of(run.first.evidence);
+  if (expected.empty() && found.empty()) return {};
   if (!run.same_values) return ": values differ, see --verbose";
-  if (f.expected.empty()) return ": found " + escape(f.found);
-  if (f.found.empty()) return ": expected " + escape(f.expected);
-  return fmt::format(": expected {}, found {}", escape(f.expected), escape(f.found));
+  if (expected.empty()) return ": found " + escape(found);
+  if (found.empty()) return ": expected " + escape(expected);
+  return fmt::format(": expected {}, found {}", escape(expected), escape(found));
 }
 
 // Metadata that was not seen: what is found wrong elsewhere may follow from that alone, as files look unattached whose

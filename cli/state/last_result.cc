@@ -5,6 +5,7 @@
 #include <ranges>
 #include <tuple>
 
+#include "audit/catalogue/finding_id.h"
 #include "cli/report/report.h"
 #include "cli/text/escape.h"
 
@@ -16,18 +17,16 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kSchema = "extscrub-state/1";
 
-auto fingerprint(const Finding& f) {
-  return std::tie(f.problem, f.group, f.inode, f.block, f.block_count, f.logical, f.field);
-}
-
+// Damage that has grown by a block is news.
 bool is_less(const Finding& a, const Finding& b) {
-  return fingerprint(a) < fingerprint(b);
+  return std::pair(id_of(a), a.block_count) < std::pair(id_of(b), b.block_count);
 }
 
 Finding without_texts(const Finding& f) {
   Finding bare;
-  std::tie(bare.problem, bare.group, bare.inode, bare.block, bare.block_count, bare.logical, bare.field) =
-      fingerprint(f);
+  static_cast<FindingPlace&>(bare) = f;
+  bare.entry.reset();
+  bare.problem = f.problem;
   return bare;
 }
 

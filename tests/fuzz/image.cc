@@ -19,7 +19,7 @@ AuditOptions with_jobs(unsigned jobs) {
 
 bool same(const Finding& a, const Finding& b) {
   const auto fields = [](const Finding& f) {
-    return std::tie(f.problem, f.group, f.inode, f.block, f.block_count, f.logical, f.path, f.field, f.expected, f.found);
+    return std::tie(f.problem, f.group, f.inode, f.block, f.block_count, f.logical, f.path, f.field, f.evidence);
   };
   return fields(a) == fields(b);
 }

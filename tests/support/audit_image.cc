@@ -76,11 +76,13 @@ bool is_at(const Finding& finding, Problem problem, const Place& place) {
 
 std::string describe(const std::vector<Finding>& findings) {
   std::string result;
-  for (const Finding& f : findings)
+  for (const Finding& f : findings) {
+    const auto [expected, found] = texts_of(f.evidence);
     result +=
         fmt::format("{} group {} inode {} block {}+{} logical {} path '{}' field '{}' expected '{}' found '{}' {}\n",
                     info(f.problem).code, text(f.group), text(f.inode), text(f.block), f.block_count, text(f.logical),
-                    f.path, f.field, f.expected, f.found, name(f.repair));
+                    f.path, f.field, expected, found, name(f.repair));
+  }
   return result;
 }
 

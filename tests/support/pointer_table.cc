@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "audit/catalogue/finding_place.h"
+#include "audit/catalogue/finding_id.h"
 #include "scan/format/ext2fs.h"
 #include "tests/support/audit_image.h"
 #include "tests/support/catch.h"
@@ -98,7 +98,7 @@ class Row {
 
   void check_found(const std::vector<Finding>& findings) {
     const bool found = std::ranges::any_of(findings, [&](const Finding& f) {
-      if (!field_.field.empty() && (f.field.contains(field_.field) || f.found.contains(field_.field))) return true;
+      if (!field_.field.empty() && (f.field.contains(field_.field) || texts_of(f.evidence).found.contains(field_.field))) return true;
       if (f.inode && (involved_.contains(f.inode->value) || f.inode->value == target_.value)) return true;
       return f.block && (f.block->value == field_.at / sound_.image.block_size() || (target_.value - f.block->value) < f.block_count);
     });
@@ -231,10 +231,10 @@ class Row {
   // Nothing new is wrong, and nobody has lost what he had.
   void check_safe(const Image& opened) {
     const RepairPlan plan = plan_at_fixed_time(opened, RepairPolicy::safe);
-    std::set<FindingPlace> known;
-    for (const Finding& f : plan.before.findings) known.insert(place_of(f));
+    std::set<FindingId> known;
+    for (const Finding& f : plan.before.findings) known.insert(id_of(f));
     for (const Finding& f : plan.after.findings)
-      if (info(f.problem).severity == Severity::error && f.problem != Problem::block_multiply_claimed && !known.contains(place_of(f))) complain("safe repairs bring damage: " + describe({f}));
+      if (info(f.problem).severity == Severity::error && f.problem != Problem::block_multiply_claimed && !known.contains(id_of(f))) complain("safe repairs bring damage: " + describe({f}));
     if (plan.overlay->staged().empty()) return;
     const TestImage mended = damaged_.copy();
     apply(mended, plan);
