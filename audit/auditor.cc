@@ -86,8 +86,8 @@ ImageInfo describe(const FileSystem& fs) {
   const Geometry& g = fs.geometry;
   ImageInfo info;
   const auto& u = s.s_uuid;
-  info.uuid = fmt::format("{:02x}{:02x}{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}", u[0], u[1], u[2], u[3],
-                          u[4], u[5], u[6], u[7], u[8], u[9], fmt::join(u + 10, u + 16, ""));
+  info.uuid = fmt::format("{:02x}{:02x}{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}", u[0], u[1], u[2], u[3], u[4],
+                          u[5], u[6], u[7], u[8], u[9], fmt::join(u + 10, u + 16, ""));
   info.label.assign(reinterpret_cast<const char*>(s.s_volume_name), sizeof s.s_volume_name);
   info.label.resize(std::min(info.label.size(), info.label.find('\0')));
   info.features = feature_names(g.compat, g.incompat, g.ro_compat);
@@ -109,7 +109,9 @@ struct Totals {
 // Where not all inodes were seen, or others than the group's.
 std::set<GroupNo> groups_in_doubt(const FileSystem& fs, const InodeScan& scan, const Findings& findings) {
   const auto was_found = [&](GroupNo group) {
-    return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) { return m.group == group && m.kind == MetadataKind::inode_table && !m.is_lost(); });
+    return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) {
+      return m.group == group && m.kind == MetadataKind::inode_table && !m.is_lost();
+    });
   };
   std::set<GroupNo> groups;
   for (const ReadFailure& f : scan.failures) groups.insert(f.group);
@@ -131,7 +133,8 @@ Totals check_groups(const AuditRun& run, size_t most, Findings& findings) {
   };
   const std::set<GroupNo> in_doubt = groups_in_doubt(fs, scan, findings);
   const InodeCounts counts = count_inodes(fs, scan);
-  tbb::enumerable_thread_specific<Worker> workers([&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), Findings(most), {}}; });
+  tbb::enumerable_thread_specific<Worker> workers(
+      [&] { return Worker{std::vector<std::byte>(fs.geometry.block_size), Findings(most), {}}; });
   tbb::parallel_for(tbb::blocked_range<uint32_t>(0, fs.geometry.groups), [&](const auto& range) {
     Worker& w = workers.local();
     for (GroupNo group(range.begin()); group.value < range.end(); ++group) {
@@ -162,7 +165,8 @@ void look_for_lost_names(const AuditRun& run, Findings& findings) {
 }
 
 bool is_location(Problem p) {
-  return p == Problem::group_block_bitmap_location || p == Problem::group_inode_bitmap_location || p == Problem::group_inode_table_location;
+  return p == Problem::group_block_bitmap_location || p == Problem::group_inode_bitmap_location ||
+         p == Problem::group_inode_table_location;
 }
 
 // What a mount looks at before it replays the log, and refuses: the log cannot mend it. And descriptors that other evidence
@@ -275,8 +279,10 @@ void allow_shared_data(std::vector<Owner>& owners) {
   for (const Owner& o : owners) {
     if (o.use == Owner::Use::data) continue;
     const BlockNo end = o.first + o.count;
-    if (!others.empty() && o.first <= others.back().end) others.back().end = std::max(others.back().end, end);
-    else others.push_back({o.first, end});
+    if (!others.empty() && o.first <= others.back().end)
+      others.back().end = std::max(others.back().end, end);
+    else
+      others.push_back({o.first, end});
   }
   std::erase_if(owners, [&](const Owner& o) {
     const auto r = std::ranges::upper_bound(others, o.first, {}, &BlockRange::end);
@@ -360,7 +366,8 @@ Verdict verdict_of(const std::vector<Finding>& findings, const std::vector<Findi
     waiting = waiting || f.problem == Problem::journal_needs_recovery || f.problem == Problem::orphans_to_release;
   }
   // What makes an image recoverable has no group, and so is never past the limit.
-  if (std::ranges::any_of(past, [](const FindingCount& c) { return info(c.problem).severity == Severity::error; })) return Verdict::damaged;
+  if (std::ranges::any_of(past, [](const FindingCount& c) { return info(c.problem).severity == Severity::error; }))
+    return Verdict::damaged;
   return waiting ? Verdict::recoverable : Verdict::clean;
 }
 
@@ -379,8 +386,10 @@ Result<AuditRun> run_audit(const Image& image, Overlay* overlay, const AuditOpti
   // then; not all, as memory has an end too.
   constexpr size_t kMostOfCut = 1'000'000, kMostForHistory = 100'000;
   AuditOptions rules = options;
-  if (run.fs.end) rules.max_findings = std::max(options.max_findings, kMostOfCut);
-  else if (options.history) rules.max_findings = std::max(options.max_findings, kMostForHistory);
+  if (run.fs.end)
+    rules.max_findings = std::max(options.max_findings, kMostOfCut);
+  else if (options.history)
+    rules.max_findings = std::max(options.max_findings, kMostForHistory);
   run.findings = Findings(rules.max_findings);
   run.fs.blocks = overlay;
   if (run.fs.end) overlay->set_end(*run.fs.end);

@@ -20,7 +20,8 @@ constexpr std::array kFloors = {"scan", "audit", "writeback", "cli"};
 std::string room_of(const fs::path& file) { return file.parent_path().generic_string(); }
 
 bool is_of_floor(const std::string& file) {
-  return std::ranges::any_of(kFloors, [&](std::string_view floor) { return file.starts_with(floor) && file[floor.size()] == '/'; });
+  return std::ranges::any_of(kFloors,
+                             [&](std::string_view floor) { return file.starts_with(floor) && file[floor.size()] == '/'; });
 }
 
 void take_includes(const fs::path& source, const std::string& room, Arrows& arrows) {

@@ -25,8 +25,7 @@ constexpr Problem kNotByDamage[] = {
 void check_e2fsck(const Scenario& scenario, const TestImage& image) {
   const Outcome outcome = image.e2fsck_report();
   INFO(outcome.output);
-  const bool remarks =
-      outcome.status != 0 || outcome.output.contains("? no") || outcome.output.contains("backup blocks");
+  const bool remarks = outcome.status != 0 || outcome.output.contains("? no") || outcome.output.contains("backup blocks");
   CHECK(remarks != scenario.e2fsck_is_silent);
 }
 
@@ -82,8 +81,7 @@ TEST_CASE("image information is that of dumpe2fs", "[audit][image]") {
     for (const std::string& feature : audit.info.features) CHECK(report.contains(feature));
     CHECK(audit.statistics.inodes_in_use == super.s_inodes_count - super.s_free_inodes_count);
     // The boot block before the first data block is neither free nor in use.
-    CHECK(audit.statistics.blocks_in_use ==
-          super.s_blocks_count - super.s_first_data_block - super.s_free_blocks_count);
+    CHECK(audit.statistics.blocks_in_use == super.s_blocks_count - super.s_first_data_block - super.s_free_blocks_count);
   }
 }
 

@@ -59,8 +59,14 @@ TEST_CASE("odd but sound image has no errors", "[audit][image]") {
 }
 
 TEST_CASE("flags of directories in reserved inodes that are not set up are damage, as for e2fsck", "[audit][image]") {
-  const auto [inode, flags] = GENERATE(table<int, const char*>({{1, "0x40000000"}, {5, "0x40000000"}, {7, "0x40000000"},
-                                                                {9, "0x40000000"}, {10, "0x40000000"}, {5, "0x1000"}, {6, "0x1000"}, {9, "0x1000"}}));
+  const auto [inode, flags] = GENERATE(table<int, const char*>({{1, "0x40000000"},
+                                                                {5, "0x40000000"},
+                                                                {7, "0x40000000"},
+                                                                {9, "0x40000000"},
+                                                                {10, "0x40000000"},
+                                                                {5, "0x1000"},
+                                                                {6, "0x1000"},
+                                                                {9, "0x1000"}}));
   const TestImage image("ext4-1k");
   image.debugfs(fmt::format("sif <{}> flags {}", inode, flags));
   INFO(inode << " " << flags);
@@ -69,12 +75,14 @@ TEST_CASE("flags of directories in reserved inodes that are not set up are damag
   check_proven_repair(image, RepairPolicy::all);
 }
 
-TEST_CASE("a reserved inode that nothing leads to and that holds other bytes is one finding, and cleared whole", "[audit][image]") {
+TEST_CASE("a reserved inode that nothing leads to and that holds other bytes is one finding, and cleared whole",
+          "[audit][image]") {
   const auto kind = GENERATE("ext4-1k", "ext3-1k");  // with checksums and without
   const auto inode = GENERATE(5u, 6u, 9u, 10u);
   const TestImage image(kind);
   std::mt19937 random(inode);
-  for (uint32_t at = 0; at < EXT2_GOOD_OLD_INODE_SIZE; at += 4) image.poke(image.inode_offset(inode) + at, static_cast<uint32_t>(random() | 1));
+  for (uint32_t at = 0; at < EXT2_GOOD_OLD_INODE_SIZE; at += 4)
+    image.poke(image.inode_offset(inode) + at, static_cast<uint32_t>(random() | 1));
   INFO(kind << ", inode " << inode);
   const Audit audit = audit_of(image);
   INFO(describe(audit.findings));

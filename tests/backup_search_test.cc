@@ -61,7 +61,9 @@ TEST_CASE("backups that no checksum proves are named, and the one that is asked 
     image.fill(0, 1 << 20, std::byte{0});
     Tool tool;
     CHECK(tool({"audit", image.path()}) == 8);
-    CHECK(tool.said(fmt::format("no ext2, ext3 or ext4 superblock; what looks like its backup: --superblock {} --block-size {}, or ", backup, block_size)));
+    CHECK(tool.said(
+        fmt::format("no ext2, ext3 or ext4 superblock; what looks like its backup: --superblock {} --block-size {}, or ", backup,
+                    block_size)));
     CHECK(tool.printed(": unreadable"));
     CHECK(tool({"audit", "--superblock", std::to_string(backup), "--block-size", block_size, image.path()}) == 4);
     CHECK(tool({"audit", "--block-size", "2048", image.path()}) == 8);

@@ -16,7 +16,8 @@ constexpr int kBehaviours = 30;
 Behaviours tagged() {
   Behaviours behaviours;
   extscrub::test::for_each_tag([&](const std::string& test, const std::string& tag) {
-    if (const std::string prefix = "behaviour-"; tag.starts_with(prefix)) behaviours[std::stoi(tag.substr(prefix.size()))].insert(test);
+    if (const std::string prefix = "behaviour-"; tag.starts_with(prefix))
+      behaviours[std::stoi(tag.substr(prefix.size()))].insert(test);
   });
   return behaviours;
 }

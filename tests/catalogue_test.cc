@@ -86,9 +86,10 @@ TEST_CASE("problems are ordered by their codes, wherever their lines stand") {
 
 // A place in problem.def may be an index, and no more: who counts with it goes by the order of the lines.
 TEST_CASE("no code but the catalogue's own makes a number of a problem, or a problem of a number") {
-  const std::regex number(R"(static_cast<(size_t|u?int[0-9_t]*|unsigned|int)>\((\w+(\.|->))*(p|problem)\)|to_underlying\([^)]*problem|static_cast<Problem>)");
-  const std::set<std::string> may = {"audit/catalogue/problem.cc", "audit/catalogue/finding_index.h", "audit/catalogue/finding_index.cc",
-                                     "cli/isolation/report_wire.cc"};
+  const std::regex number(
+      R"(static_cast<(size_t|u?int[0-9_t]*|unsigned|int)>\((\w+(\.|->))*(p|problem)\)|to_underlying\([^)]*problem|static_cast<Problem>)");
+  const std::set<std::string> may = {"audit/catalogue/problem.cc", "audit/catalogue/finding_index.h",
+                                     "audit/catalogue/finding_index.cc", "cli/isolation/report_wire.cc"};
   const fs::path root = EXTSCRUB_SOURCE_DIR;
   for (const char* floor : {"scan", "audit", "writeback", "cli"})
     for (const auto& entry : fs::recursive_directory_iterator(root / floor)) {
@@ -104,9 +105,9 @@ TEST_CASE("no code but the catalogue's own makes a number of a problem, or a pro
 TEST_CASE("an index of findings has each where it is asked for, in the order of the findings") {
   using enum Problem;
   std::vector<Finding> findings = {
-      finding_in(group_free_blocks, GroupNo(2), {}), finding_in(inode_mode, GroupNo(0), InodeNo(12)),
+      finding_in(group_free_blocks, GroupNo(2), {}),      finding_in(inode_mode, GroupNo(0), InodeNo(12)),
       finding_in(extent_header, GroupNo(0), InodeNo(11)), finding_in(group_flags, GroupNo(0), {}),
-      finding_in(inode_blocks, GroupNo(0), InodeNo(12)), finding_in(superblock_checksum, {}, {})};
+      finding_in(inode_blocks, GroupNo(0), InodeNo(12)),  finding_in(superblock_checksum, {}, {})};
   const FindingIndex index(findings);
   CHECK(problems_in(index) == problems_in(findings));
   CHECK(problems_in(index.of(inode_mode)) == std::vector{inode_mode});

@@ -22,8 +22,10 @@ void write_file(const std::filesystem::path& path, Contents contents) {
   uint32_t state = 1;
   for (int i = 0; i < 400; ++i)
     for (uint32_t j = 0; j < kBlock / 16; ++j) {
-      if (contents == Contents::text) file << fmt::format("line {:>4} of {:>4}", j, i).substr(0, 15) << '\n';
-      else for (int k = 0; k < 16; ++k) file.put(static_cast<char>((state = state * 1103515245 + 12345) >> 16));
+      if (contents == Contents::text)
+        file << fmt::format("line {:>4} of {:>4}", j, i).substr(0, 15) << '\n';
+      else
+        for (int k = 0; k < 16; ++k) file.put(static_cast<char>((state = state * 1103515245 + 12345) >> 16));
     }
 }
 
@@ -32,7 +34,9 @@ TestImage with_file(const std::string& features, Contents contents) {
   const TempDir tree;
   for (const char* name : {"a", "z"}) std::ofstream(tree.path() / name) << name;
   write_file(tree.path() / "data", contents);
-  return TestImage({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "sparse_super2,^resize_inode," + features, "-E", "num_backup_sb=0"}, "40M", tree.path());
+  return TestImage(
+      {"-t", "ext4", "-b", "1024", "-G", "1", "-O", "sparse_super2,^resize_inode," + features, "-E", "num_backup_sb=0"}, "40M",
+      tree.path());
 }
 
 void point_at(const TestImage& image, uint32_t group, size_t field, uint64_t block) {
@@ -42,7 +46,8 @@ void point_at(const TestImage& image, uint32_t group, size_t field, uint64_t blo
   if (!fs->geometry.group_csum()) return;
   std::vector<std::byte> raw(fs->geometry.desc_size);
   image.read(image.descriptor_offset(group), raw);
-  image.poke(image.descriptor_offset(group) + offsetof(ext2_group_desc, bg_checksum), group_desc_checksum(fs->geometry, image.superblock(), GroupNo(group), raw));
+  image.poke(image.descriptor_offset(group) + offsetof(ext2_group_desc, bg_checksum),
+             group_desc_checksum(fs->geometry, image.superblock(), GroupNo(group), raw));
 }
 
 constexpr size_t kTable = offsetof(ext2_group_desc, bg_inode_table);
@@ -58,7 +63,8 @@ void check_kept(const TestImage& image, const std::string& before, const std::ve
   const RepairPlan plan = plan_of(opened, RepairPolicy::all);
   apply(image, plan);
   INFO(describe(plan.before.findings));
-  CHECK(std::ranges::any_of(plan.before.findings, [](const Finding& f) { return f.problem == Problem::group_inode_table_location; }));
+  CHECK(std::ranges::any_of(plan.before.findings,
+                            [](const Finding& f) { return f.problem == Problem::group_inode_table_location; }));
   INFO(describe(plan.after.findings));
   CHECK(plan.proven_clean);
   CHECK((image.debugfs("cat /data") == before));

@@ -34,7 +34,8 @@ TEST_CASE("a line has path, bytes, what happened and the image", "[affected]") {
 }
 
 TEST_CASE("ranges that touch each other are one, and what is not known comes first", "[affected]") {
-  CHECK(affected_lines(report_of_files({of_file(12, "/b", 9), of_file(12, "/b", 3, 2), of_file(12, "/b"), of_file(12, "/b", 5), of_file(12, "/b", 3), of_file(12, "/b")})) ==
+  CHECK(affected_lines(report_of_files({of_file(12, "/b", 9), of_file(12, "/b", 3, 2), of_file(12, "/b"), of_file(12, "/b", 5),
+                                        of_file(12, "/b", 3), of_file(12, "/b")})) ==
         "/b\t-\t-\ttouched\ta.img\n"
         "/b\t3072\t6144\ttouched\ta.img\n"
         "/b\t9216\t10240\ttouched\ta.img\n");
@@ -49,7 +50,8 @@ TEST_CASE("a name cannot make a second line or a second column", "[affected]") {
 TEST_CASE("files without a path have their number, notes and groups no line", "[affected]") {
   Finding group = finding(Problem::block_bitmap_mismatch);
   group.group = GroupNo(1);
-  CHECK(affected_lines(report_of_files({group, at_inode(Problem::superblock_past_errors, 20), at_inode(Problem::inode_mode, 12), at_inode(Problem::inode_mode, 2)})) ==
+  CHECK(affected_lines(report_of_files({group, at_inode(Problem::superblock_past_errors, 20), at_inode(Problem::inode_mode, 12),
+                                        at_inode(Problem::inode_mode, 2)})) ==
         "/\t-\t-\ttouched\ta.img\n"
         "<inode 12>\t-\t-\ttouched\ta.img\n");
 }

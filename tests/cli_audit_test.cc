@@ -94,8 +94,7 @@ TEST_CASE("an image that is mounted is audited with a warning") {
   CHECK(a.tool.printed(": clean\n"));
 }
 
-TEST_CASE("bytes that the device does not give: errors are left, and the run has not done what it was to do",
-          "[behaviour-7]") {
+TEST_CASE("bytes that the device does not give: errors are left, and the run has not done what it was to do", "[behaviour-7]") {
   Audited a;
   const std::string bytes = read_file(a.image);
   a.tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions&) -> Result<Audit> {

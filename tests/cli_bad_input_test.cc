@@ -14,13 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string zeros(size_t size) {
-  return std::string(size, '\0');
-}
+std::string zeros(size_t size) { return std::string(size, '\0'); }
 
-void put(std::string& bytes, size_t at, std::string_view value) {
-  bytes.replace(at, value.size(), value);
-}
+void put(std::string& bytes, size_t at, std::string_view value) { bytes.replace(at, value.size(), value); }
 
 // Big-endian, as XFS stores its numbers.
 void put_be(std::string& bytes, size_t at, uint64_t value, int size) {
@@ -58,8 +54,7 @@ std::string squashfs_image() {
 
 std::string partitioned_image() {
   std::string bytes = zeros(4 << 20);
-  put(bytes, 446,
-      std::string("\0\0\2\0\x83\0\0\0\0\x08\0\0\0\x10\0\0", 16));  // type 83, from sector 2048, 4096 sectors
+  put(bytes, 446, std::string("\0\0\2\0\x83\0\0\0\0\x08\0\0\0\x10\0\0", 16));  // type 83, from sector 2048, 4096 sectors
   put(bytes, 510, "\x55\xAA");
   return bytes;
 }
@@ -121,17 +116,11 @@ TEST_CASE("an image without permission to read it") {
   CHECK(tool.said("Permission denied"));
 }
 
-TEST_CASE("an empty file") {
-  Refused().check("", "empty");
-}
+TEST_CASE("an empty file") { Refused().check("", "empty"); }
 
-TEST_CASE("a file too short for a superblock") {
-  Refused().check(zeros(1500), "");
-}
+TEST_CASE("a file too short for a superblock") { Refused().check(zeros(1500), ""); }
 
-TEST_CASE("nothing but zeros") {
-  Refused().check(zeros(1 << 20), "");
-}
+TEST_CASE("nothing but zeros") { Refused().check(zeros(1 << 20), ""); }
 
 TEST_CASE("random bytes") {
   std::mt19937 random(4711);
@@ -140,13 +129,9 @@ TEST_CASE("random bytes") {
   Refused().check(bytes, "");
 }
 
-TEST_CASE("an xfs image is named") {
-  Refused().check(xfs_image(), "holds an xfs file system, not ext2/3/4");
-}
+TEST_CASE("an xfs image is named") { Refused().check(xfs_image(), "holds an xfs file system, not ext2/3/4"); }
 
-TEST_CASE("a squashfs image is named") {
-  Refused().check(squashfs_image(), "holds a squashfs file system, not ext2/3/4");
-}
+TEST_CASE("a squashfs image is named") { Refused().check(squashfs_image(), "holds a squashfs file system, not ext2/3/4"); }
 
 TEST_CASE("swap space is named") {
   std::string bytes = zeros(1 << 20);
@@ -196,8 +181,8 @@ TEST_CASE("what is wrong with one image does not keep the others from being done
   Tool tool;
   answer_audits_with(tool, audit_with(Verdict::clean));
   CHECK(tool({"audit", "/nonexistent/a", sound, directory.path()}) == 8);
-  CHECK(tool.printed("/nonexistent/a: unreadable\n" + sound.string() + ": clean\n" + directory.path().string() +
-                     ": unreadable\n"));
+  CHECK(
+      tool.printed("/nonexistent/a: unreadable\n" + sound.string() + ": clean\n" + directory.path().string() + ": unreadable\n"));
 }
 
 TEST_CASE("an image that makes the audit run out of memory is one among others") {

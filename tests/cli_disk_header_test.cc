@@ -45,7 +45,8 @@ std::string extension(uint32_t type, std::string_view data) {
 const std::string kRawBacking = extension(0xe2792aca, "raw");
 
 std::string vmdk(const std::string& descriptor, uint64_t capacity = 16384) {
-  std::string bytes = "KDMV" + as_little(1, 4) + as_little(3, 4) + as_little(capacity, 8) + as_little(128, 8) + as_little(1, 8) + as_little(20, 8);
+  std::string bytes = "KDMV" + as_little(1, 4) + as_little(3, 4) + as_little(capacity, 8) + as_little(128, 8) + as_little(1, 8) +
+                      as_little(20, 8);
   bytes.resize(65536);
   place(bytes, 512, descriptor);
   return bytes;
@@ -64,10 +65,12 @@ std::string vpc(uint32_t type) {
 std::string vhdx(bool parent) {
   std::string bytes(1 << 20, '\0');
   place(bytes, 0, "vhdxfile");
-  place(bytes, 192 << 10, "regi" + as_little(0, 4) + as_little(1, 4) + as_little(0, 4) +
-                            "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"s + as_little(512 << 10, 8));
+  place(bytes, 192 << 10,
+        "regi" + as_little(0, 4) + as_little(1, 4) + as_little(0, 4) +
+            "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"s + as_little(512 << 10, 8));
   place(bytes, 512 << 10, "metadata" + as_little(0, 2) + as_little(1, 2));
-  place(bytes, (512 << 10) + 32, "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"s + as_little(64 << 10, 4) + as_little(8, 4));
+  place(bytes, (512 << 10) + 32,
+        "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"s + as_little(64 << 10, 4) + as_little(8, 4));
   place(bytes, (576 << 10), as_little(1 << 20, 4) + as_little(parent ? 2 : 0, 4));
   return bytes;
 }
@@ -104,10 +107,12 @@ TEST_CASE("files that a virtual disk's header names are found, and not opened", 
   const std::vector<NamedDisk> disks = {
       {"v2 backing", "qcow2", Qcow2{.version = 2, .backing = "/etc/hosts"}.bytes(), "backing file", "/etc/hosts"},
       {"v3 backing", "qcow2", Qcow2{.backing = "../victim", .extensions = kRawBacking}.bytes(), "backing file", "../victim"},
-      {"json", "qcow2", Qcow2{.backing = "json:{\"driver\":\"nbd\"}", .extensions = kRawBacking}.bytes(), "backing file", "json:{\"driver\":\"nbd\"}"},
+      {"json", "qcow2", Qcow2{.backing = "json:{\"driver\":\"nbd\"}", .extensions = kRawBacking}.bytes(), "backing file",
+       "json:{\"driver\":\"nbd\"}"},
       {"data file", "qcow2", Qcow2{.features = 4, .extensions = extension(0x44415441, "victim")}.bytes(), "data file", "victim"},
       {"data file without a name", "qcow2", Qcow2{.features = 4}.bytes(), "data file", ""},
-      {"data file without its bit", "qcow2", Qcow2{.extensions = extension(0x12345678, "?") + extension(0x44415441, "victim")}.bytes(), "data file", "victim"},
+      {"data file without its bit", "qcow2",
+       Qcow2{.extensions = extension(0x12345678, "?") + extension(0x44415441, "victim")}.bytes(), "data file", "victim"},
       {"flat extent", "vmdk", kText + "RW 16 FLAT \"victim\" 0\n", "extent", "victim"},
       {"device extent", "vmdk", kText + "RW 16 FLAT \"/dev/sda\" 0\n", "extent", "/dev/sda"},
       {"parent of a text", "vmdk", kText + "parentFileNameHint=\"base.vmdk\"\n", "parent", "base.vmdk"},
@@ -133,9 +138,15 @@ TEST_CASE("files that a virtual disk's header names are found, and not opened", 
 TEST_CASE("a virtual disk that is all in one file names no other", "[virtual]") {
   const TempDir dir;
   const std::vector<std::pair<std::string, std::string>> disks = {
-      {"qcow2", Qcow2{.version = 2}.bytes()}, {"qcow2", Qcow2{}.bytes()},
-      {"vmdk", vmdk(kText + "RW 16384 SPARSE \"another name.vmdk\"\n")}, {"vmdk", kText + "RW 16384 ZERO\n"},
-      {"vhdx", vhdx(false)}, {"vpc", vpc(3)}, {"vpc", vpc(2)}, {"vdi", vdi(1)}, {"vdi", vdi(2)}};
+      {"qcow2", Qcow2{.version = 2}.bytes()},
+      {"qcow2", Qcow2{}.bytes()},
+      {"vmdk", vmdk(kText + "RW 16384 SPARSE \"another name.vmdk\"\n")},
+      {"vmdk", kText + "RW 16384 ZERO\n"},
+      {"vhdx", vhdx(false)},
+      {"vpc", vpc(3)},
+      {"vpc", vpc(2)},
+      {"vdi", vdi(1)},
+      {"vdi", vdi(2)}};
   for (const auto& [format, bytes] : disks) {
     INFO(format);
     const auto header = header_of(dir, format, bytes);
@@ -152,11 +163,15 @@ TEST_CASE("a header that cannot be trusted to be read as qemu reads it is refuse
   place(far_name, 8, as_big(uint64_t{1} << 40, 8));
   place(wild, 104, as_big(0x12345678, 4) + as_big(0xfffffff0, 4));
   const std::vector<std::tuple<std::string, std::string, std::string>> disks = {
-      {"qcow2", Qcow2{.version = 1}.bytes(), "version 1"},   {"qcow2", Qcow2{.version = 4}.bytes(), "version 4"},
-      {"qcow2", Qcow2{.encryption = 2}.bytes(), "encrypted"}, {"qcow2", far_name, "backing file"},
-      {"qcow2", short_one, "cut off"},                        {"qcow2", wild, "extension"},
+      {"qcow2", Qcow2{.version = 1}.bytes(), "version 1"},
+      {"qcow2", Qcow2{.version = 4}.bytes(), "version 4"},
+      {"qcow2", Qcow2{.encryption = 2}.bytes(), "encrypted"},
+      {"qcow2", far_name, "backing file"},
+      {"qcow2", short_one, "cut off"},
+      {"qcow2", wild, "extension"},
       {"qcow2", Qcow2{.header_length = 1 << 30}.bytes(), "header_length"},
-      {"qcow2", vdi(1), "one in the format vdi"},             {"vdi", std::string(4096, '\0'), "no vdi"},
+      {"qcow2", vdi(1), "one in the format vdi"},
+      {"vdi", std::string(4096, '\0'), "no vdi"},
       {"vhdx", "vhdxfile" + std::string(8192, '\0'), "region table"}};
   for (const auto& [format, bytes, what] : disks) {
     INFO(format << ", " << what);
@@ -212,7 +227,8 @@ TEST_CASE("the parts that a VMDK text names are handed over under their names", 
   const TempDir dir;
   const TempDir links;
   write_file(dir.path() / "part.vmdk", vmdk(""));
-  const std::string name = write_file(dir.path() / "disk.vmdk", kText + "RW 16 SPARSE \"part.vmdk\"\nRW 16 SPARSE \"part.vmdk\"\n");
+  const std::string name =
+      write_file(dir.path() / "disk.vmdk", kText + "RW 16 SPARSE \"part.vmdk\"\nRW 16 SPARSE \"part.vmdk\"\n");
   {
     auto chain = DiskChain::open(name, "vmdk", true, true);
     REQUIRE(chain);

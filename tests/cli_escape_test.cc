@@ -25,9 +25,7 @@ TEST_CASE("characters that reorder what is read are escaped") {
   CHECK(escape("a\u200Bb") == "a\\u{200b}b");
 }
 
-TEST_CASE("a name that holds an escape is told from an escaped name") {
-  CHECK(escape("\\n") == "\\\\n");
-}
+TEST_CASE("a name that holds an escape is told from an escaped name") { CHECK(escape("\\n") == "\\\\n"); }
 
 TEST_CASE("bytes that are no UTF-8 are escaped one by one") {
   CHECK(escape("caf\xe9") == "caf\\xe9");

@@ -37,8 +37,10 @@ TEST_CASE("no report replaces a file that the run reads", "[files]") {
   fs::create_symlink("list", f.at("link"));
   fs::create_hard_link(f.list, f.at("hard"));
   for (const std::string& name : {f.list, f.at("d/../list"), f.at("link"), f.at("hard")}) {
-    CHECK(f.conflict({{&Options::output, name}, {&Options::journal, f.list}}) == name + ": --output would replace --journal " + f.list + "; give --output another file");
-    CHECK(f.conflict({{&Options::metrics, name}, {&Options::plan, f.list}}, Access::repair).contains("--metrics would replace --plan"));
+    CHECK(f.conflict({{&Options::output, name}, {&Options::journal, f.list}}) ==
+          name + ": --output would replace --journal " + f.list + "; give --output another file");
+    CHECK(f.conflict({{&Options::metrics, name}, {&Options::plan, f.list}}, Access::repair)
+              .contains("--metrics would replace --plan"));
     CHECK(f.conflict({{&Options::files_from, f.list}, {&Options::output, name}}).contains("--files-from"));
     CHECK(f.conflict({{&Options::output, name}, {&Options::bad_blocks, f.list}}).contains("--bad-blocks"));
     CHECK(f.conflict({{&Options::metrics, name}, {&Options::ddrescue_map, f.list}}).contains("--ddrescue-map"));
@@ -55,13 +57,19 @@ TEST_CASE("no two files that a run makes are one", "[files]") {
   const Folder f;
   const std::string made = f.at("made"), again = f.at("d/../made");
   CHECK(f.conflict({{&Options::output, made}, {&Options::metrics, again}}).contains("--output would replace --metrics"));
-  CHECK(f.conflict({{&Options::output, again}, {&Options::undo_file, made}}, Access::repair).contains("--output would replace --undo-file"));
-  CHECK(f.conflict({{&Options::metrics, again}, {&Options::undo_file, made}}, Access::repair).contains("--metrics would replace --undo-file"));
-  CHECK(f.conflict({{&Options::output, made}, {&Options::metrics, f.at("other")}, {&Options::undo_file, f.at("undo")}}, Access::repair).empty());
+  CHECK(f.conflict({{&Options::output, again}, {&Options::undo_file, made}}, Access::repair)
+            .contains("--output would replace --undo-file"));
+  CHECK(f.conflict({{&Options::metrics, again}, {&Options::undo_file, made}}, Access::repair)
+            .contains("--metrics would replace --undo-file"));
+  CHECK(f.conflict({{&Options::output, made}, {&Options::metrics, f.at("other")}, {&Options::undo_file, f.at("undo")}},
+                   Access::repair)
+            .empty());
   // A name without a folder, and the same with one.
   const std::string alone = "extscrub-test-that-is-not-there";
-  CHECK(f.conflict({{&Options::metrics, "./" + alone}, {&Options::undo_file, alone}}, Access::repair).contains("--metrics would replace"));
-  CHECK(f.conflict({{&Options::metrics, fs::absolute(alone)}, {&Options::undo_file, alone}}, Access::repair).contains("--metrics would replace"));
+  CHECK(f.conflict({{&Options::metrics, "./" + alone}, {&Options::undo_file, alone}}, Access::repair)
+            .contains("--metrics would replace"));
+  CHECK(f.conflict({{&Options::metrics, fs::absolute(alone)}, {&Options::undo_file, alone}}, Access::repair)
+            .contains("--metrics would replace"));
 }
 
 TEST_CASE("no report is among the files of the state, or beside an image as one of its own", "[files]") {
@@ -83,7 +91,8 @@ TEST_CASE("no report is among the files of the state, or beside an image as one 
 
 TEST_CASE("what keeps nothing may be named twice", "[files]") {
   const Folder f;
-  CHECK(f.conflict({{&Options::output, "/dev/null"}, {&Options::metrics, "/dev/null"}, {&Options::bad_blocks, "/dev/null"}}).empty());
+  CHECK(f.conflict({{&Options::output, "/dev/null"}, {&Options::metrics, "/dev/null"}, {&Options::bad_blocks, "/dev/null"}})
+            .empty());
   CHECK(f.conflict({{&Options::output, "/dev/stdout"}, {&Options::metrics, "/dev/fd/1"}}).empty());
 }
 
@@ -96,5 +105,6 @@ TEST_CASE("an image of a list is not replaced, and nothing is made", "[files]") 
   CHECK(tool({"audit", "--files-from", f.list, "--output", f.at("d/../a.img"), "--state", f.at("st")}) == 16);
   CHECK(read_file(f.image) == bytes);
   CHECK_FALSE(fs::exists(f.at("st")));
-  CHECK(tool.said() == "extscrub: " + f.at("d/../a.img") + ": --output would replace image " + f.image + "; give --output another file\n");
+  CHECK(tool.said() ==
+        "extscrub: " + f.at("d/../a.img") + ": --output would replace image " + f.image + "; give --output another file\n");
 }

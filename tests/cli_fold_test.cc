@@ -116,6 +116,4 @@ TEST_CASE("the largest block number does not wrap round") {
   CHECK(folded({at_block(0, UINT64_MAX), at_block(1, 0)}).size() == 2);
 }
 
-TEST_CASE("no findings fold to no runs") {
-  CHECK(fold_findings({}).empty());
-}
+TEST_CASE("no findings fold to no runs") { CHECK(fold_findings({}).empty()); }

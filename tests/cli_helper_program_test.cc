@@ -90,11 +90,10 @@ class Path {
 }  // namespace
 
 TEST_CASE("a helper program that ends tells how", "[helper]") {
-  const auto [script, failure] =
-      GENERATE(table<std::string, std::string>({{"exit 0", ""},
-                                                {"exit 3", "sh ended with exit status 3"},
-                                                {"kill -KILL $$", "sh was ended by signal 9"},
-                                                {"kill -TERM $$", "sh was ended by signal 15"}}));
+  const auto [script, failure] = GENERATE(table<std::string, std::string>({{"exit 0", ""},
+                                                                           {"exit 3", "sh ended with exit status 3"},
+                                                                           {"kill -KILL $$", "sh was ended by signal 9"},
+                                                                           {"kill -TERM $$", "sh was ended by signal 15"}}));
   HelperProgram program = shell(script);
   REQUIRE(program.wait(kLong));
   CHECK_FALSE(program.is_running());
@@ -109,8 +108,8 @@ TEST_CASE("what a helper program says is one line, cut when it is long", "[helpe
 }
 
 TEST_CASE("a helper program that says more than anybody reads is not held up by that", "[helper]") {
-  HelperProgram program = shell(
-      "i=0; while [ $i -lt 3000 ]; do echo 'it does not work, it does not work' >&2; i=$((i + 1)); done; exit 4");
+  HelperProgram program =
+      shell("i=0; while [ $i -lt 3000 ]; do echo 'it does not work, it does not work' >&2; i=$((i + 1)); done; exit 4");
   REQUIRE(program.wait(kLong));
   CHECK(program.failure() == "sh ended with exit status 4");
   const std::string said = program.messages();
@@ -220,8 +219,7 @@ TEST_CASE("a helper program that is not here is named, and its package", "[helpe
   const auto program = HelperProgram::start({"extscrub-no-such-helper", "--help"}, "some-package");
   REQUIRE_FALSE(program);
   CHECK(program.error().code == ENOENT);
-  CHECK(program.error().message ==
-        "needs the program extscrub-no-such-helper, which is not here: install some-package");
+  CHECK(program.error().message == "needs the program extscrub-no-such-helper, which is not here: install some-package");
 }
 
 TEST_CASE("a helper program that cannot be started says why", "[helper]") {

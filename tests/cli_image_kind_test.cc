@@ -114,8 +114,7 @@ TEST_CASE("a magic number elsewhere than in its place is none", "[virtual]") {
   const TempDir dir;
   for (Disk disk : kDisks) {
     ++disk.at;
-    if (disk.at + disk.magic.size() <= 4096)
-      CHECK(kind_of_file(dir, "disk.img", bytes_with(disk)).form == ImageForm::plain);
+    if (disk.at + disk.magic.size() <= 4096) CHECK(kind_of_file(dir, "disk.img", bytes_with(disk)).form == ImageForm::plain);
   }
 }
 
@@ -127,8 +126,8 @@ TEST_CASE("a compressed image is one also beside virtual disks", "[virtual]") {
 }
 
 TEST_CASE("the URI of an NBD server is no file's name", "[virtual]") {
-  for (const char* uri : {"nbd://host", "nbd://host:10809/disk", "nbd+unix:///disk?socket=/run/nbd", "nbds://host/",
-                          "nbds+unix:///?socket=s"}) {
+  for (const char* uri :
+       {"nbd://host", "nbd://host:10809/disk", "nbd+unix:///disk?socket=/run/nbd", "nbds://host/", "nbds+unix:///?socket=s"}) {
     INFO(uri);
     CHECK(is_nbd_uri(uri));
     CHECK(must_be(kind_of(uri)).form == ImageForm::nbd);

@@ -16,15 +16,13 @@ using OptionNames = std::set<std::string>;
 OptionNames options_in(const std::string& text) {
   static const std::regex option(R"((^|[\s,\["|])(--?[a-z][a-z-]*))");
   OptionNames found;
-  for (std::sregex_iterator it(text.begin(), text.end(), option); it != std::sregex_iterator(); ++it)
-    found.insert((*it)[2]);
+  for (std::sregex_iterator it(text.begin(), text.end(), option); it != std::sregex_iterator(); ++it) found.insert((*it)[2]);
   return found;
 }
 
 std::string help_of(const std::string& command) {
   Tool tool;
-  REQUIRE(tool(command == "extscrub" ? std::vector<std::string>{"--help"}
-                                     : std::vector{command, std::string("--help")}) == 0);
+  REQUIRE(tool(command == "extscrub" ? std::vector<std::string>{"--help"} : std::vector{command, std::string("--help")}) == 0);
   return tool.printed();
 }
 
@@ -96,8 +94,7 @@ TEST_CASE("the manual's synopsis and description have exactly the commands of th
   const std::regex synopsis(R"(\n\.B extscrub ([a-z]+)\n)"), description(R"(\n\.TP\n\.B ([a-z]+)\n)");
   for (std::sregex_iterator it(page.begin(), page.end(), synopsis); it != std::sregex_iterator(); ++it)
     in_synopsis.insert((*it)[1]);
-  const std::string part =
-      page.substr(page.find(".SH DESCRIPTION"), page.find(".SH OPTIONS") - page.find(".SH DESCRIPTION"));
+  const std::string part = page.substr(page.find(".SH DESCRIPTION"), page.find(".SH OPTIONS") - page.find(".SH DESCRIPTION"));
   for (std::sregex_iterator it(part.begin(), part.end(), description); it != std::sregex_iterator(); ++it)
     in_description.insert((*it)[1]);
   CHECK(commands_of_help() == in_synopsis);

@@ -100,7 +100,8 @@ TEST_CASE("metrics of a run with a state know the last one", "[metrics]") {
     return read_file(file);
   };
   CHECK_FALSE(run(audit_with(Verdict::damaged, {at_inode(Problem::inode_blocks, 12)})).contains("changed_findings"));
-  const std::string text = run(audit_with(Verdict::damaged, {at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_links, 13)}));
+  const std::string text =
+      run(audit_with(Verdict::damaged, {at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_links, 13)}));
   CAPTURE(text);
   CHECK(text.contains(R"(",change="new"} 1)"));
   CHECK(text.contains(R"(",change="known"} 1)"));

@@ -52,8 +52,8 @@ TEST_CASE("options of undo files reach the run, and exclude what makes no sense"
 }
 
 TEST_CASE("options of a scrub reach the run") {
-  const Options o = parsed({"scrub", "--repair=all", "--dry-run", "--queue", "threads", "--commit=direct", "--jobs=3", "--superblock",
-                            "32768", "--block-size=4096", "--format=json", "-o", "report", "--force", "x"});
+  const Options o = parsed({"scrub", "--repair=all", "--dry-run", "--queue", "threads", "--commit=direct", "--jobs=3",
+                            "--superblock", "32768", "--block-size=4096", "--format=json", "-o", "report", "--force", "x"});
   CHECK(o.repair == RepairPolicy::all);
   CHECK(o.dry_run);
   CHECK(o.force);
@@ -117,26 +117,11 @@ TEST_CASE("a list of what cannot be read is for one image, and not for a list of
 
 TEST_CASE("a value that cannot be is a usage error that names the option") {
   const auto [option, value] = GENERATE(table<std::string, std::string>({
-      {"--offset", "-5"},
-      {"--offset", "1X"},
-      {"--offset", "1MM"},
-      {"--offset", "99999999999999999999"},
-      {"--offset", "9000000T"},
-      {"--offset", ""},
-      {"--max-rate", "0"},
-      {"--max-rate", "63K"},
-      {"--max-rate", "fast"},
-      {"--jobs", "0"},
-      {"--jobs", "-1"},
-      {"--jobs", "many"},
-      {"--superblock", "-1"},
-      {"--superblock", "1K"},
-      {"--block-size", "1000"},
-      {"--block-size", "512"},
-      {"--block-size", "131072"},
-      {"--format", "xml"},
-      {"--color", "sometimes"},
-      {"--progress", "x"},
+      {"--offset", "-5"},         {"--offset", "1X"},     {"--offset", "1MM"},      {"--offset", "99999999999999999999"},
+      {"--offset", "9000000T"},   {"--offset", ""},       {"--max-rate", "0"},      {"--max-rate", "63K"},
+      {"--max-rate", "fast"},     {"--jobs", "0"},        {"--jobs", "-1"},         {"--jobs", "many"},
+      {"--superblock", "-1"},     {"--superblock", "1K"}, {"--block-size", "1000"}, {"--block-size", "512"},
+      {"--block-size", "131072"}, {"--format", "xml"},    {"--color", "sometimes"}, {"--progress", "x"},
   }));
   CAPTURE(option, value);
   const Answer answer = answered({"audit", option + "=" + value, "x"});
@@ -168,9 +153,7 @@ TEST_CASE("a command line that cannot be understood is answered with status 16")
   CHECK(answer.text.starts_with("extscrub: "));
 }
 
-TEST_CASE("an unknown command is named") {
-  CHECK(answered({"frob", "x.img"}).text.find("frob") != std::string::npos);
-}
+TEST_CASE("an unknown command is named") { CHECK(answered({"frob", "x.img"}).text.find("frob") != std::string::npos); }
 
 TEST_CASE("help and version are no errors") {
   CHECK(answered({"--help"}).status == 0);

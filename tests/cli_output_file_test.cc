@@ -14,9 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-size_t files_in(const fs::path& directory) {
-  return static_cast<size_t>(std::distance(fs::directory_iterator(directory), {}));
-}
+size_t files_in(const fs::path& directory) { return static_cast<size_t>(std::distance(fs::directory_iterator(directory), {})); }
 
 }  // namespace
 
@@ -33,7 +31,9 @@ TEST_CASE("a report has its name only when it is whole") {
 
 TEST_CASE("a report that is given up leaves nothing behind") {
   const TempDir directory;
-  { REQUIRE(OutputFile::create(directory.path() / "report")); }
+  {
+    REQUIRE(OutputFile::create(directory.path() / "report"));
+  }
   CHECK(files_in(directory.path()) == 0);
 }
 

@@ -115,7 +115,8 @@ TEST_CASE("findings past the limit are counted by code and by what became of the
   image.without_path = 3;
   const json j = images_of(image)["images"][0];
   CHECK(j["findings_past_limit"].size() == 2);
-  CHECK(j["findings_past_limit"][0] == json{{"code", "inode-mode-invalid"}, {"severity", "error"}, {"repair", "made"}, {"count", 7}});
+  CHECK(j["findings_past_limit"][0] ==
+        json{{"code", "inode-mode-invalid"}, {"severity", "error"}, {"repair", "made"}, {"count", 7}});
   CHECK(j["findings_without_path"] == 3);
 }
 
@@ -150,11 +151,24 @@ TEST_CASE("every buffer of the write-back has a receipt") {
   ImageReport image = scrubbed();
   image.writeback->superblock_receipts.push_back({BlockNo(1), 3, 4, true, true, false, 5, 0, BufferKind::mark});
   const json receipts = images_of(image)["images"][0]["writeback"]["receipts"];
-  CHECK(receipts == json({{{"block", 7}, {"kind", "block"}, {"xxh3_before", "0000000000000001"}, {"xxh3_after", "0000000000000002"},
-                           {"submitted", true}, {"completed", true}, {"read_back", true}, {"error", 0}, {"flush", 2}},
-                          {{"block", 1}, {"kind", "error-mark"}, {"xxh3_before", "0000000000000003"},
-                           {"xxh3_after", "0000000000000004"}, {"submitted", true}, {"completed", true}, {"read_back", false},
-                           {"error", 5}, {"flush", nullptr}}}));
+  CHECK(receipts == json({{{"block", 7},
+                           {"kind", "block"},
+                           {"xxh3_before", "0000000000000001"},
+                           {"xxh3_after", "0000000000000002"},
+                           {"submitted", true},
+                           {"completed", true},
+                           {"read_back", true},
+                           {"error", 0},
+                           {"flush", 2}},
+                          {{"block", 1},
+                           {"kind", "error-mark"},
+                           {"xxh3_before", "0000000000000003"},
+                           {"xxh3_after", "0000000000000004"},
+                           {"submitted", true},
+                           {"completed", true},
+                           {"read_back", false},
+                           {"error", 5},
+                           {"flush", nullptr}}}));
 }
 
 TEST_CASE("the way of a commit, or of one that a dry run has planned, and the blocks of the log it takes") {

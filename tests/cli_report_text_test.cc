@@ -42,15 +42,11 @@ ImageReport report_of_commit(CommitOutcome outcome) {
   return image;
 }
 
-bool has(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
-TEST_CASE("a clean image is one line") {
-  CHECK(text_report(report_with(Verdict::clean, {}), {}) == "disk.img: clean\n");
-}
+TEST_CASE("a clean image is one line") { CHECK(text_report(report_with(Verdict::clean, {}), {}) == "disk.img: clean\n"); }
 
 TEST_CASE("what was not audited says why, and is quiet where it needs no audit") {
   ImageReport report = report_with(Verdict::not_audited, {});
@@ -147,7 +143,8 @@ TEST_CASE("an inode that is garbage is one line, and one for what is found in it
   CHECK(text_report(report, {}) ==
         "disk.img\n"
         "  error   group 0, inode 12 (/etc/passwd): inode is garbage [needs --repair=all]\n"
-        "          3 findings: inode-checksum-mismatch 1, inode-dtime-set 1, inode-mode-invalid 1; 1 of them [`extscrub scrub` repairs it]\n"
+        "          3 findings: inode-checksum-mismatch 1, inode-dtime-set 1, inode-mode-invalid 1; 1 of them [`extscrub scrub` "
+        "repairs it]\n"
         "disk.img: damaged (3 errors)\n");
   CHECK(std::ranges::count(text_report(report, {.verbose = true}), '\n') == 5);
 }
@@ -166,7 +163,8 @@ TEST_CASE("a garbage inode is as hard to mend as the hardest of its findings") {
   CHECK(has(garbage(RepairState::left, Problem::inode_field_nonzero), "inode 12: inode is garbage [not repaired]\n"));
   CHECK(has(garbage(RepairState::left, Problem::inode_mode), "inode 12: inode is garbage [needs --repair=all]\n"));
   std::vector<Finding> safe;
-  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_field_nonzero}) safe.push_back(test::at_inode(each, 12));
+  for (const Problem each : {Problem::inode_dtime_set, Problem::inode_extra_isize, Problem::inode_field_nonzero})
+    safe.push_back(test::at_inode(each, 12));
   CHECK(has(text_report(report_with(Verdict::damaged, safe), {}), "inode is garbage [`extscrub scrub` repairs it]\n"));
 }
 
@@ -179,9 +177,11 @@ TEST_CASE("what follows stands under its cause") {
   elsewhere.group = GroupNo(3);
   CHECK(text_report(report_with(Verdict::damaged, {checksum, bits, elsewhere}), {}) ==
         "disk.img\n"
-        "  error   group 2, block 70: block-bitmap-checksum-mismatch: block bitmap checksum does not match [`extscrub scrub` repairs it]\n"
+        "  error   group 2, block 70: block-bitmap-checksum-mismatch: block bitmap checksum does not match [`extscrub scrub` "
+        "repairs it]\n"
         "          1 more follows: block-bitmap-mismatch 1\n"
-        "  error   group 3, block 90: block-bitmap-mismatch: block bitmap is wrong: expected free, found in use [`extscrub scrub` repairs it]\n"
+        "  error   group 3, block 90: block-bitmap-mismatch: block bitmap is wrong: expected free, found in use [`extscrub "
+        "scrub` repairs it]\n"
         "disk.img: damaged (3 errors)\n");
 }
 
@@ -197,8 +197,10 @@ TEST_CASE("beyond two screens alike findings of a directory are one line, and al
   const std::string text = text_report(report_with(Verdict::damaged, findings), {});
   CHECK(text ==
         "disk.img\n"
-        "  error   in /var: inode-blocks-count: i_blocks is wrong: 150 findings in 150 inodes (0, 1, 2 and 147 more) [`extscrub scrub` repairs it]\n"
-        "  error   in /usr: inode-blocks-count: i_blocks is wrong: 50 findings in 50 inodes (150, 151, 152 and 47 more) [`extscrub scrub` repairs it]\n"
+        "  error   in /var: inode-blocks-count: i_blocks is wrong: 150 findings in 150 inodes (0, 1, 2 and 147 more) [`extscrub "
+        "scrub` repairs it]\n"
+        "  error   in /usr: inode-blocks-count: i_blocks is wrong: 50 findings in 50 inodes (150, 151, 152 and 47 more) "
+        "[`extscrub scrub` repairs it]\n"
         "  error   group 0, inode 600: inode-mode-invalid: inode has an unknown type: expected 0, found 1 [needs --repair=all]\n"
         "  by code: inode-blocks-count 200, inode-mode-invalid 1\n"
         "  in /var: 150 files touched (0, 1, 2 and 147 more)\n"
@@ -219,7 +221,9 @@ TEST_CASE("findings all over the tree are a line a code") {
   ImageReport report = report_with(Verdict::damaged, findings);
   report.past = {{Problem::inode_mode, RepairState::left, 7}};
   const std::string text = text_report(report, {});
-  CHECK(has(text, "  error   in 100 directories: inode-blocks-count: i_blocks is wrong: 100 findings in 100 inodes (/d0/file\\n, /d2/file\\n, /d4/file\\n and 97 more) [not repaired]\n"));
+  CHECK(has(text,
+            "  error   in 100 directories: inode-blocks-count: i_blocks is wrong: 100 findings in 100 inodes (/d0/file\\n, "
+            "/d2/file\\n, /d4/file\\n and 97 more) [not repaired]\n"));
   CHECK(has(text, "(/d1/file\\n, /d3/file\\n, /d5/file\\n and 97 more) [repaired]\n"));
   CHECK(has(text, "by code: inode-blocks-count 200, inode-mode-invalid 7\n"));
   CHECK(has(text, "in 180 more directories: 180 files touched\n"));
@@ -236,7 +240,9 @@ TEST_CASE("many findings of inodes without a path name these by number") {
     findings.push_back(f);
   }
   sort_findings(findings);
-  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "groups 0-3 (4): indirect-block-out-of-range: block number lies outside the file system: 200 findings in 2 inodes (inodes 20 to 90) ["));
+  CHECK(has(text_report(report_with(Verdict::damaged, findings), {}),
+            "groups 0-3 (4): indirect-block-out-of-range: block number lies outside the file system: 200 findings in 2 inodes "
+            "(inodes 20 to 90) ["));
   std::erase_if(findings, [](const Finding& f) { return f.inode != InodeNo(20); });
   CHECK(has(text_report(report_with(Verdict::damaged, findings), {}), "150 findings in 1 inode (inode 20) ["));
 }
@@ -250,7 +256,8 @@ TEST_CASE("consequences that nothing is done about say nothing of it") {
 
 TEST_CASE("what is new is not counted under what was known") {
   std::vector<Finding> findings;
-  for (const Problem problem : {Problem::inode_checksum, Problem::inode_dtime_set, Problem::inode_mode}) findings.push_back(test::at_inode(problem, 12));
+  for (const Problem problem : {Problem::inode_checksum, Problem::inode_dtime_set, Problem::inode_mode})
+    findings.push_back(test::at_inode(problem, 12));
   ImageReport report = report_with(Verdict::damaged, findings);
   report.changes = Changes{0, Verdict::damaged, {false, true, false}, {}};
   CHECK(has(text_report(report, {}), "new since 1970-01-01T00:00:00Z:\n  error   group 0, inode 12: inode-dtime-set: "));
@@ -273,22 +280,21 @@ TEST_CASE("many losses and blocks of a dry run are counted, and with verbose hav
 
 TEST_CASE("quiet leaves out clean images and everything but the verdict of the others") {
   CHECK(text_report(report_with(Verdict::clean, {}), {.quiet = true}).empty());
-  CHECK(text_report(report_with(Verdict::damaged, {wrong_blocks()}), {.quiet = true}) ==
-        "disk.img: damaged (1 error)\n");
+  CHECK(text_report(report_with(Verdict::damaged, {wrong_blocks()}), {.quiet = true}) == "disk.img: damaged (1 error)\n");
 }
 
 TEST_CASE("the summary counts by severity and by what became of the repairs") {
   Finding note = finding(Problem::superblock_past_errors);
   Finding warning = finding(Problem::superblock_backup_bad);
   warning.repair = RepairState::left;
-  const std::string text =
-      text_report(report_with(Verdict::repaired, {note, warning, wrong_blocks(RepairState::made)}), {});
+  const std::string text = text_report(report_with(Verdict::repaired, {note, warning, wrong_blocks(RepairState::made)}), {});
   CHECK(last_line(text) == "disk.img: repaired (1 error, 1 warning, 1 note; 1 repaired, 1 left)");
 }
 
 TEST_CASE("a dry run lists the blocks, with a hash before and after") {
   ImageReport report = report_with(Verdict::damaged, {wrong_blocks(RepairState::staged)});
-  report.repairs = RepairReport{RepairPolicy::safe, true, true, 1, 0, {{BlockNo(1059), "block bitmap of group 3", "12ab", "00cd"}}};
+  report.repairs =
+      RepairReport{RepairPolicy::safe, true, true, 1, 0, {{BlockNo(1059), "block bitmap of group 3", "12ab", "00cd"}}};
   CHECK(has(text_report(report, {}), "would write block 1059 (block bitmap of group 3): 12ab -> 00cd\n"));
 }
 
@@ -327,10 +333,11 @@ TEST_CASE("a commit that failed: a receipt of every buffer, the failed ones firs
                      {BlockNo(8), 0x11, 0x21, true, false, false, EIO, 0},
                      {BlockNo(9), 0x12, 0x22, false, false, false, 0, 0}};
   const std::string text = text_report(image, {});
-  CHECK(text.find("  receipt block 8: 0000000000000011 -> 0000000000000021, submitted, failed: Input/output error\n"
-                  "  receipt superblock in block 1: 0000000000000001 -> 0000000000000002, written, durable by flush 1, read back\n"
-                  "  receipt block 7: 0000000000000010 -> 0000000000000020, written\n"
-                  "  receipt block 9: 0000000000000012 -> 0000000000000022, not submitted\n") != std::string::npos);
+  CHECK(
+      text.find("  receipt block 8: 0000000000000011 -> 0000000000000021, submitted, failed: Input/output error\n"
+                "  receipt superblock in block 1: 0000000000000001 -> 0000000000000002, written, durable by flush 1, read back\n"
+                "  receipt block 7: 0000000000000010 -> 0000000000000020, written\n"
+                "  receipt block 9: 0000000000000012 -> 0000000000000022, not submitted\n") != std::string::npos);
 
   commit.receipts.assign(100, commit.receipts[0]);
   CHECK(text_report(image, {}).find("61 receipts more: --verbose") != std::string::npos);

@@ -9,9 +9,7 @@ using extscrub::test::at_inode;
 
 namespace {
 
-std::optional<ImageReport> read(std::string_view bytes, uint64_t budget = 1 << 20) {
-  return report_from_bytes(bytes, budget);
-}
+std::optional<ImageReport> read(std::string_view bytes, uint64_t budget = 1 << 20) { return report_from_bytes(bytes, budget); }
 
 // With something in every field.
 ImageReport full_report() {
@@ -39,8 +37,8 @@ ImageReport full_report() {
   f.repair = RepairState::left;
   f.remedy = Remedy::all;
   r.findings = {f, test::finding(Problem::block_bitmap_mismatch)};
-  for (const FindingEvidence& evidence : std::vector<FindingEvidence>{WrongNumber{1, 2, Radix::hex, true, "more"}, WrongBits{true, true},
-                                                                      Unreadable{UnreadPart::symbolic_link, "why"}})
+  for (const FindingEvidence& evidence : std::vector<FindingEvidence>{
+           WrongNumber{1, 2, Radix::hex, true, "more"}, WrongBits{true, true}, Unreadable{UnreadPart::symbolic_link, "why"}})
     r.findings.emplace_back(r.findings.front()).evidence = evidence;
   r.past = {{Problem::inode_mode, RepairState::made, 7}};
   r.without_path = 8;
@@ -50,7 +48,12 @@ ImageReport full_report() {
   r.recovery->journal.defects = {{JournalDefectKind::target, 1, 2, 3, 4}};
   r.recovery->orphans.defects = {{OrphanDefectKind::metadata, InodeNo(5), BlockNo(6), 7, 8}};
   r.statistics = AuditStatistics{1, 2, 3, 4, {5, 6}, std::chrono::duration<double>(0.5)};
-  r.repairs = RepairReport{RepairPolicy::all, true, true, 3, 4, {{BlockNo(1), "w", "b", "a"}},
+  r.repairs = RepairReport{RepairPolicy::all,
+                           true,
+                           true,
+                           3,
+                           4,
+                           {{BlockNo(1), "w", "b", "a"}},
                            {{Problem::inode_links, InodeNo(5), "/p", "cut", ByteRange{1, 2}}},
                            WayChoice{false, "why", {BlockNo(4), BlockNo(5)}}};
   r.writeback = CommitReport{};

@@ -7,10 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <liburing.h>
 #include <cerrno>
 #include <fstream>
 #include <functional>
-#include <liburing.h>
 
 #include "tests/support/catch.h"
 #include "tests/support/process.h"

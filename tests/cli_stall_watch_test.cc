@@ -14,8 +14,7 @@ struct Watched {
   std::promise<std::string> first, second;
   std::atomic<int> lines = 0;
   std::atomic<bool> stop = false;
-  StallWatch watch{"disk.img",
-                   [this](const std::string& line) { (lines++ == 0 ? first : second).set_value(line); },
+  StallWatch watch{"disk.img", [this](const std::string& line) { (lines++ == 0 ? first : second).set_value(line); },
                    [this] { return stop.load(); }, 20ms};
 };
 

@@ -35,9 +35,7 @@ struct Nightly {
     more.insert(more.begin(), {"audit", "--state", state, image});
     return tool(more);
   }
-  [[nodiscard]] std::vector<fs::path> files() const {
-    return {fs::directory_iterator(state), fs::directory_iterator()};
-  }
+  [[nodiscard]] std::vector<fs::path> files() const { return {fs::directory_iterator(state), fs::directory_iterator()}; }
   [[nodiscard]] nlohmann::json report() const { return nlohmann::json::parse(tool.printed())["images"][0]; }
 };
 
@@ -62,8 +60,8 @@ TEST_CASE("the second run tells what is new, what is known and what is gone") {
   CHECK(n.audit(Verdict::damaged, {kBlocks, kLinks}) == 4);
   const std::string text = n.tool.printed();
   CAPTURE(text);
-  const size_t fresh = text.find(" new since 20"), links = text.find("inode-links-count"),
-               known = text.find(" known:\n"), blocks = text.find("inode-blocks-count");
+  const size_t fresh = text.find(" new since 20"), links = text.find("inode-links-count"), known = text.find(" known:\n"),
+               blocks = text.find("inode-blocks-count");
   REQUIRE(blocks != std::string::npos);
   CHECK(fresh < links);
   CHECK(links < known);
@@ -160,8 +158,9 @@ TEST_CASE("a state directory in which others may write is not used") {
   const int mode = GENERATE(0770, 0702, 01777);
   REQUIRE(::chmod(n.state.c_str(), static_cast<mode_t>(mode)) == 0);
   CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
-  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() + ": others than its owner may write to it; mend that with `chmod go-w " +
-                             n.state.string() + "`; nothing is kept\n");
+  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() +
+                             ": others than its owner may write to it; mend that with `chmod go-w " + n.state.string() +
+                             "`; nothing is kept\n");
   CHECK_FALSE(n.tool.printed("since"));
   REQUIRE(::chmod(n.state.c_str(), 0755) == 0);
   CHECK(n.audit(Verdict::damaged, {kBlocks}) == 4);
@@ -183,8 +182,8 @@ TEST_CASE("a state that cannot be kept is a warning") {
   Nightly n;
   write_file(n.state, "not a directory");
   CHECK(n.audit(Verdict::clean) == 0);
-  CHECK(n.tool.said() == "extscrub: warning: state " + n.state.string() +
-                             ": it is no directory that can be read and written; nothing is kept\n");
+  CHECK(n.tool.said() ==
+        "extscrub: warning: state " + n.state.string() + ": it is no directory that can be read and written; nothing is kept\n");
   CHECK(n.tool.printed() == n.image.string() + ": clean\n");
   n.state = n.directory.path() / "no" / "such";
   CHECK(n.audit(Verdict::clean) == 0);

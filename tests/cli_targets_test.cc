@@ -81,8 +81,10 @@ TEST_CASE("a partition that was audited before and is none now is errors left, w
   CHECK(d.audit() == 0);
   for (int i = 0; i < 2; ++i) {  // it stays so
     CHECK(d.audit(state) == 4);
-    CHECK(d.tool.said("extscrub: " + d.path.string() + "#p2: holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
-    CHECK(d.tool.printed("#p2: not-audited (holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+    CHECK(d.tool.said("extscrub: " + d.path.string() +
+                      "#p2: holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
+    CHECK(d.tool.printed(
+        "#p2: not-audited (holds encrypted data (crypto_LUKS), and was an ext file system when it was last audited (20"));
   }
   for (const char* more : {"--format=json", "--format=junit", "--quiet"}) {
     CHECK(d.audit({state[0], state[1], more}) == 4);
@@ -105,7 +107,9 @@ TEST_CASE("a partition that was audited before and is not in the table any more 
   for (int i = 0; i < 2; ++i) {  // it stays so
     CHECK(d.audit(state) == 4);
     CHECK(d.reports("#p1: clean"));
-    CHECK(d.tool.printed("#p2: not-audited (is not among the partitions that were found, and was an ext file system when it was last audited (20"));
+    CHECK(
+        d.tool.printed("#p2: not-audited (is not among the partitions that were found, and was an ext file system when it was "
+                       "last audited (20"));
     CHECK(d.tool.said("If that is meant, remove " + directory.string()));
   }
   CHECK(d.audit({state[0], state[1], "--partition", "1"}) == 0);
@@ -198,7 +202,8 @@ TEST_CASE("the image of a disk with sectors of 4096 bytes", "[targets]") {
 }
 
 TEST_CASE("partitions that overlap are refused, both", "[targets]") {
-  std::string disk = gpt_disk(5 * kMiB, {{kLinuxFiles, kFirst, kMiB}, {kLinuxFiles, kFirst, 2 * kMiB}, {kLinuxFiles, kThird, kMiB}});
+  std::string disk =
+      gpt_disk(5 * kMiB, {{kLinuxFiles, kFirst, kMiB}, {kLinuxFiles, kFirst, 2 * kMiB}, {kLinuxFiles, kThird, kMiB}});
   put_ext_magic(disk, kFirst);
   put_ext_magic(disk, kThird);
   Disk d(disk);

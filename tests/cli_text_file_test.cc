@@ -136,7 +136,8 @@ TEST_CASE("a path that stands for a descriptor is told from others") {
   fs::create_symlink("/dev/stdout", dir.path() / "link");
   CHECK(descriptor_of(dir.path() / "link") == 1);
   fs::create_symlink("loop", dir.path() / "loop");
-  for (const fs::path& path : {dir.path() / "loop", write_file(dir.path() / "1", ""), fs::path("/dev/null"), fs::path("/dev/fd/x"),
-                               fs::path("/dev/fd/99999999999"), fs::path("/dev/fd"), fs::path("1"), fs::path()})
+  for (const fs::path& path :
+       {dir.path() / "loop", write_file(dir.path() / "1", ""), fs::path("/dev/null"), fs::path("/dev/fd/x"),
+        fs::path("/dev/fd/99999999999"), fs::path("/dev/fd"), fs::path("1"), fs::path()})
     CHECK_FALSE(descriptor_of(path));
 }

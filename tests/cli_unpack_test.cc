@@ -60,7 +60,9 @@ std::string ext_without_primary() {
 
 TEST_CASE("unpacking ends early where neither a file system nor a disk comes out", "[unpack]") {
   if (without_libarchive()) return;
-  for (const char filler : {'\0', 'A'}) CHECK_THAT(unpack_outcome(bomb("", 400 * kUnpackedMiB, filler)), Catch::Contains("no ext2/3/4 superblock") && Catch::Contains("136.0 MiB"));
+  for (const char filler : {'\0', 'A'})
+    CHECK_THAT(unpack_outcome(bomb("", 400 * kUnpackedMiB, filler)),
+               Catch::Contains("no ext2/3/4 superblock") && Catch::Contains("136.0 MiB"));
   std::string tar(512, '\0');
   tar.replace(257, 5, "ustar");
   CHECK_THAT(unpack_outcome(bomb(tar, 4 * kUnpackedMiB)), Catch::Contains("tar archive"));
@@ -76,7 +78,8 @@ TEST_CASE("what is unpacked is no longer than its superblock allows for", "[unpa
   const std::string head = ext_head();
   CHECK(unpack_outcome(bomb(head, 0)).empty());
   CHECK(unpack_outcome(bomb(head, 60 * kUnpackedMiB)).empty());
-  CHECK_THAT(unpack_outcome(bomb(head, 80 * kUnpackedMiB)), Catch::Contains("more than 72.0 MiB") && Catch::Contains("--max-unpacked"));
+  CHECK_THAT(unpack_outcome(bomb(head, 80 * kUnpackedMiB)),
+             Catch::Contains("more than 72.0 MiB") && Catch::Contains("--max-unpacked"));
   CHECK(unpack_outcome(bomb(head, 80 * kUnpackedMiB), {.most = 84 * kUnpackedMiB}).empty());
   CHECK_THAT(unpack_outcome(bomb(head, 2 * kUnpackedMiB), {.most = 5 * kUnpackedMiB}), Catch::Contains("more than 5.0 MiB"));
 }

@@ -48,17 +48,15 @@ TEST_CASE("of a mapfile of ddrescue all counts that is not finished") {
   const auto read = read_ddrescue_map(write_file(directory.path() / "map", kMap));
   REQUIRE(read);
   CHECK(read->unit == 1);
-  CHECK(read->ranges ==
-        Ranges{{0x117000, 0x117200}, {0x117200, 0x117600}, {0x117600, 0x118000}, {0x118000, 0x7FFFFFFFFFFFFFFF}});
+  CHECK(read->ranges == Ranges{{0x117000, 0x117200}, {0x117200, 0x117600}, {0x117600, 0x118000}, {0x118000, 0x7FFFFFFFFFFFFFFF}});
   // Older versions do not say in which pass they are.
   CHECK(read_ddrescue_map(write_file(directory.path() / "old", "0x0 +\n0x0 0x100 -\n"))->ranges.size() == 1);
 }
 
 TEST_CASE("a file that is no mapfile is named with its line") {
   TempDir directory;
-  const std::string text =
-      GENERATE("", "# nothing\n", "12\n", "0 + 1 2\n", "0 + 1\n0 5\n", "0 + 1\n0 5 x\n", "0 + 1\n0 5 --\n",
-               "0 + 1\nx 5 -\n", "0 + 1\n0x7000000000000000 0x7000000000000000 -\n");
+  const std::string text = GENERATE("", "# nothing\n", "12\n", "0 + 1 2\n", "0 + 1\n0 5\n", "0 + 1\n0 5 x\n", "0 + 1\n0 5 --\n",
+                                    "0 + 1\nx 5 -\n", "0 + 1\n0x7000000000000000 0x7000000000000000 -\n");
   CAPTURE(text);
   const auto read = read_ddrescue_map(write_file(directory.path() / "map", text));
   REQUIRE_FALSE(read);

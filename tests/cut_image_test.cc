@@ -1,7 +1,7 @@
 // Images whose end is missing: what is there is judged, what is not is named, and nothing is written. And images that are
 // whole, but whose superblock says a wrong length.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "scan/format/checksum.h"
 #include "scan/format/superblock.h"
@@ -25,7 +25,9 @@ std::vector<Problem> problems_of(const Audit& audit) {
   return problems;
 }
 
-bool has_problem(const Audit& audit, Problem problem) { return std::ranges::count(audit.findings, problem, &Finding::problem) > 0; }
+bool has_problem(const Audit& audit, Problem problem) {
+  return std::ranges::count(audit.findings, problem, &Finding::problem) > 0;
+}
 
 std::string failure_of(const TestImage& image) {
   const auto opened = Image::open(image.path());
@@ -33,7 +35,6 @@ std::string failure_of(const TestImage& image) {
   const auto audited = audit(*opened, nullptr, {});
   return audited ? describe(audited->findings) : audited.error().message;
 }
-
 
 }  // namespace
 
@@ -52,7 +53,8 @@ TEST_CASE("image that is cut short is audited as far as it goes", "[audit][cut]"
         if (f.problem == Problem::lost_found_missing) continue;  // a note
         REQUIRE(f.block);
         CHECK(f.block->value >= end);
-        CHECK((f.problem == Problem::image_truncated || f.problem == Problem::read_error || f.problem == Problem::data_unreadable));
+        CHECK(
+            (f.problem == Problem::image_truncated || f.problem == Problem::read_error || f.problem == Problem::data_unreadable));
       }
     }
 }
@@ -89,8 +91,12 @@ TEST_CASE("damage in front of the end is found all the same", "[audit][cut]") {
   INFO(describe(audit.findings));
   CHECK(has_problem(audit, Problem::entry_inode_unused));
   CHECK(has_problem(audit, Problem::inode_links));
-  CHECK(std::ranges::any_of(audit.findings, [](const Finding& f) { return f.problem == Problem::block_bitmap_mismatch && is_missing_bit(f.evidence); }));
-  CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) { return f.problem == Problem::inode_bitmap_mismatch && f.inode == InodeNo(inode); }));
+  CHECK(std::ranges::any_of(audit.findings, [](const Finding& f) {
+    return f.problem == Problem::block_bitmap_mismatch && is_missing_bit(f.evidence);
+  }));
+  CHECK(std::ranges::any_of(audit.findings, [&](const Finding& f) {
+    return f.problem == Problem::inode_bitmap_mismatch && f.inode == InodeNo(inode);
+  }));
 }
 
 TEST_CASE("superblock that says too many blocks makes no image cut short", "[audit][cut]") {
@@ -98,7 +104,8 @@ TEST_CASE("superblock that says too many blocks makes no image cut short", "[aud
   for (const char* set : {"ext2-1k", "ext4-plain", "ext4-1k"}) {
     INFO(set);
     const TestImage image(set);
-    image.patch<ext2_super_block>(kSuperblockOffset, [](ext2_super_block& s) { s.s_blocks_count += 20000, s.s_inodes_count += 0; });
+    image.patch<ext2_super_block>(kSuperblockOffset,
+                                  [](ext2_super_block& s) { s.s_blocks_count += 20000, s.s_inodes_count += 0; });
     const Audit audit = audit_of(image);
     CHECK(has_problem(audit, Problem::superblock_primary_bad));
     CHECK_FALSE(has_problem(audit, Problem::image_truncated));
@@ -194,8 +201,9 @@ TEST_CASE("of a copy that ddrescue has not finished its map and its end are unre
   const TestImage image("ext4-plain");
   TempDir directory;
   const uint64_t first = image.offset(image.block_of("/big", 1)), end = image.block_of("/big", 5);
-  const auto map = write_file(directory.path() / "map", fmt::format("0 ?\n0 {0} +\n{0} 1024 -\n{1} {2} +\n{3} 0x40000000 ?\n", first,
-                                                                   first + 1024, image.offset(end) - first - 1024, image.offset(end)));
+  const auto map =
+      write_file(directory.path() / "map", fmt::format("0 ?\n0 {0} +\n{0} 1024 -\n{1} {2} +\n{3} 0x40000000 ?\n", first,
+                                                       first + 1024, image.offset(end) - first - 1024, image.offset(end)));
   cut(image, end);
   Tool tool;
   CHECK(tool({"audit", "--verbose", "--ddrescue-map", map, image.path()}) == 12);

@@ -85,13 +85,14 @@ TEST_CASE("bitmap over a file, and no backup: nothing is written there", "[repai
     REQUIRE(plan.overlay);
     for (const StagedBlock& block : plan.overlay->staged()) CHECK(block.block.value != taken);
     apply(image, plan);
-CHECK(image.debugfs("cat /big", true) == big);
+    CHECK(image.debugfs("cat /big", true) == big);
   }
 }
 
 TEST_CASE("bitmap of the only group of a flex group is found where mke2fs puts it", "[repair][descriptors]") {
   for (const char* block_size : {"1024", "4096"})
-    for (const char* features : {"^has_journal", "^has_journal,^metadata_csum,uninit_bg", "^has_journal,^metadata_csum,^uninit_bg"})
+    for (const char* features :
+         {"^has_journal", "^has_journal,^metadata_csum,uninit_bg", "^has_journal,^metadata_csum,^uninit_bg"})
       for (const char* field : {"inode_bitmap", "block_bitmap"}) {
         INFO(block_size << " " << features << " " << field);
         TempDir tree;
@@ -127,7 +128,8 @@ TEST_CASE("backup descriptor is not written from a primary that is wrong", "[rep
 TEST_CASE("feature that only the backups still have is set again", "[repair][descriptors]") {
   const TestImage image("ext2-1k");
   const std::string before = files_of(image);
-  image.patch<ext2_super_block>(kSuperblockOffset, [](ext2_super_block& s) { s.s_feature_compat &= ~uint32_t{EXT2_FEATURE_COMPAT_EXT_ATTR}; });
+  image.patch<ext2_super_block>(kSuperblockOffset,
+                                [](ext2_super_block& s) { s.s_feature_compat &= ~uint32_t{EXT2_FEATURE_COMPAT_EXT_ATTR}; });
   check_mended(image, before);
   CHECK(image.superblock().s_feature_compat & EXT2_FEATURE_COMPAT_EXT_ATTR);
 }

@@ -56,7 +56,8 @@ TEST_CASE("directory hash of a casefolded name is that of its folded form", "[di
   super.s_feature_incompat = EXT4_FEATURE_INCOMPAT_CASEFOLD;
   super.s_encoding = EXT4_ENC_UTF8_12_1;
   const DirHasher hasher(super);
-  CHECK(hasher.folded_hash(EXT2_HASH_HALF_MD4, std::string("Stra\xC3\x9F" "e")) == hasher.hash(EXT2_HASH_HALF_MD4, std::string("strasse")));
+  CHECK(hasher.folded_hash(EXT2_HASH_HALF_MD4, std::string("Stra\xC3\x9F"
+                                                           "e")) == hasher.hash(EXT2_HASH_HALF_MD4, std::string("strasse")));
   CHECK(hasher.same_folded(std::string("READ.ME"), std::string("read.me")));
   CHECK_FALSE(hasher.same_folded(std::string("READ.ME"), std::string("read.you")));
   CHECK(hasher.well_formed(std::string("name")));

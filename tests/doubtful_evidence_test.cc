@@ -23,7 +23,8 @@ TestImage with_files(const std::vector<std::string>& options, const std::vector<
   TestImage image(options, "8M", tree.path());
   uint32_t uid = 1001;
   for (const std::string& name : names)
-    for (const std::string& what : {fmt::format("uid {}", uid++), std::string("mode 0100600")}) image.debugfs(fmt::format("sif /{} {}", name, what));
+    for (const std::string& what : {fmt::format("uid {}", uid++), std::string("mode 0100600")})
+      image.debugfs(fmt::format("sif /{} {}", name, what));
   return image;
 }
 
@@ -32,7 +33,9 @@ void mend(const TestImage& image, RepairPolicy policy) {
   apply(image, plan_of(opened, policy));
 }
 
-uint64_t pointer(const TestImage& image, const std::string& path, size_t i) { return image.map_offset(image.inode_of(path)) + 4 * i; }
+uint64_t pointer(const TestImage& image, const std::string& path, size_t i) {
+  return image.map_offset(image.inode_of(path)) + 4 * i;
+}
 
 // The block belongs to nobody, and is marked as in use.
 void write_leaked_block(const TestImage& image, uint64_t block, Bytes bytes) {
@@ -116,7 +119,8 @@ TEST_CASE("hole of a directory is not filled by a block that names another paren
   CHECK(tells_of(plan, f.etc, "block 6000"));
 }
 
-TEST_CASE("of two first blocks of a directory that nobody has, the one that names what lacks a name goes back", "[evidence][repair]") {
+TEST_CASE("of two first blocks of a directory that nobody has, the one that names what lacks a name goes back",
+          "[evidence][repair]") {
   for (const bool empty : {false, true}) {
     const Forged f(EXT2_ROOT_INO);
     if (empty) f.image.poke<uint32_t>(f.image.offset(6000) + 24, 0);
@@ -133,7 +137,8 @@ TEST_CASE("of two first blocks of a directory that nobody has, the one that name
 TEST_CASE("wrong pointer of a file does not vouch for a wrong pointer of another", "[evidence][repair]") {
   const TestImage image = with_files({"-t", "ext2", "-b", "1024"}, {"a", "b", "c"}, 12);
   std::array<uint32_t, 12> a{}, c{};
-  for (size_t i = 0; i < a.size(); ++i) a[i] = image.peek<uint32_t>(pointer(image, "/a", i)), c[i] = image.peek<uint32_t>(pointer(image, "/c", i));
+  for (size_t i = 0; i < a.size(); ++i)
+    a[i] = image.peek<uint32_t>(pointer(image, "/a", i)), c[i] = image.peek<uint32_t>(pointer(image, "/c", i));
   image.poke(pointer(image, "/c", 3), a[3]);
   image.poke(pointer(image, "/c", 6), a[6]);
   image.poke(pointer(image, "/a", 9), c[9]);
@@ -155,8 +160,14 @@ TEST_CASE("of three owners of a block, each weaker than another, none keeps what
     bool leaked = false;  // what it named stays in use
   };
   // a beats c by what they share besides, c beats b, and b beats a, behind whose first block another would fit better.
-  for (const Change& c : {Change{"/a", 0, kDisputed}, {"/a", 1, kOther}, {"/a", 2, kDisputed + 1}, {"/a", 3, kDisputed + 2},
-                          {"/b", 11, kDisputed}, {"/c", 5, kRegion}, {"/c", 6, kDisputed}, {"/c", 7, kDisputed + 1},
+  for (const Change& c : {Change{"/a", 0, kDisputed},
+                          {"/a", 1, kOther},
+                          {"/a", 2, kDisputed + 1},
+                          {"/a", 3, kDisputed + 2},
+                          {"/b", 11, kDisputed},
+                          {"/c", 5, kRegion},
+                          {"/c", 6, kDisputed},
+                          {"/c", 7, kDisputed + 1},
                           {"/c", 1, kDisputed + 2, true}}) {
     const auto was = image.peek<uint32_t>(pointer(image, c.path, c.slot));
     if (!c.leaked) image.debugfs(fmt::format("freeb {}", was));
@@ -192,7 +203,8 @@ TEST_CASE("what lies in a wrong inode table is a file's data, and no safe repair
     uint32_t state = 1;
     for (int i = 0; i < 400000; ++i) file.put(static_cast<char>((state = state * 1103515245 + 12345) >> 16));
   }
-  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode", "-E", "num_backup_sb=0"},
+  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode",
+                         "-E", "num_backup_sb=0"},
                         "40M", tree.path());
   std::vector<std::byte> before(100 * kBlock), after(before.size());
   const uint64_t at = image.block_of("/data", 20);
@@ -203,7 +215,8 @@ TEST_CASE("what lies in a wrong inode table is a file's data, and no safe repair
   CHECK(before == after);
 }
 
-TEST_CASE("true inode table under a file's wrong pointer keeps what the file may have put there from safe repairs", "[evidence][repair]") {
+TEST_CASE("true inode table under a file's wrong pointer keeps what the file may have put there from safe repairs",
+          "[evidence][repair]") {
   const TestImage image = with_files({"-t", "ext2", "-b", "1024", "-N", "256"}, {"a", "b", "c"}, 12);
   const uint64_t at = image.descriptor(0).bg_inode_table + 8;
   for (int i = 0; i < 60; ++i) image.debugfs(fmt::format("write /dev/null /f{}", i));
@@ -219,7 +232,9 @@ TEST_CASE("true inode table under a file's wrong pointer keeps what the file may
 TEST_CASE("orphan in a wrong inode table is a file's data, and is not released", "[evidence][repair]") {
   const TempDir tree;
   std::ofstream(tree.path() / "data") << std::string(200 * kBlock, 'x');
-  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode", "-E", "num_backup_sb=0"}, "40M", tree.path());
+  const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode",
+                         "-E", "num_backup_sb=0"},
+                        "40M", tree.path());
   const uint32_t orphan = 2 * image.superblock().s_inodes_per_group + 5;
   const uint64_t at = image.block_of("/data", 20);
   ext2_inode inode{};

@@ -27,7 +27,8 @@ void seal_attribute_block(const SealedSpot& at) {
   const uint64_t block = at.spot.at / size;
   std::vector<std::byte> bytes(size);
   at.image.read(block * size, bytes);
-  at.image.poke(block * size + offsetof(ext2_ext_attr_header, h_checksum), extscrub::ea_block_checksum(at.geometry, BlockNo(block), bytes));
+  at.image.poke(block * size + offsetof(ext2_ext_attr_header, h_checksum),
+                extscrub::ea_block_checksum(at.geometry, BlockNo(block), bytes));
 }
 
 // The attributes in the inode begin with a magic number.
@@ -58,7 +59,8 @@ Spot value_inode(const TestImage& image) {
 }  // namespace
 
 TEST_CASE("a fault for every field of an attribute block", "[fields]") {
-  const FieldTable table = {"attribute block", 1024, small_ext4, attribute_block, seal_attribute_block, {Problem::ea_block_checksum}, {"/two"}};
+  const FieldTable table = {
+      "attribute block", 1024, small_ext4, attribute_block, seal_attribute_block, {Problem::ea_block_checksum}, {"/two"}};
   check_fields(table, {{"h_magic", 0, 4, {0, 0xEA020001}, lossy(ea_block_header)},
                        {"h_refcount", 4, 4, {0, 2, ~0u}, safe(ea_block_refcount)},
                        {"h_blocks", 8, 4, {0, 2, ~0u}, lossy(ea_block_header)},
@@ -74,7 +76,8 @@ TEST_CASE("a fault for every field of an attribute block", "[fields]") {
                        {"e_value_size", 40, 4, {0, 3}, lossy(ea_hash)},
                        {"e_value_size", 40, 4, {~0u}, lossy(ea_value)},
                        {"e_hash", 44, 4, {0, flip(1)}, lossy(ea_hash)},
-                       {"e_name", 48, 4, {0x78787878}, safe_guess(ea_hash)},  // to sort them is safe, and the block's checksum speaks for the name
+                       {"e_name", 48, 4, {0x78787878}, safe_guess(ea_hash)},  // to sort them is safe, and the block's checksum
+                                                                              // speaks for the name
                        {"e_name", 48, 4, {flip(1)}, lossy(ea_hash)},
                        {"the other entry", 52, 20, {fill(0xFF)}, lossy(ea_value_inode)},
                        {"the end of the entries", 72, 4, {~0u}, lossy(ea_value)},
@@ -83,8 +86,13 @@ TEST_CASE("a fault for every field of an attribute block", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of the attributes in an inode", "[fields]") {
-  const FieldTable table = {"attributes in an inode", 96, small_ext4, [](const TestImage& image) { return attributes_in(image, "/plain"); },
-                            seal_spot_inode, {inode_checksum}, {"/plain"}};
+  const FieldTable table = {"attributes in an inode",
+                            96,
+                            small_ext4,
+                            [](const TestImage& image) { return attributes_in(image, "/plain"); },
+                            seal_spot_inode,
+                            {inode_checksum},
+                            {"/plain"}};
   check_fields(table, {{"h_magic", 0, 4, {0, 0xEA020001}, unseen("without it there are no attributes")},
                        {"e_name_len", 4, 1, {0, 3, 0xFF}, lossy(ea_entry)},
                        {"e_name_index", 5, 1, {0, 99}, unseen("a kind of attributes that nobody knows")},
@@ -103,20 +111,22 @@ TEST_CASE("a fault for every field of the attributes in an inode", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of the inode of an attribute's value", "[fields]") {
-  const FieldTable table = {"inode of a value", 40, image_with_value_inode, value_inode, seal_spot_inode, {inode_checksum}, {"/three"}};
-  check_fields(table, {{"i_mode", 0x00, 2, {0, 0x41A4, 0xA1A4, 0x71A4}, lossy(ea_inode_invalid)},
-                       {"i_uid", 0x02, 2, {1}, unseen("anybody may own it")},
-                       {"i_size_lo", 0x04, 4, {0, 1023, 2000, ~0u}, lossy(ea_inode_invalid)},
-                       {"i_atime: the hash of the value", 0x08, 4, {0, flip(1)}, lossy(ea_hash)},
-                       {"i_ctime: the references, high", 0x0C, 4, {1, ~0u}, safe(ea_inode_refcount)},
-                       {"i_mtime: the inode it belonged to", 0x10, 4, {0, 12}, unseen("only the first kind of such inodes needed it")},
-                       {"i_dtime", 0x14, 4, {1700000000}, safe(inode_dtime_set)},
-                       {"i_gid", 0x18, 2, {1}, unseen("anybody may own it")},
-                       {"i_links_count", 0x1A, 2, {0}, lossy(ea_inode_invalid)},
-                       {"i_links_count", 0x1A, 2, {2, 0xFFFF}, safe(inode_links)},
-                       {"i_blocks_lo", 0x1C, 4, {0, add(2)}, safe(inode_blocks)},
-                       {"i_flags: EA_INODE_FL", 0x20, 4, {flip(0x200000)}, lossy(Problem::ea_value_inode)},
-                       {"i_version: the references, low", 0x24, 4, {0, 2, ~0u}, safe(ea_inode_refcount)}});
+  const FieldTable table = {"inode of a value", 40,        image_with_value_inode, value_inode, seal_spot_inode,
+                            {inode_checksum},   {"/three"}};
+  check_fields(table,
+               {{"i_mode", 0x00, 2, {0, 0x41A4, 0xA1A4, 0x71A4}, lossy(ea_inode_invalid)},
+                {"i_uid", 0x02, 2, {1}, unseen("anybody may own it")},
+                {"i_size_lo", 0x04, 4, {0, 1023, 2000, ~0u}, lossy(ea_inode_invalid)},
+                {"i_atime: the hash of the value", 0x08, 4, {0, flip(1)}, lossy(ea_hash)},
+                {"i_ctime: the references, high", 0x0C, 4, {1, ~0u}, safe(ea_inode_refcount)},
+                {"i_mtime: the inode it belonged to", 0x10, 4, {0, 12}, unseen("only the first kind of such inodes needed it")},
+                {"i_dtime", 0x14, 4, {1700000000}, safe(inode_dtime_set)},
+                {"i_gid", 0x18, 2, {1}, unseen("anybody may own it")},
+                {"i_links_count", 0x1A, 2, {0}, lossy(ea_inode_invalid)},
+                {"i_links_count", 0x1A, 2, {2, 0xFFFF}, safe(inode_links)},
+                {"i_blocks_lo", 0x1C, 4, {0, add(2)}, safe(inode_blocks)},
+                {"i_flags: EA_INODE_FL", 0x20, 4, {flip(0x200000)}, lossy(Problem::ea_value_inode)},
+                {"i_version: the references, low", 0x24, 4, {0, 2, ~0u}, safe(ea_inode_refcount)}});
 }
 
 }  // namespace extscrub::test

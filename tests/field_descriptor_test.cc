@@ -20,7 +20,8 @@ template <uint32_t kGroup>
 void seal_descriptor(const SealedSpot& at) {
   std::vector<std::byte> raw(at.geometry.desc_size);
   at.image.read(at.spot.at, raw);
-  at.image.poke(at.spot.at + offsetof(ext2_group_desc, bg_checksum), extscrub::group_desc_checksum(at.geometry, at.image.superblock(), GroupNo(kGroup), raw));
+  at.image.poke(at.spot.at + offsetof(ext2_group_desc, bg_checksum),
+                extscrub::group_desc_checksum(at.geometry, at.image.superblock(), GroupNo(kGroup), raw));
 }
 
 std::vector<FieldRow> rows_of_both_sizes() {
@@ -41,7 +42,8 @@ std::vector<FieldRow> rows_of_both_sizes() {
 }  // namespace
 
 TEST_CASE("a fault for every field of a group descriptor of 64 bytes", "[fields]") {
-  const FieldTable table = {"descriptor of 64 bytes", 64, small_ext4, descriptor_spot<0>, seal_descriptor<0>, {Problem::group_desc_checksum}};
+  const FieldTable table = {"descriptor of 64 bytes",      64, small_ext4, descriptor_spot<0>, seal_descriptor<0>,
+                            {Problem::group_desc_checksum}};
   std::vector<FieldRow> rows = rows_of_both_sizes();
   const FieldRow more[] = {
       {"bg_block_bitmap_csum_lo", 0x18, 2, {0, flip(1)}, safe(block_bitmap_checksum)},
@@ -67,22 +69,29 @@ TEST_CASE("a fault for every field of a group descriptor of 64 bytes", "[fields]
 }
 
 TEST_CASE("a fault for every field of a group descriptor of 32 bytes", "[fields]") {
-  const FieldTable table = {"descriptor of 32 bytes", 32, small_ext4_32, descriptor_spot<1>, seal_descriptor<1>, {Problem::group_desc_checksum}};
+  const FieldTable table = {"descriptor of 32 bytes",      32, small_ext4_32, descriptor_spot<1>, seal_descriptor<1>,
+                            {Problem::group_desc_checksum}};
   std::vector<FieldRow> rows = rows_of_both_sizes();
   rows.push_back({"bg_block_bitmap_lo: a free block", 0x00, 4, {600}, safe(group_desc_backup)});
   rows.push_back({"bg_flags: BLOCK_UNINIT", 0x12, 2, {flip(2)}, safe(block_bitmap_mismatch)});
-  rows.push_back({"bg_block_bitmap_csum_lo, bg_inode_bitmap_csum_lo", 0x18, 4, {1, ~0u}, unseen("without metadata_csum bitmaps have no checksum")});
+  rows.push_back({"bg_block_bitmap_csum_lo, bg_inode_bitmap_csum_lo",
+                  0x18,
+                  4,
+                  {1, ~0u},
+                  unseen("without metadata_csum bitmaps have no checksum")});
   rows.push_back({"bg_checksum", 0x1E, 2, {flip(1)}, unseen(kSealedAgain)});
   check_fields(table, rows);
 }
 
 TEST_CASE("a fault for every part of a bitmap", "[fields]") {
   // 1024 blocks a group: 128 bytes of the block mean something; 40 inodes are 5 bytes.
-  const FieldTable blocks = {"block bitmap", 1024, small_ext4, [](const TestImage& image) { return Spot{image.offset(image.block_bitmap(0))}; }};
+  const FieldTable blocks = {"block bitmap", 1024, small_ext4,
+                             [](const TestImage& image) { return Spot{image.offset(image.block_bitmap(0))}; }};
   check_fields(blocks, {{"bits", 0, 4, {0, flip(1), flip(0x80000000)}, safe(block_bitmap_mismatch)},
                         {"bits", 4, 124, {fill(0xFF)}, safe(block_bitmap_mismatch)},
                         {"padding", 128, 896, {fill(0), flip(1)}, safe(block_bitmap_padding)}});
-  const FieldTable inodes = {"inode bitmap", 1024, small_ext4, [](const TestImage& image) { return Spot{image.offset(image.inode_bitmap(0))}; }};
+  const FieldTable inodes = {"inode bitmap", 1024, small_ext4,
+                             [](const TestImage& image) { return Spot{image.offset(image.inode_bitmap(0))}; }};
   check_fields(inodes, {{"bits", 0, 5, {0, flip(1), flip(0x8000000000)}, safe(inode_bitmap_mismatch)},
                         {"padding", 5, 1019, {fill(0), flip(1)}, safe(inode_bitmap_padding)}});
 }

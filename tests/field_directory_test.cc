@@ -33,8 +33,13 @@ Spot entry_spot(const TestImage& image, const std::string& directory, std::strin
 }  // namespace
 
 TEST_CASE("a fault for every field of a directory entry", "[fields]") {
-  const FieldTable entry = {"directory entry", 12, small_ext4, [](const TestImage& image) { return entry_spot(image, "/dir", "bb"); },
-                            seal_directory_leaf, {directory_checksum}, {"/dir"}};
+  const FieldTable entry = {"directory entry",
+                            12,
+                            small_ext4,
+                            [](const TestImage& image) { return entry_spot(image, "/dir", "bb"); },
+                            seal_directory_leaf,
+                            {directory_checksum},
+                            {"/dir"}};
   check_fields(entry, {{"inode", 0, 4, {0}, safe_guess(inode_unattached)},
                        {"inode", 0, 4, {1, 3, 161}, safe(entry_inode_invalid)},
                        {"inode", 0, 4, {~0u}, lossy(entry_inode_invalid)},
@@ -51,8 +56,13 @@ TEST_CASE("a fault for every field of a directory entry", "[fields]") {
                        {"name", 8, 2, {0, '/', 0x2F00}, lossy(entry_name_invalid)},
                        {"name", 8, 2, {0x6161, 0xFFFF}, unseen("any name will do")},
                        {"behind the name", 10, 2, {0xFFFF}, unseen("nobody reads it")}});
-  const FieldTable dots = {"dot entries", 24, small_ext4, [](const TestImage& image) { return block_spot(image, "/dir", 0); },
-                           seal_directory_leaf, {directory_checksum}, {"/dir"}};
+  const FieldTable dots = {"dot entries",
+                           24,
+                           small_ext4,
+                           [](const TestImage& image) { return block_spot(image, "/dir", 0); },
+                           seal_directory_leaf,
+                           {directory_checksum},
+                           {"/dir"}};
   check_fields(dots, {{".: inode", 0, 4, {0, 2, 14, ~0u}, safe(directory_dot)},
                       {".: rec_len", 4, 2, {0, 4, 13, 2000}, lossy(directory_record)},
                       {".: name_len", 6, 1, {0, 2, 4}, safe(directory_dot)},
@@ -67,8 +77,13 @@ TEST_CASE("a fault for every field of a directory entry", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of a directory block's tail", "[fields]") {
-  const FieldTable table = {"directory tail", 12, small_ext4,
-                            [](const TestImage& image) { return Spot{block_spot(image, "/dir", 0).at + 1012, image.inode_of("/dir")}; }, nullptr, {}, {"/dir"}};
+  const FieldTable table = {"directory tail",
+                            12,
+                            small_ext4,
+                            [](const TestImage& image) { return Spot{block_spot(image, "/dir", 0).at + 1012, image.inode_of("/dir")}; },
+                            nullptr,
+                            {},
+                            {"/dir"}};
   check_fields(table, {{"det_reserved_zero1", 0, 4, {1, ~0u}, lossy(entry_inode_invalid)},
                        {"det_rec_len", 4, 2, {0, 8, 16, 0xFFFF}, lossy(directory_record)},
                        {"det_reserved_zero2", 6, 1, {1}, safe(directory_tail_missing)},
@@ -78,8 +93,10 @@ TEST_CASE("a fault for every field of a directory block's tail", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of an index's root", "[fields]") {
-  const FieldTable table = {"index root", 1024, small_ext4, [](const TestImage& image) { return block_spot(image, "/many", 0); },
-                            seal_index_root, {htree_checksum}, {"/many"}};
+  const FieldTable table = {"index root",    1024,
+                            small_ext4,      [](const TestImage& image) { return block_spot(image, "/many", 0); },
+                            seal_index_root, {htree_checksum},
+                            {"/many"}};
   check_fields(table, {{"dot: inode", 0, 4, {0, 2, ~0u}, safe(directory_dot)},
                        {"dot: rec_len", 4, 2, {0, 16}, lossy(directory_record)},
                        {"dot: rec_len", 4, 2, {1024}, safe(directory_dotdot_missing)},

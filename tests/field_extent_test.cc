@@ -28,14 +28,20 @@ void seal_extent_leaf(const SealedSpot& at) {
   // The tail stays where it was, whatever eh_max has become.
   const auto header = load<ext3_extent_header>(block);
   const size_t tail = block.size() - 4;
-  if (sizeof header * (1 + size_t{header.eh_max}) <= tail) at.image.poke(begin + extent_tail_offset(block), extent_block_checksum(seed, block));
+  if (sizeof header * (1 + size_t{header.eh_max}) <= tail)
+    at.image.poke(begin + extent_tail_offset(block), extent_block_checksum(seed, block));
 }
 
 }  // namespace
 
 TEST_CASE("a fault for every field of the extents in an inode", "[fields]") {
-  const FieldTable table = {"extents in the inode", 24, small_ext4, [](const TestImage& image) { return map_spot(image, "/three"); },
-                            seal_spot_inode, {inode_checksum}, {"/three"}};
+  const FieldTable table = {"extents in the inode",
+                            24,
+                            small_ext4,
+                            [](const TestImage& image) { return map_spot(image, "/three"); },
+                            seal_spot_inode,
+                            {inode_checksum},
+                            {"/three"}};
   check_fields(table, {{"eh_magic", 0, 2, {0, 0xF30B}, lossy(extent_header)},
                        {"eh_entries", 2, 2, {0}, safe_guess(inode_blocks)},  // what no map has is a hole
                        {"eh_entries", 2, 2, {5, 0xFFFF}, lossy(extent_header)},
@@ -55,8 +61,10 @@ TEST_CASE("a fault for every field of the extents in an inode", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of an extent index in an inode", "[fields]") {
-  const FieldTable table = {"index in the inode", 24, small_ext4, [](const TestImage& image) { return map_spot(image, "/pieces"); },
-                            seal_spot_inode, {inode_checksum}, {"/pieces"}};
+  const FieldTable table = {"index in the inode", 24,
+                            small_ext4,           [](const TestImage& image) { return map_spot(image, "/pieces"); },
+                            seal_spot_inode,      {inode_checksum},
+                            {"/pieces"}};
   check_fields(table, {{"eh_magic", 0, 2, {0, 0xF30B}, lossy(extent_header)},
                        {"eh_entries", 2, 2, {0}, lossy(extent_node_empty)},
                        {"eh_entries", 2, 2, {5, 0xFFFF}, lossy(extent_header)},
@@ -74,7 +82,8 @@ TEST_CASE("a fault for every field of an extent index in an inode", "[fields]") 
 }
 
 TEST_CASE("a fault for every field of a leaf of an extent tree", "[fields]") {
-  const FieldTable table = {"leaf of an extent tree", 1024, small_ext4, leaf_spot, seal_extent_leaf, {extent_checksum}, {"/pieces"}};
+  const FieldTable table = {"leaf of an extent tree", 1024,       small_ext4, leaf_spot, seal_extent_leaf,
+                            {extent_checksum},        {"/pieces"}};
   check_fields(table, {{"eh_magic", 0, 2, {0, 0xF30B}, lossy(extent_header)},
                        {"eh_entries", 2, 2, {0}, lossy(extent_node_empty)},
                        {"eh_entries", 2, 2, {85, 0xFFFF}, lossy(extent_header)},

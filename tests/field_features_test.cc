@@ -1,4 +1,5 @@
-// A fault for every field that means something with some feature only: in the superblock, in nodes of large indexes, in inline data.
+// A fault for every field that means something with some feature only: in the superblock, in nodes of large indexes, in inline
+// data.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -20,9 +21,13 @@ void check_superblock_fields(const std::vector<std::string>& options, const std:
   for (const FieldRow& row : rows) {
     static unsigned at;
     at = row.at;
-    const FieldTable table = {"superblock with a feature", row.width, []() -> const TestImage& { return image; },
-                        [](const TestImage&) { return Spot{kSuperblockOffset + at}; }, seal_superblock,
-                        {superblock_primary_bad, Problem::superblock_checksum, superblock_features}, {"/lost+found"}};  // the orphan file may get a name there
+    const FieldTable table = {"superblock with a feature",
+                              row.width,
+                              []() -> const TestImage& { return image; },
+                              [](const TestImage&) { return Spot{kSuperblockOffset + at}; },
+                              seal_superblock,
+                              {superblock_primary_bad, Problem::superblock_checksum, superblock_features},
+                              {"/lost+found"}};  // the orphan file may get a name there
     FieldRow moved = row;
     moved.at = 0;
     check_fields(table, {moved});
@@ -33,25 +38,30 @@ void check_superblock_fields(const std::vector<std::string>& options, const std:
 
 TEST_CASE("a fault for every field of the superblock that a feature uses", "[fields]") {
   SECTION("mmp") {
-    check_superblock_fields({"-t", "ext4", "-O", "mmp"}, {{"s_mmp_block", 0x168, 8, {0, 1, ~0ull}, safe(Problem::mmp_block)},
-                                                          {"s_mmp_interval", 0x166, 2, {0, 1, 0xFFFF}, unseen("any interval may be asked for")}});
+    check_superblock_fields({"-t", "ext4", "-O", "mmp"},
+                            {{"s_mmp_block", 0x168, 8, {0, 1, ~0ull}, safe(Problem::mmp_block)},
+                             {"s_mmp_interval", 0x166, 2, {0, 1, 0xFFFF}, unseen("any interval may be asked for")}});
   }
   SECTION("quota") {
-    check_superblock_fields({"-t", "ext4", "-O", "quota"}, {{"s_usr_quota_inum", 0x240, 4, {1, 2, ~0u}, lossy(Problem::quota_inode)},
-                                                            {"s_usr_quota_inum", 0x240, 4, {30}, lossy(quota_inode_visible)},
-                                                            {"s_grp_quota_inum", 0x244, 4, {1, 2, ~0u}, lossy(Problem::quota_inode)},
-                                                            {"s_grp_quota_inum", 0x244, 4, {30}, lossy(quota_inode_visible)}});
+    check_superblock_fields({"-t", "ext4", "-O", "quota"},
+                            {{"s_usr_quota_inum", 0x240, 4, {1, 2, ~0u}, lossy(Problem::quota_inode)},
+                             {"s_usr_quota_inum", 0x240, 4, {30}, lossy(quota_inode_visible)},
+                             {"s_grp_quota_inum", 0x244, 4, {1, 2, ~0u}, lossy(Problem::quota_inode)},
+                             {"s_grp_quota_inum", 0x244, 4, {30}, lossy(quota_inode_visible)}});
   }
   SECTION("orphan_file") {
-    check_superblock_fields({"-t", "ext4", "-O", "orphan_file"}, {{"s_orphan_file_inum", 0x280, 4, {0, 1, 2, 30, ~0u}, safe_guess(Problem::orphan_file)}});
+    check_superblock_fields({"-t", "ext4", "-O", "orphan_file"},
+                            {{"s_orphan_file_inum", 0x280, 4, {0, 1, 2, 30, ~0u}, safe_guess(Problem::orphan_file)}});
   }
   SECTION("casefold") {
-    check_superblock_fields({"-t", "ext4", "-O", "casefold"}, {{"s_encoding", 0x27C, 2, {0, 2, 0xFFFF}, safe(superblock_field)},
-                                                               {"s_encoding_flags", 0x27E, 2, {1}, unseen("whether names must be well-formed")}});
+    check_superblock_fields({"-t", "ext4", "-O", "casefold"},
+                            {{"s_encoding", 0x27C, 2, {0, 2, 0xFFFF}, safe(superblock_field)},
+                             {"s_encoding_flags", 0x27E, 2, {1}, unseen("whether names must be well-formed")}});
   }
   SECTION("metadata_csum_seed") {
-    check_superblock_fields({"-t", "ext4", "-O", "metadata_csum_seed"}, {{"s_checksum_seed", 0x270, 4, {0, flip(1)}, lossy(superblock_primary_bad)},
-                                                                         {"s_uuid", 0x68, 16, {flip(1)}, unseen("any UUID will do, as it is no seed any more")}});
+    check_superblock_fields({"-t", "ext4", "-O", "metadata_csum_seed"},
+                            {{"s_checksum_seed", 0x270, 4, {0, flip(1)}, lossy(superblock_primary_bad)},
+                             {"s_uuid", 0x68, 16, {flip(1)}, unseen("any UUID will do, as it is no seed any more")}});
   }
   SECTION("sparse_super2") {
     check_superblock_fields({"-t", "ext4", "-O", "sparse_super2,^resize_inode"},
@@ -65,7 +75,8 @@ TEST_CASE("a fault for every field of a node of an index", "[fields]") {
     const TempDir tree;
     std::filesystem::create_directory(tree.path() / "tall");
     std::ofstream(tree.path() / "tall/first") << "x";
-    for (int i = 0; i < 400; ++i) std::filesystem::create_hard_link(tree.path() / "tall/first", tree.path() / fmt::format("tall/{:x<250}", i));
+    for (int i = 0; i < 400; ++i)
+      std::filesystem::create_hard_link(tree.path() / "tall/first", tree.path() / fmt::format("tall/{:x<250}", i));
     TestImage made(with_small_options({"-t", "ext4"}), "4M", tree.path());
     if (run({"e2fsck", "-fyD", made.path()}).status > 1) throw std::runtime_error("cannot make a tall index");
     return made;
@@ -103,8 +114,13 @@ TEST_CASE("a fault for every field of inline data", "[fields]") {
     return TestImage(with_small_options({"-t", "ext4", "-I", "256", "-O", "inline_data"}), "4M", tree.path());
   }();
   const auto image_of = []() -> const TestImage& { return image; };
-  const FieldTable file = {"inode with data inside", 36, image_of, [](const TestImage& of) { return Spot{inode_spot(of, "/inside").at + 160, of.inode_of("/inside")}; },
-                           seal_spot_inode, {inode_checksum}, {"/inside"}};
+  const FieldTable file = {"inode with data inside",
+                           36,
+                           image_of,
+                           [](const TestImage& of) { return Spot{inode_spot(of, "/inside").at + 160, of.inode_of("/inside")}; },
+                           seal_spot_inode,
+                           {inode_checksum},
+                           {"/inside"}};
   check_fields(file, {{"h_magic", 0, 4, {0, 1}, lossy(Problem::inline_data)},
                       {"e_name_len", 4, 1, {0, 3, 0xFF}, lossy(Problem::inline_data)},
                       {"e_name_index", 5, 1, {0, 1, 99}, lossy(Problem::inline_data)},
@@ -117,9 +133,14 @@ TEST_CASE("a fault for every field of inline data", "[fields]") {
                       {"e_name: data", 20, 4, {0x61746163}, lossy(Problem::inline_data)},
                       {"the end of the entries", 24, 4, {~0u}, lossy(ea_entry)},
                       {"room", 28, 8, {fill(0xFF)}, unseen("nobody reads it")}});
-  const FieldTable directory = {"directory inside its inode", 16, image_of,
-                                [](const TestImage& of) { return Spot{of.map_offset(of.inode_of("/inner")), of.inode_of("/inner")}; },
-                                seal_spot_inode, {inode_checksum}, {"/inner"}};
+  const FieldTable directory = {
+      "directory inside its inode",
+      16,
+      image_of,
+      [](const TestImage& of) { return Spot{of.map_offset(of.inode_of("/inner")), of.inode_of("/inner")}; },
+      seal_spot_inode,
+      {inode_checksum},
+      {"/inner"}};
   check_fields(directory, {{"the parent", 0, 4, {1, 12, ~0u}, safe(directory_dotdot_wrong)},
                            {"the parent", 0, 4, {0}, safe(directory_dotdot_missing)},
                            {"inode", 4, 4, {1}, safe(entry_inode_invalid)},

@@ -58,7 +58,9 @@ void seal_log_block(const SealedSpot& at) {
 void seal_log_super(const SealedSpot& at) {
   std::vector<std::byte> block(kSuperSize);
   at.image.read(at.spot.at, block);
-  if (be32(block, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3)) at.image.poke(at.spot.at + kChecksum, __builtin_bswap32(extscrub::journal_superblock_checksum(Bytes(block).first<kSuperSize>())));
+  if (be32(block, kIncompat) & (kIncompatCsumV2 | kIncompatCsumV3))
+    at.image.poke(at.spot.at + kChecksum,
+                  __builtin_bswap32(extscrub::journal_superblock_checksum(Bytes(block).first<kSuperSize>())));
 }
 
 const TestImage& waiting_image() { return waiting().image; }
@@ -66,8 +68,9 @@ const TestImage& waiting_image() { return waiting().image; }
 }  // namespace
 
 TEST_CASE("a fault for every field of the journal's superblock", "[fields]") {
-  const FieldTable table = {"journal superblock", 1024, waiting_image, [](const TestImage&) { return Spot{waiting().super}; },
-                            seal_log_super, {journal_superblock_checksum}, {}, true};
+  const FieldTable table = {
+      "journal superblock",          1024, waiting_image, [](const TestImage&) { return Spot{waiting().super}; }, seal_log_super,
+      {journal_superblock_checksum}, {},   true};
   check_fields(table, {{"h_magic", 0x00, 4, {0, 1}, lossy(journal_superblock)},
                        {"h_blocktype", 0x04, 4, {0, 1, 3, 5}, lossy(journal_superblock)},
                        {"h_sequence", 0x08, 4, {7}, unseen("the superblock belongs to no transaction")},
@@ -79,7 +82,11 @@ TEST_CASE("a fault for every field of the journal's superblock", "[fields]") {
                        {"s_start", 0x1C, 4, {0, 5}, unseen("a log that begins there is an empty one")},
                        {"s_errno", 0x20, 4, {5, ~0u}, note(journal_error)},
                        {"s_feature_compat", 0x24, 4, {1}, lossy(journal_superblock)},
-                       {"s_feature_compat", 0x24, 4, {0x80000000}, unseen("the kernel uses a journal with features that it does not know, of this kind")},
+                       {"s_feature_compat",
+                        0x24,
+                        4,
+                        {0x80000000},
+                        unseen("the kernel uses a journal with features that it does not know, of this kind")},
                        {"s_feature_incompat", 0x28, 4, {flip(0x8), flip(0x80000000)}, lossy(journal_superblock)},
                        {"s_feature_ro_compat", 0x2C, 4, {1, 0x80000000}, lossy(journal_superblock)},
                        {"s_uuid", 0x30, 16, {fill(0), flip(1)}, lossy(journal_checksum)},
@@ -97,8 +104,14 @@ TEST_CASE("a fault for every field of the journal's superblock", "[fields]") {
 }
 
 TEST_CASE("a fault for every field of a descriptor block and of what it logs", "[fields]") {
-  const FieldTable table = {"journal descriptor", 1024, waiting_image, [](const TestImage&) { return Spot{waiting().descriptor}; },
-                            seal_log_block<1020>, {journal_checksum, journal_log}, {}, true};
+  const FieldTable table = {"journal descriptor",
+                            1024,
+                            waiting_image,
+                            [](const TestImage&) { return Spot{waiting().descriptor}; },
+                            seal_log_block<1020>,
+                            {journal_checksum, journal_log},
+                            {},
+                            true};
   constexpr const char* kEnd = "the transaction has no end, as one that was not committed";
   check_fields(table, {{"h_magic", 0, 4, {0, 1}, unseen_uncovered(kEnd)},
                        {"h_blocktype", 4, 4, {0, 3, 6}, unseen_uncovered(kEnd)},
@@ -119,8 +132,9 @@ TEST_CASE("a fault for every field of a descriptor block and of what it logs", "
 }
 
 TEST_CASE("a fault for every field of a commit block and a revoke block", "[fields]") {
-  const FieldTable commit = {"journal commit", 1024, waiting_image, [](const TestImage&) { return Spot{waiting().commit}; },
-                             seal_log_block<16>, {journal_checksum}, {}, true};
+  const FieldTable commit = {
+      "journal commit",   1024, waiting_image, [](const TestImage&) { return Spot{waiting().commit}; }, seal_log_block<16>,
+      {journal_checksum}, {},   true};
   constexpr const char* kNever = "the transaction was never committed";
   check_fields(commit, {{"h_magic", 0, 4, {0, 1}, unseen_uncovered(kNever)},
                         {"h_blocktype", 4, 4, {0, 3, 6}, unseen_uncovered(kNever)},
@@ -133,8 +147,9 @@ TEST_CASE("a fault for every field of a commit block and a revoke block", "[fiel
                         {"h_commit_sec", 48, 8, {0, ~0ull}, unseen("any time is right")},
                         {"h_commit_nsec", 56, 4, {1, ~0u}, unseen("any time is right")},
                         {"behind it", 60, 964, {fill(0xFF)}, unseen(kPadding)}});
-  const FieldTable revoke = {"journal revoke", 1024, waiting_image, [](const TestImage&) { return Spot{waiting().revoke}; },
-                             seal_log_block<1020>, {journal_checksum}, {}, true};
+  const FieldTable revoke = {
+      "journal revoke",   1024, waiting_image, [](const TestImage&) { return Spot{waiting().revoke}; }, seal_log_block<1020>,
+      {journal_checksum}, {},   true};
   check_fields(revoke, {{"h_magic", 0, 4, {0, 1}, unseen_uncovered(kNever)},
                         {"h_blocktype", 4, 4, {0, 3, 6}, unseen_uncovered(kNever)},
                         {"h_sequence", 8, 4, {9, 11, ~0u}, unseen_uncovered(kNever)},

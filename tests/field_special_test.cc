@@ -28,7 +28,8 @@ const TestImage& image_with_quota() {
 
 void seal_mmp(const SealedSpot& at) {
   const auto block = at.image.peek<mmp_struct>(at.spot.at);
-  at.image.poke(at.spot.at + offsetof(mmp_struct, mmp_checksum), crc32c(at.geometry.csum_seed, bytes_of(block).first(offsetof(mmp_struct, mmp_checksum))));
+  at.image.poke(at.spot.at + offsetof(mmp_struct, mmp_checksum),
+                crc32c(at.geometry.csum_seed, bytes_of(block).first(offsetof(mmp_struct, mmp_checksum))));
 }
 
 Spot orphan_block(const TestImage& image) {
@@ -53,8 +54,10 @@ Spot quota_block(const TestImage& image) {
 }  // namespace
 
 TEST_CASE("a fault for every field of the MMP block", "[fields]") {
-  const FieldTable table = {"mmp block", 1024, image_with_mmp, [](const TestImage& image) { return Spot{image.offset(image.superblock().s_mmp_block)}; },
-                            seal_mmp, {Problem::mmp_checksum}};
+  const FieldTable table = {
+      "mmp block",    1024,
+      image_with_mmp, [](const TestImage& image) { return Spot{image.offset(image.superblock().s_mmp_block)}; },
+      seal_mmp,       {Problem::mmp_checksum}};
   check_fields(table, {{"mmp_magic", 0, 4, {0, 1}, safe(Problem::mmp_block)},
                        {"mmp_seq", 4, 4, {0, 1, 0xE24D4D4F}, note(mmp_in_use)},
                        {"mmp_seq", 4, 4, {0xE24D4D50}, note(mmp_in_use)},  // a check is going on

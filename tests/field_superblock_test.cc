@@ -69,7 +69,11 @@ const std::vector<FieldRow>& superblock_rows() {
       {"s_hash_seed", 0xEC, 16, {fill(0), flip(1)}, safe(htree_range)},
       {"s_def_hash_version", 0xFC, 1, {0, 2, 5}, unseen("each index says its own; for a new one, any will do")},
       {"s_def_hash_version", 0xFC, 1, {6, 0xFF}, safe(superblock_field)},
-      {"s_jnl_backup_type", 0xFD, 1, {0, 2, 0xFF}, unseen("whether s_jnl_blocks is a copy of the journal's map: nobody needs it now")},
+      {"s_jnl_backup_type",
+       0xFD,
+       1,
+       {0, 2, 0xFF},
+       unseen("whether s_jnl_blocks is a copy of the journal's map: nobody needs it now")},
       {"s_desc_size", 0xFE, 2, {32, 63, 2048, 0xFFFF}, safe(superblock_field)},
       {"s_desc_size", 0xFE, 2, {0, 128}, lossy(superblock_primary_bad)},
       {"s_default_mount_opts", 0x100, 4, {0, 0xFFF}, unseen("any options may be asked for")},
@@ -137,10 +141,12 @@ const std::vector<FieldRow>& superblock_rows() {
 }  // namespace
 
 TEST_CASE("a fault for every field of the superblock", "[fields]") {
-  const FieldTable table = {"superblock", 1020, small_ext4, [](const TestImage&) { return Spot{kSuperblockOffset}; }, seal_superblock,
-                            {superblock_primary_bad, Problem::superblock_checksum, superblock_features}};
+  const FieldTable table = {"superblock",    1020,
+                            small_ext4,      [](const TestImage&) { return Spot{kSuperblockOffset}; },
+                            seal_superblock, {superblock_primary_bad, Problem::superblock_checksum, superblock_features}};
   check_fields(table, superblock_rows());
-  const FieldTable checksum = {"superblock's checksum", 4, small_ext4, [](const TestImage&) { return Spot{kSuperblockOffset + 1020}; }};
+  const FieldTable checksum = {"superblock's checksum", 4, small_ext4,
+                               [](const TestImage&) { return Spot{kSuperblockOffset + 1020}; }};
   check_fields(checksum, {{"s_checksum", 0, 4, {0, flip(1), ~0u}, safe(Problem::superblock_checksum)}});
 }
 

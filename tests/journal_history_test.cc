@@ -40,7 +40,8 @@ void close_log(const TestImage& image, const JournalLog& log, uint32_t next_sequ
 
 // The history of an image behind its recovery.
 struct Past {
-  explicit Past(const TestImage& image, const Image* device = nullptr, size_t most_copies = kMostCopies) : recovered(image, device) {
+  explicit Past(const TestImage& image, const Image* device = nullptr, size_t most_copies = kMostCopies)
+      : recovered(image, device) {
     fs = *load_superblock(recovered.image, &*recovered.overlay, {});
     load_descriptors(fs);
     journal = open_journal(fs, device);
@@ -178,7 +179,6 @@ TEST_CASE("transaction that goes over the end of the log", "[journal]") {
   CHECK(past.fills(kR) == "c");
   CHECK(past.history.unbroken == 0);
 }
-
 
 TEST_CASE("ring that was shorter by the fast commits, which the journal no longer tells of", "[journal]") {
   const TestImage image("ext4-fastcommit");
@@ -448,7 +448,8 @@ TEST_CASE("two versions of an extent block, which have one checksum", "[journal]
   std::vector<std::vector<std::byte>> versions;
   for (const char fill : {'a', 'b'}) {
     auto block = log.block_of(fill);
-    store(block, 0, ext3_extent_header{.eh_magic = EXT3_EXT_MAGIC, .eh_entries = 84, .eh_max = 84, .eh_depth = 0, .eh_generation = 0});
+    store(block, 0,
+          ext3_extent_header{.eh_magic = EXT3_EXT_MAGIC, .eh_entries = 84, .eh_max = 84, .eh_depth = 0, .eh_generation = 0});
     store(block, block.size() - 4, crc32c(77, Bytes(block).first(block.size() - 4)));
     log.descriptor({{kP, block}});
     log.commit(kThen);

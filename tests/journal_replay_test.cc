@@ -209,9 +209,12 @@ TEST_CASE("external journal of another file system", "[journal]") {
 
 TEST_CASE("journal superblock with an impossible field", "[journal]") {
   const std::pair<size_t, JournalDefectKind> kFields[] = {
-      {kHeaderMagic, JournalDefectKind::magic},       {kHeaderType, JournalDefectKind::block_type},
-      {kBlockSize, JournalDefectKind::block_size},    {kMaxLen, JournalDefectKind::length},
-      {kFirst, JournalDefectKind::first},             {kStart, JournalDefectKind::start},
+      {kHeaderMagic, JournalDefectKind::magic},
+      {kHeaderType, JournalDefectKind::block_type},
+      {kBlockSize, JournalDefectKind::block_size},
+      {kMaxLen, JournalDefectKind::length},
+      {kFirst, JournalDefectKind::first},
+      {kStart, JournalDefectKind::start},
       {kIncompat, JournalDefectKind::unknown_features},
   };
   for (const auto& [at, kind] : kFields) {

@@ -31,9 +31,7 @@ void stage(Recovered& r, uint64_t block, const std::vector<std::byte>& bytes) {
   std::ranges::copy(bytes, target->begin());
 }
 
-JournalSpace space_in(const Recovered& r) {
-  return find_journal_space(r.image, *r.overlay, r.recovery.journal, {});
-}
+JournalSpace space_in(const Recovered& r) { return find_journal_space(r.image, *r.overlay, r.recovery.journal, {}); }
 
 JournalTransaction transaction_of(const JournalSpace& space, const Content& content) {
   std::vector<BlockImage> blocks;

@@ -20,7 +20,8 @@ constexpr uint64_t kLater = 4'000'000'000;  // behind the making of any image
 // Logs versions of blocks of an image, a transaction each. What is in place stays.
 class Versions {
  public:
-  explicit Versions(const TestImage& image) : image_(image), log_(image, {.incompat = kIncompatRevoke | kIncompatCsumV3 | kIncompat64Bit}) {}
+  explicit Versions(const TestImage& image)
+      : image_(image), log_(image, {.incompat = kIncompatRevoke | kIncompatCsumV3 | kIncompat64Bit}) {}
 
   void add(uint64_t block, const std::function<void(MutableBytes)>& change = [](MutableBytes) {}) {
     std::vector<std::byte> bytes(image_.block_size());
@@ -113,7 +114,9 @@ TEST_CASE("versions of a directory, with the names that came and went", "[histor
   const TestImage image("ext4-plain");
   const uint64_t block = image.block_of("/dir");
   Versions versions(image);
-  versions.add(block, [&](MutableBytes b) { std::ranges::fill(b.subspan(24), std::byte{0}), store(b, 16, static_cast<uint16_t>(b.size() - 12)); });
+  versions.add(block, [&](MutableBytes b) {
+    std::ranges::fill(b.subspan(24), std::byte{0}), store(b, 16, static_cast<uint16_t>(b.size() - 12));
+  });
   versions.add(block);
   versions.close();
   const auto past = looked_back(image, {.path = "/dir"});

@@ -21,26 +21,46 @@ using Steps = std::vector<std::string>;
 
 // What the kernel does in two mounts. All kinds of blocks are changed by both.
 const Steps kFirstMount = {
-    "mkdir /dir/first", "sif /dir ctime NOW", "sif /small mode 0100600", "sif /small ctime NOW", "punch /runs10 256 260",
-    "sif /runs10 ctime NOW", "punch /big 100 120", "sif /big ctime NOW",
-    "ea_set /small user.note " + std::string(300, 'a'), "symlink /first " + std::string(200, 'f'), "sif / ctime NOW",
+    "mkdir /dir/first",
+    "sif /dir ctime NOW",
+    "sif /small mode 0100600",
+    "sif /small ctime NOW",
+    "punch /runs10 256 260",
+    "sif /runs10 ctime NOW",
+    "punch /big 100 120",
+    "sif /big ctime NOW",
+    "ea_set /small user.note " + std::string(300, 'a'),
+    "symlink /first " + std::string(200, 'f'),
+    "sif / ctime NOW",
 };
 const Steps kSecondMount = {
-    "mkdir /dir/second", "sif /dir ctime NOW", "sif /small mode 0100640", "sif /small ctime NOW", "punch /runs10 384 390",
-    "sif /runs10 ctime NOW", "punch /big 200 220", "sif /big ctime NOW",
-    "ea_set /small user.note " + std::string(300, 'b'), "symlink /second " + std::string(200, 's'), "sif / ctime NOW",
+    "mkdir /dir/second",
+    "sif /dir ctime NOW",
+    "sif /small mode 0100640",
+    "sif /small ctime NOW",
+    "punch /runs10 384 390",
+    "sif /runs10 ctime NOW",
+    "punch /big 200 220",
+    "sif /big ctime NOW",
+    "ea_set /small user.note " + std::string(300, 'b'),
+    "symlink /second " + std::string(200, 's'),
+    "sif / ctime NOW",
 };
 const Steps kTouch = {"sif /small mode 0100640", "sif /small ctime NOW"};
 
 PastImage with_past(std::string_view feature_set, bool first_is_logged, const LogFormat& format = kLogWithSums) {
   PastImage past(TestImage(feature_set), format);
-  if (first_is_logged) past.write(kFirstMount);
-  else past.write_offline(kFirstMount);
+  if (first_is_logged)
+    past.write(kFirstMount);
+  else
+    past.write_offline(kFirstMount);
   past.write(kSecondMount);
   return past;
 }
 
-uint64_t table_of(const TestImage& image, const std::string& path) { return image.inode_offset(image.inode_of(path)) / image.block_size(); }
+uint64_t table_of(const TestImage& image, const std::string& path) {
+  return image.inode_offset(image.inode_of(path)) / image.block_size();
+}
 
 uint64_t attributes_of(const TestImage& image, const std::string& path) {
   return image.peek<uint32_t>(image.inode_offset(image.inode_of(path)) + offsetof(ext2_inode, i_file_acl));
@@ -57,7 +77,8 @@ uint64_t indirect_of(const TestImage& image, const std::string& path) {
 uint64_t changed_bitmap(const PastImage& past, bool of_inodes) {
   const TestImage& image = past.image();
   for (uint32_t group = 0; group < 4; ++group)
-    if (const uint64_t block = of_inodes ? image.inode_bitmap(group) : image.block_bitmap(group); past.changed().contains(block)) return block;
+    if (const uint64_t block = of_inodes ? image.inode_bitmap(group) : image.block_bitmap(group); past.changed().contains(block))
+      return block;
   return 0;
 }
 
@@ -75,7 +96,8 @@ const std::vector<Kind>& kinds_of_blocks() {
       {"inode bitmap", "ext4-1k", [](const PastImage& p) { return changed_bitmap(p, true); }, true},
       {"block bitmap", "ext4-1k", [](const PastImage& p) { return changed_bitmap(p, false); }, true},
       {"block bitmap without checksums", "ext4-plain", [](const PastImage& p) { return changed_bitmap(p, false); }, true},
-      {"descriptors", "ext4-1k", [](const PastImage& p) { return p.image().descriptor_offset(0) / p.image().block_size(); }, true},
+      {"descriptors", "ext4-1k", [](const PastImage& p) { return p.image().descriptor_offset(0) / p.image().block_size(); },
+       true},
       {"directory", "ext4-1k", [](const PastImage& p) { return p.image().block_of("/"); }, true},
       {"directory without checksums", "ext3-1k", [](const PastImage& p) { return p.image().block_of("/"); }, true},
       {"extent leaf", "ext4-1k", [](const PastImage& p) { return extent_leaf_of(p.image(), "/runs10"); }, true},
@@ -171,8 +193,10 @@ TEST_CASE("lost write of every kind of block, of which the journal has what lies
     REQUIRE(lost.size() == 1);
     CHECK(lost[0].problem == Problem::metadata_write_lost);
     CHECK(lost[0].block == BlockNo(block));
-    CHECK(texts_of(lost[0].evidence).found.starts_with(fmt::format("what was there after transaction {} of 20", past.sequence() - 1)));
-    CHECK(texts_of(lost[0].evidence).expected.starts_with(fmt::format("what the journal has of transaction {} of 20", past.sequence())));
+    CHECK(texts_of(lost[0].evidence)
+              .found.starts_with(fmt::format("what was there after transaction {} of 20", past.sequence() - 1)));
+    CHECK(texts_of(lost[0].evidence)
+              .expected.starts_with(fmt::format("what the journal has of transaction {} of 20", past.sequence())));
     check_brought_back(past);
   }
 }
@@ -278,7 +302,8 @@ TEST_CASE("block for which its times alone speak: a warning, and put back only w
     REQUIRE(audit.findings.size() == 1);
     CHECK(audit.findings[0].problem == Problem::metadata_write_perhaps_lost);
     CHECK(audit.findings[0].block == BlockNo(block));
-    CHECK(texts_of(audit.findings[0].evidence).found == fmt::format("an older version; inode {} is older", past.image().inode_of("/small")));
+    CHECK(texts_of(audit.findings[0].evidence).found ==
+          fmt::format("an older version; inode {} is older", past.image().inode_of("/small")));
     CHECK(audit.verdict == Verdict::clean);
 
     const Image opened = *Image::open(past.image().path());
@@ -333,7 +358,8 @@ TEST_CASE("newest copy that was revoked", "[lost]") {
   PastImage past = with_past("ext4-1k", true);
   const uint64_t link = past.image().block_of("/second"), table = table_of(past.image(), "/runs10");
   past.log({}, {link, table});
-  for (const uint64_t block : {link, table}) past.image().write(past.image().offset(block), std::vector<std::byte>(past.image().block_size()));
+  for (const uint64_t block : {link, table})
+    past.image().write(past.image().offset(block), std::vector<std::byte>(past.image().block_size()));
   check_no_alarm(past.image());
 }
 
@@ -365,7 +391,8 @@ TEST_CASE("block of a log from before the inodes grew", "[lost]") {
     INFO(offset);
     PastImage past(TestImage("ext4-plain"));
     const uint64_t at = past.image().inode_offset(past.image().inode_of("/small")), block = at / past.image().block_size();
-    past.write({kTouch[0], kTouch[1], fmt::format("zap_block -o {} -l 2 -p {} {}", at % past.image().block_size() + offset, byte, block)});
+    past.write({kTouch[0], kTouch[1],
+                fmt::format("zap_block -o {} -l 2 -p {} {}", at % past.image().block_size() + offset, byte, block)});
     past.lose(block);
     check_no_alarm(past.image());
   }
@@ -477,7 +504,8 @@ TEST_CASE("two blocks of inode tables that were swapped", "[lost]") {
     INFO(describe(audit.findings));
     CHECK(blocks_with(audit, Problem::metadata_block_misplaced) == BlockNumbers{a, b});
     CHECK(blocks_with(audit, Problem::metadata_write_lost).empty());
-    const Finding& finding = *std::ranges::find(audit.findings, BlockNo(a), [](const Finding& f) { return is_of_lost_writes(f) ? f.block : std::nullopt; });
+    const Finding& finding = *std::ranges::find(audit.findings, BlockNo(a),
+                                                [](const Finding& f) { return is_of_lost_writes(f) ? f.block : std::nullopt; });
     CHECK(texts_of(finding.evidence).expected == fmt::format("what lies in block {}", b));
     CHECK(texts_of(finding.evidence).found.starts_with(fmt::format("what belongs in block {}; inodes ", b)));
     const Image opened = *Image::open(image.path());
@@ -521,8 +549,10 @@ TEST_CASE("write that went to another block, of which nothing has what was there
     const uint64_t home = table_of(image, "/small"), other = table_of(image, "/dir/file9");
     const auto right = past.block(home);
     write_block(image, other, right);
-    if (logged) past.lose(home);
-    else write_block(image, home, read_block(before, home));
+    if (logged)
+      past.lose(home);
+    else
+      write_block(image, home, read_block(before, home));
     const Audit audit = audit_of(image);
     INFO(describe(audit.findings));
     CHECK(blocks_with(audit, Problem::metadata_write_lost) == BlockNumbers{home});

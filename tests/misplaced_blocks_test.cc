@@ -43,12 +43,17 @@ const std::vector<Pair>& pairs() {
   using Image = const TestImage&;
   static const std::vector<Pair> pairs = {
       {"directories", [](Image i) { return i.block_of("/dir/sub/deeper"); }, [](Image i) { return i.block_of("/dir/sub"); }},
-      {"leaves of directories", [](Image i) { return i.block_of("/lost+found", 1); }, [](Image i) { return i.block_of("/many", 2); }},
+      {"leaves of directories", [](Image i) { return i.block_of("/lost+found", 1); },
+       [](Image i) { return i.block_of("/many", 2); }},
       {"an index and a leaf", [](Image i) { return i.block_of("/many"); }, [](Image i) { return i.block_of("/dir/sub"); }},
-      {"extent blocks", [](Image i) { return extent_block_of(i, "/runs10"); }, [](Image i) { return extent_block_of(i, "/runs600"); }},
-      {"attributes", [](Image i) { return attribute_block_of(i, "/small"); }, [](Image i) { return attribute_block_of(i, "/other"); }},
-      {"a directory and an extent block", [](Image i) { return i.block_of("/dir/sub"); }, [](Image i) { return extent_block_of(i, "/runs10"); }},
-      {"a directory and attributes", [](Image i) { return i.block_of("/dir/sub"); }, [](Image i) { return attribute_block_of(i, "/small"); }},
+      {"extent blocks", [](Image i) { return extent_block_of(i, "/runs10"); },
+       [](Image i) { return extent_block_of(i, "/runs600"); }},
+      {"attributes", [](Image i) { return attribute_block_of(i, "/small"); },
+       [](Image i) { return attribute_block_of(i, "/other"); }},
+      {"a directory and an extent block", [](Image i) { return i.block_of("/dir/sub"); },
+       [](Image i) { return extent_block_of(i, "/runs10"); }},
+      {"a directory and attributes", [](Image i) { return i.block_of("/dir/sub"); },
+       [](Image i) { return attribute_block_of(i, "/small"); }},
   };
   return pairs;
 }

@@ -142,18 +142,17 @@ TEST_CASE("blocks that were never written and are another's become a hole where 
   image.debugfs("write /dev/null spare");
   image.debugfs(fmt::format("fallocate spare 0 {}", image.superblock().s_free_blocks_count - 40));
   // A hundred blocks of /big, unwritten, in a file of 10000 bytes: more than there is room for.
-  const std::pair<const char*, uint64_t> fields[] = {
-      {"flags", 0x80000}, {"size", 10000}, {"blocks", 200}, {"block[0]", 0x1f30a}, {"block[1]", 4},
-      {"block[2]", 0},    {"block[3]", 0}, {"block[4]", 32768 + 100}, {"block[5]", first}};
+  const std::pair<const char*, uint64_t> fields[] = {{"flags", 0x80000},    {"size", 10000},           {"blocks", 200},
+                                                     {"block[0]", 0x1f30a}, {"block[1]", 4},           {"block[2]", 0},
+                                                     {"block[3]", 0},       {"block[4]", 32768 + 100}, {"block[5]", first}};
   for (const auto& [field, value] : fields) image.debugfs(fmt::format("sif claims {} {:#x}", field, value));
   REQUIRE(image.superblock().s_free_blocks_count < 100);
   const RepairPlan plan = repair_full(image);
   INFO("before:\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
   CHECK(std::ranges::count(plan.before.findings, Problem::block_multiply_claimed, &Finding::problem) > 0);
   CHECK(plan.proven_clean);
-  CHECK(std::ranges::any_of(plan.losses, [](const Loss& l) {
-    return l.problem == Problem::block_multiply_claimed && l.what.contains("a hole now");
-  }));
+  CHECK(std::ranges::any_of(
+      plan.losses, [](const Loss& l) { return l.problem == Problem::block_multiply_claimed && l.what.contains("a hole now"); }));
   CHECK(image.e2fsck() == 0);
   CHECK(image.debugfs("cat /big") == big);
   CHECK(image.debugfs("cat /claims") == std::string(10000, '\0'));

@@ -42,8 +42,12 @@ struct Owned {
     owner.use = use;
     return fits_owner(fs, owner, Inode(fs.geometry, ino, raw), bytes);
   }
-  [[nodiscard]] bool fits(const std::string& path, uint64_t logical, Bytes bytes) const { return fits(path, Owner::Use::data, logical, bytes); }
-  [[nodiscard]] BlockBytes data(const std::string& path, uint64_t logical = 0) const { return behind.block(test.block_of(path, logical)); }
+  [[nodiscard]] bool fits(const std::string& path, uint64_t logical, Bytes bytes) const {
+    return fits(path, Owner::Use::data, logical, bytes);
+  }
+  [[nodiscard]] BlockBytes data(const std::string& path, uint64_t logical = 0) const {
+    return behind.block(test.block_of(path, logical));
+  }
   [[nodiscard]] bool metadata_csum() const { return fs.geometry.metadata_csum(); }
 
   [[nodiscard]] uint64_t leaf_of_extents(const std::string& path) const {

@@ -5,9 +5,7 @@
 
 namespace extscrub::test {
 
-TEST_CASE("map of a directory at anything", "[pointers][leaks][repair]") {
-  judge_table(&directory_map_pointers, block_targets);
-}
+TEST_CASE("map of a directory at anything", "[pointers][leaks][repair]") { judge_table(&directory_map_pointers, block_targets); }
 
 TEST_CASE("entry, `..`, attribute or orphan with any inode's number", "[pointers][leaks][repair]") {
   judge_table(&inode_pointers, inode_targets);

@@ -5,8 +5,6 @@
 
 namespace extscrub::test {
 
-TEST_CASE("pointer of a file's map at anything", "[pointers][leaks][repair]") {
-  judge_table(&map_pointers, block_targets);
-}
+TEST_CASE("pointer of a file's map at anything", "[pointers][leaks][repair]") { judge_table(&map_pointers, block_targets); }
 
 }  // namespace extscrub::test

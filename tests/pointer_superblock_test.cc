@@ -22,8 +22,6 @@ TEST_CASE("inode number of the superblock at any inode", "[pointers][repair]") {
   judge_table(&superblock_inode_pointers, inode_targets);
 }
 
-TEST_CASE("group with a backup at any group", "[pointers][repair]") {
-  judge_table(&group_pointers, group_targets);
-}
+TEST_CASE("group with a backup at any group", "[pointers][repair]") { judge_table(&group_pointers, group_targets); }
 
 }  // namespace extscrub::test

@@ -9,8 +9,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "tests/support/catch.h"
@@ -130,7 +130,7 @@ TEST_CASE("signals that come while it waits change nothing", "[prefetcher]") {
   Blocks b(3000, 3000 * kBlock);
   Prefetcher prefetcher(b.fs);
   if (!has_ring(prefetcher)) return;
-  struct sigaction action {}, before {};
+  struct sigaction action{}, before{};
   action.sa_handler = [](int) {};  // without SA_RESTART
   REQUIRE(::sigaction(SIGALRM, &action, &before) == 0);
   const itimerval often{{0, 200}, {0, 200}}, never{};

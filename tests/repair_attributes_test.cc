@@ -156,15 +156,9 @@ TEST_CASE("limits of a quota file survive its tree", "[repair]") {
   REQUIRE(at != 0);
   image.patch<QuotaEntryR1>(at, [](QuotaEntryR1& e) { e.block_hard = 123456, e.inode_soft = 77; });
   image.poke(image.offset(image.block_of("<3>")) + offsetof(QuotaHeader, block_grace), uint32_t{4321});
-  SECTION("the way to the entry is lost") {
-    image.fill(image.offset(image.block_of("<3>", 1)), 1024, std::byte{0xEE});
-  }
-  SECTION("the header is lost") {
-    image.fill(image.offset(image.block_of("<3>")), 4, std::byte{0});
-  }
-  SECTION("a new user comes in") {
-    image.debugfs("sif /three uid 70000");
-  }
+  SECTION("the way to the entry is lost") { image.fill(image.offset(image.block_of("<3>", 1)), 1024, std::byte{0xEE}); }
+  SECTION("the header is lost") { image.fill(image.offset(image.block_of("<3>")), 4, std::byte{0}); }
+  SECTION("a new user comes in") { image.debugfs("sif /three uid 70000"); }
   const RepairPlan plan = scrub(image);
   require_sound(image, plan);
   const uint64_t after = quota_entry(image, 3, 0);

@@ -48,7 +48,8 @@ std::set<std::string> names_in(const TestImage& image, const std::string& direct
     size_t from = 0;
     for (int i = 0; i < 5 && from != line.npos; ++i) from = line.find('/', from) + 1;
     // A block without entries in use is listed with an empty name.
-    if (const size_t length = line.find('/', from) - from; line.starts_with("/") && length > 0) names.insert(line.substr(from, length));
+    if (const size_t length = line.find('/', from) - from; line.starts_with("/") && length > 0)
+      names.insert(line.substr(from, length));
     if (end == listing.npos) break;
     at = end + 1;
   }
@@ -289,7 +290,8 @@ TEST_CASE("without space for lost+found a file without a name stays as it is", "
   image.debugfs("sif /hard links_count 9");
   // In pieces, as debugfs gives up when the tree's own blocks find no place.
   uint64_t at = 1000;
-  for (uint32_t piece = image.superblock().s_free_blocks_count; piece > 0 && image.superblock().s_free_blocks_count > 0; at += 1000) {
+  for (uint32_t piece = image.superblock().s_free_blocks_count; piece > 0 && image.superblock().s_free_blocks_count > 0;
+       at += 1000) {
     piece = std::min(piece, image.superblock().s_free_blocks_count);
     image.debugfs(fmt::format("fallocate /other {} {}", at, at + piece - 1));
     piece = (piece + 1) / 2;
@@ -297,7 +299,9 @@ TEST_CASE("without space for lost+found a file without a name stays as it is", "
   }
   REQUIRE(image.superblock().s_free_blocks_count == 0);
   const RepairPlan plan = mend(image, RepairPolicy::all);
-  INFO(image.superblock().s_free_blocks_count << " free\n" << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+  INFO(image.superblock().s_free_blocks_count << " free\n"
+                                              << describe(plan.before.findings) << "after:\n"
+                                              << describe(plan.after.findings));
   CHECK_FALSE(plan.proven_clean);
   CHECK(std::ranges::any_of(plan.after.findings, [&](const Finding& f) {
     return f.problem == Problem::inode_unattached && f.inode == InodeNo(inode);
@@ -353,7 +357,8 @@ TEST_CASE("safe repair keeps the bitmaps and counts that tell of inodes which ar
   CHECK(image.e2fsck() == 0);
 }
 
-TEST_CASE("names of inodes that are gone are listed, and become losses: from the blocks that no directory has", "[bitmap][repair]") {
+TEST_CASE("names of inodes that are gone are listed, and become losses: from the blocks that no directory has",
+          "[bitmap][repair]") {
   const std::string set = GENERATE("ext4-1k", "ext2-1k");
   const TestImage image(set);
   const std::string inode = fmt::format("'file1' (inode {})", image.inode_of("/dir/file1"));
@@ -372,9 +377,8 @@ TEST_CASE("names of inodes that are gone are listed, and become losses: from the
     return f.problem == Problem::names_lost && texts_of(f.evidence).found.find(inode) != std::string::npos &&
            texts_of(f.evidence).found.starts_with(fmt::format("in directory {}: ", directory));
   }));
-  CHECK(std::ranges::any_of(all.losses, [&](const Loss& l) {
-    return l.problem == Problem::names_lost && l.what.find(inode) != std::string::npos;
-  }));
+  CHECK(std::ranges::any_of(
+      all.losses, [&](const Loss& l) { return l.problem == Problem::names_lost && l.what.find(inode) != std::string::npos; }));
   CHECK(all.proven_clean);
   CHECK(std::ranges::none_of(all.after.findings, [](const Finding& f) { return f.problem == Problem::names_lost; }));
   CHECK(image.e2fsck() == 0);
@@ -394,7 +398,8 @@ TEST_CASE("superblock that was asked for beside a sound primary is no finding", 
 }
 
 // The change would seal what nobody vouches for.
-TEST_CASE("entry too many of a directory in a block whose checksum is wrong is cleared only where losses are allowed", "[repair]") {
+TEST_CASE("entry too many of a directory in a block whose checksum is wrong is cleared only where losses are allowed",
+          "[repair]") {
   const TestImage image("ext4-1k");
   image.debugfs("link /dir/sub /again");
   const uint64_t checksum = image.offset(image.block_of("/")) + image.block_size() - sizeof(uint32_t);

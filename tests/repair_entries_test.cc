@@ -47,7 +47,9 @@ void misdirect(const TestImage& image, const std::string& directory, std::string
   const auto opened = Image::open(image.path());
   const auto fs = load_superblock(*opened, nullptr, {});
   REQUIRE(fs);
-  seal_leaf(inode_seed(fs->geometry, InodeNo(inode), image.peek<uint32_t>(image.inode_offset(inode) + offsetof(ext2_inode, i_generation))), block);
+  seal_leaf(inode_seed(fs->geometry, InodeNo(inode),
+                       image.peek<uint32_t>(image.inode_offset(inode) + offsetof(ext2_inode, i_generation))),
+            block);
   image.write(block_at, block);
 }
 
@@ -59,14 +61,16 @@ void check_put_back(const TestImage& image, RepairPolicy policy, const std::stri
   CHECK(image.e2fsck() == 0);
   CHECK(inode_or_none(image, path) == inode);
   CHECK(inode_or_none(image, fmt::format("/lost+found/#{}", inode)) == 0);
-  CHECK(std::ranges::any_of(plan.losses, [](const Loss& l) { return l.what.find("again, where the entry named inode") != std::string::npos; }));
+  CHECK(std::ranges::any_of(
+      plan.losses, [](const Loss& l) { return l.what.find("again, where the entry named inode") != std::string::npos; }));
 }
 
 }  // namespace
 
 TEST_CASE("directory whose entry names nothing that can be goes back under its name", "[entries][repair]") {
   for (const char* set : {"ext2-1k", "ext4-plain", "ext4-1k", "ext4-4k", "ext4-bigalloc"})
-    for (const std::string kind : {"out of range", "reserved", "not in use", "its own", "the root", "a file", "another directory"}) {
+    for (const std::string kind :
+         {"out of range", "reserved", "not in use", "its own", "the root", "a file", "another directory"}) {
       INFO(set << ", " << kind);
       const TestImage image(set);
       const uint32_t inode = image.inode_of("/dir/sub");
@@ -91,7 +95,9 @@ TEST_CASE("a block's checksum tells which entry names what", "[entries][repair]"
         INFO(set << ", " << name << ", " << kind);
         const TestImage image(set);
         const uint32_t inode = image.inode_of("/dir/" + name);
-        const uint32_t target = kind == "cleared" ? 0 : kind == "another file" ? image.inode_of("/dir/file7") : image.superblock().s_inodes_count + 77;
+        const uint32_t target = kind == "cleared"        ? 0
+                                : kind == "another file" ? image.inode_of("/dir/file7")
+                                                         : image.superblock().s_inodes_count + 77;
         misdirect(image, "/dir", name, target, false);
         check_put_back(image, RepairPolicy::safe, "/dir/" + name, inode);
         CHECK(inode_or_none(image, "/dir/file7") != 0);

@@ -87,7 +87,8 @@ TEST_CASE("journal on metadata of an image with no room for another is taken awa
   CHECK_FALSE(has_journal(image));
 }
 
-TEST_CASE("journal whose size its blocks do not cover, be it by two bytes, is damage, and taken from its backup", "[repair][journal]") {
+TEST_CASE("journal whose size its blocks do not cover, be it by two bytes, is damage, and taken from its backup",
+          "[repair][journal]") {
   const TestImage image("ext4-1k");
   const auto size = image.peek<uint32_t>(image.inode_offset(8) + offsetof(ext2_inode, i_size));
   const uint32_t more = GENERATE(2u, 1023u, 1024u);

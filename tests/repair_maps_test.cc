@@ -42,7 +42,9 @@ void check_sound(const TestImage& image, const RepairPlan& plan) {
 }
 
 bool loses(const RepairPlan& plan, uint32_t inode, uint64_t first, uint64_t end) {
-  return std::ranges::any_of(plan.losses, [&](const Loss& l) { return l.inode.value == inode && l.bytes && l.bytes->first == first && l.bytes->end == end; });
+  return std::ranges::any_of(plan.losses, [&](const Loss& l) {
+    return l.inode.value == inode && l.bytes && l.bytes->first == first && l.bytes->end == end;
+  });
 }
 
 bool is_left(const RepairPlan& plan, Problem problem) {
@@ -179,7 +181,8 @@ TEST_CASE("map that is written anew has no blocks behind the end of the file", "
     constexpr uint32_t kBlocks = 10001, kIndirect = kBlocks + 15;
     std::array<uint32_t, 15> map{};
     for (uint32_t i = 0; i < 15; ++i) {
-      image.write(image.offset(kBlocks + i), std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
+      image.write(image.offset(kBlocks + i),
+                  std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
       if (i < 12) map[i] = kBlocks + i;
     }
     map[12] = kIndirect;
@@ -197,7 +200,8 @@ TEST_CASE("map that is written anew has no blocks behind the end of the file", "
     image.poke(image.map_offset(inode), uint16_t{0});
     image.patch<Extent>(extent_offset(image, "/dir/file40", 0), [](Extent& e) { e = {0, 16, 0, 25100}; });
     for (uint32_t i = 0; i < 15; ++i) {
-      image.write(image.offset(25100 + i), std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
+      image.write(image.offset(25100 + i),
+                  std::as_bytes(std::span(bytes).subspan(i * 1024, std::min<size_t>(1024, bytes.size() - i * 1024))));
     }
   }
   const RepairPlan plan = repair(image);

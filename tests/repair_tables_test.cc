@@ -24,8 +24,9 @@ TEST_CASE("inode table that its descriptor does not name is found by its content
     const char* set;
     int64_t off;  // from where the table is; 0: on a file's data
   };
-  for (const Case c : {Case{"ext4-1k", 0}, Case{"ext4-1k", 5}, Case{"ext4-1k", 9000}, Case{"ext2-1k", 0}, Case{"ext2-1k", 3000},
-                       Case{"ext4-plain", 0}, Case{"ext4-4k", 0}, Case{"ext4-1group", 0}, Case{"ext4-1group", 2000}, Case{"ext4-noflex", 0}}) {
+  for (const Case c :
+       {Case{"ext4-1k", 0}, Case{"ext4-1k", 5}, Case{"ext4-1k", 9000}, Case{"ext2-1k", 0}, Case{"ext2-1k", 3000},
+        Case{"ext4-plain", 0}, Case{"ext4-4k", 0}, Case{"ext4-1group", 0}, Case{"ext4-1group", 2000}, Case{"ext4-noflex", 0}}) {
     INFO(c.set << " " << c.off);
     const TestImage image(c.set);
     const std::string before = listing(image);

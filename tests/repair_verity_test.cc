@@ -67,7 +67,8 @@ TEST_CASE("what is only remarked of an inode does not keep its checksum from bei
   const uint32_t inode = image.inode_of("/three");
   poke_inode(image, inode, &ext2_inode_large::i_atime, 0x80000001);
   poke_inode(image, inode, &ext2_inode_large::i_atime_extra, 3);
-  poke_inode(image, inode, &ext2_inode_large::i_flags, image.peek<ext2_inode>(image.inode_offset(inode)).i_flags | EXT4_VERITY_FL);
+  poke_inode(image, inode, &ext2_inode_large::i_flags,
+             image.peek<ext2_inode>(image.inode_offset(inode)).i_flags | EXT4_VERITY_FL);
   const Audit before = audit_of(image);
   INFO(describe(before.findings));
   CHECK(before.findings.size() == 3);

@@ -19,7 +19,9 @@ Finding in_group(Problem problem, uint32_t group, FindingEvidence evidence = {})
   return f;
 }
 
-Finding in_group(Problem problem, uint32_t group, uint64_t expected, uint64_t found) { return in_group(problem, group, WrongNumber{expected, found}); }
+Finding in_group(Problem problem, uint32_t group, uint64_t expected, uint64_t found) {
+  return in_group(problem, group, WrongNumber{expected, found});
+}
 
 Finding bits(uint32_t group, uint64_t block, uint64_t count, bool free = true) {
   Finding f = in_group(Problem::block_bitmap_mismatch, group, WrongBits{.should_be_set = !free});
@@ -41,7 +43,8 @@ Finding named(Finding f, std::string path) {
 
 // An inode that is garbage; the first of them is its cause.
 std::vector<Finding> garbage(uint32_t inode) {
-  return {at_inode(Problem::inode_checksum, inode), at_inode(Problem::inode_dtime_set, inode), at_inode(Problem::inode_mode, inode)};
+  return {at_inode(Problem::inode_checksum, inode), at_inode(Problem::inode_dtime_set, inode),
+          at_inode(Problem::inode_mode, inode)};
 }
 
 Indices causes(std::vector<Finding> findings, std::vector<Finding> more = {}) {
@@ -53,19 +56,22 @@ Indices causes(std::vector<Finding> findings, std::vector<Finding> more = {}) {
 
 TEST_CASE("an inode of which many fields cannot be is one cause", "[causes]") {
   CHECK(causes(garbage(12)) == Indices{kNone, 0, 0});
-  CHECK(causes({at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_dtime_set, 12), at_inode(Problem::inode_flags, 12), at_inode(Problem::inode_mode, 12)}) ==
-        Indices{3, 3, 3, kNone});
+  CHECK(causes({at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_dtime_set, 12), at_inode(Problem::inode_flags, 12),
+                at_inode(Problem::inode_mode, 12)}) == Indices{3, 3, 3, kNone});
   CHECK(garbage_inodes(garbage(12)) == std::vector<size_t>{0});
 }
 
 TEST_CASE("two wrong fields do not make an inode garbage, nor do those of two inodes", "[causes]") {
   CHECK(causes({at_inode(Problem::inode_checksum, 12), at_inode(Problem::inode_dtime_set, 12)}) == Indices{kNone, kNone});
-  CHECK(causes({at_inode(Problem::inode_flags, 12), at_inode(Problem::inode_flags, 12, "2"), at_inode(Problem::inode_flags, 12, "3")}) == Indices(3));
-  CHECK(causes({at_inode(Problem::inode_checksum, 12), at_inode(Problem::inode_dtime_set, 12), at_inode(Problem::inode_mode, 13)}) == Indices(3));
+  CHECK(causes({at_inode(Problem::inode_flags, 12), at_inode(Problem::inode_flags, 12, "2"),
+                at_inode(Problem::inode_flags, 12, "3")}) == Indices(3));
+  CHECK(causes({at_inode(Problem::inode_checksum, 12), at_inode(Problem::inode_dtime_set, 12),
+                at_inode(Problem::inode_mode, 13)}) == Indices(3));
 }
 
 TEST_CASE("what cannot be read, or was lost, follows from nothing", "[causes]") {
-  for (const Problem problem : {Problem::read_error, Problem::data_unreadable, Problem::metadata_write_lost, Problem::metadata_block_misplaced})
+  for (const Problem problem :
+       {Problem::read_error, Problem::data_unreadable, Problem::metadata_write_lost, Problem::metadata_block_misplaced})
     CHECK_FALSE(causes(garbage(12), {at_inode(problem, 12)})[3]);
 }
 
@@ -78,20 +84,21 @@ TEST_CASE("an entry that names a garbage inode follows from it", "[causes]") {
 
 TEST_CASE("what is wrong in a block follows from its checksum, and not in another block", "[causes]") {
   const Finding checksum = at_block(Problem::directory_checksum, 12, 100);
-  CHECK(causes({checksum, at_block(Problem::directory_record, 12, 100), at_block(Problem::directory_record, 12, 101), at_block(Problem::directory_record, 13, 100)}) ==
-        Indices{kNone, 0, kNone, kNone});
-  CHECK(causes({in_group(Problem::group_desc_checksum, 0), in_group(Problem::block_bitmap_checksum, 0), bits(0, 50, 1), bits(1, 9000, 1)}) ==
-        Indices{kNone, 0, 0, kNone});
+  CHECK(causes({checksum, at_block(Problem::directory_record, 12, 100), at_block(Problem::directory_record, 12, 101),
+                at_block(Problem::directory_record, 13, 100)}) == Indices{kNone, 0, kNone, kNone});
+  CHECK(causes({in_group(Problem::group_desc_checksum, 0), in_group(Problem::block_bitmap_checksum, 0), bits(0, 50, 1),
+                bits(1, 9000, 1)}) == Indices{kNone, 0, 0, kNone});
 }
 
 TEST_CASE("the rest of an inode follows from its damaged map", "[causes]") {
-  CHECK(causes({at_inode(Problem::indirect_out_of_range, 12), at_inode(Problem::inode_blocks, 12), at_inode(Problem::inode_links, 12), at_inode(Problem::inode_blocks, 13)}) ==
-        Indices{kNone, 0, kNone, kNone});
+  CHECK(causes({at_inode(Problem::indirect_out_of_range, 12), at_inode(Problem::inode_blocks, 12),
+                at_inode(Problem::inode_links, 12), at_inode(Problem::inode_blocks, 13)}) == Indices{kNone, 0, kNone, kNone});
 }
 
 TEST_CASE("a claim on blocks of another follows from the garbage inode that makes it", "[causes]") {
-  CHECK(causes(garbage(12), {at_block(Problem::block_multiply_claimed, 12, 500), at_block(Problem::block_multiply_claimed, 14, 500),
-                             at_block(Problem::block_multiply_claimed, 15, 501)}) == Indices{kNone, 0, 0, 0, 0, kNone});
+  CHECK(
+      causes(garbage(12), {at_block(Problem::block_multiply_claimed, 12, 500), at_block(Problem::block_multiply_claimed, 14, 500),
+                           at_block(Problem::block_multiply_claimed, 15, 501)}) == Indices{kNone, 0, 0, 0, 0, kNone});
 }
 
 TEST_CASE("bits that agree with the count beside them follow from the inodes", "[causes]") {
@@ -105,7 +112,8 @@ TEST_CASE("bits that agree with the count beside them follow from the inodes", "
   CHECK_FALSE(causes(garbage(12), {bits(1, 9000, 12)})[3]);
   // The superblock is wrong by more than its groups are.
   CHECK_FALSE(causes(garbage(12), {bits(0, 50, 10), counted, in_group(Problem::superblock_free_blocks, 0, 1111, 1100)})[5]);
-  CHECK_FALSE(causes(garbage(12), {in_group(Problem::group_free_inodes, 0, 8, 7), in_group(Problem::superblock_free_inodes, 0, 9, 7)})[4]);
+  CHECK_FALSE(causes(garbage(12),
+                     {in_group(Problem::group_free_inodes, 0, 8, 7), in_group(Problem::superblock_free_inodes, 0, 9, 7)})[4]);
   // Nobody has lost blocks.
   CHECK(causes({bits(0, 50, 10), counted}) == Indices{kNone, 0});
 }
@@ -122,7 +130,8 @@ TEST_CASE("counts of inodes follow from bits, garbage and losses of the same gro
   const Finding lost = in_group(Problem::inodes_lost, 0);
   const Finding counted = in_group(Problem::group_free_inodes, 0, 8, 7);
   CHECK(causes({lost, bit, counted, in_group(Problem::superblock_free_inodes, 0, 9, 8)}) == Indices{kNone, 0, 0, 0});
-  CHECK(causes({lost, in_group(Problem::group_used_dirs, 0, 1, 2), in_group(Problem::group_used_dirs, 1, 1, 2)}) == Indices{kNone, 0, kNone});
+  CHECK(causes({lost, in_group(Problem::group_used_dirs, 0, 1, 2), in_group(Problem::group_used_dirs, 1, 1, 2)}) ==
+        Indices{kNone, 0, kNone});
   CHECK(causes(garbage(12), {in_group(Problem::group_used_dirs, 0, 1, 2)})[3] == 0);
 }
 

@@ -74,8 +74,9 @@ TEST_CASE("a range that reaches over files and metadata is told apart") {
   const DataImage d;
   const Audit audit = d.listed(UnreadableList{1, {{0, d.image.size()}}});
   const auto found = [&](Problem problem, std::string_view path, std::string_view what) {
-    return std::ranges::any_of(
-        audit.findings, [&](const Finding& f) { return f.problem == problem && f.path == path && texts_of(f.evidence).found == what; });
+    return std::ranges::any_of(audit.findings, [&](const Finding& f) {
+      return f.problem == problem && f.path == path && texts_of(f.evidence).found == what;
+    });
   };
   INFO(describe(audit.findings));
   CHECK(found(Problem::data_unreadable, "/z", "bytes 8192-204799"));
@@ -98,8 +99,11 @@ TEST_CASE("groups with unread descriptors are counted once each, copies of descr
     CHECK(tool.printed(text));
   };
   const TestImage copies({"-t", "ext4", "-b", "1024"}, "64M");
-  printed(copies, "  verified: 0.0 % of the group descriptors (8 of 8 groups could not be read), 0.0 % of the block bitmaps (8 of 8 groups");
-  printed(TestImage({"-t", "ext4", "-b", "1024", "-O", "meta_bg,^resize_inode"}, "256M"), "0.0 % of the group descriptors (32 of 32 groups could not");
+  printed(
+      copies,
+      "  verified: 0.0 % of the group descriptors (8 of 8 groups could not be read), 0.0 % of the block bitmaps (8 of 8 groups");
+  printed(TestImage({"-t", "ext4", "-b", "1024", "-O", "meta_bg,^resize_inode"}, "256M"),
+          "0.0 % of the group descriptors (32 of 32 groups could not");
   // With descriptors of 64 bytes the second block has those of no group, but is reserved.
   Tool tool;
   CHECK(tool({"audit", "--bad-blocks", list, copies.path()}) == 12);

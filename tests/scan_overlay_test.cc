@@ -48,7 +48,8 @@ TEST_CASE("an overlay without memory of its own shows what was staged", "[overla
   REQUIRE(overlay.read(BlockNo(99), read));
   for (uint64_t i = 0; i < 20; ++i) {
     const bool staged = (99 + i) % 7 == 100 % 7 && i > 0;
-    const bool patterned = std::ranges::all_of(Bytes(read).subspan(i * 1024, 1024), [](std::byte x) { return x == std::byte{0x5a}; });
+    const bool patterned =
+        std::ranges::all_of(Bytes(read).subspan(i * 1024, 1024), [](std::byte x) { return x == std::byte{0x5a}; });
     CHECK(patterned == staged);
   }
   CHECK(overlay.staged().size() == 700);

@@ -17,8 +17,10 @@ inline test::TestImage make_damaged(bool journal) {
     write_file(tree.path() / name / "file", std::vector<std::byte>(5000, std::byte{0x5A}));
   }
   std::vector<std::string> options{"-t", "ext4", "-b", "1024", "-g", "2048", "-N", "256"};
-  if (journal) options.insert(options.end(), {"-J", "size=1"});
-  else options.insert(options.end(), {"-O", "^has_journal"});
+  if (journal)
+    options.insert(options.end(), {"-J", "size=1"});
+  else
+    options.insert(options.end(), {"-O", "^has_journal"});
   test::TestImage image(options, "5M", tree.path());
   for (const char* request : {"setb 1900 30", "setb 4200 20", "freei /one/file", "sif /two links_count 9",
                               "sif /three/file links_count 5", "ssv free_blocks_count 7"})

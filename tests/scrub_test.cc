@@ -11,9 +11,7 @@ namespace extscrub::test {
 
 namespace {
 
-bool is_safe(Problem problem) {
-  return info(problem).repair == RepairClass::safe;
-}
+bool is_safe(Problem problem) { return info(problem).repair == RepairClass::safe; }
 
 // Errors that safe repairs mend, and whose consequences they mend too.
 std::vector<const Scenario*> mendable_damage() {

@@ -23,7 +23,8 @@ class TwoUsers {
     past_.write({"mkdir /a", "mkdir /b"});
     past_.write({request("/a/file", kFirst), fmt::format("sif /a/file uid {}", kFirst), "sif /a/file mode 0100600"});
     past_.write({request("/b/file", kSecond), fmt::format("sif /b/file uid {}", kSecond), "sif /b/file mode 0100600"});
-    for (const auto& [path, uid] : {std::pair("/a/file", kFirst), {"/b/file", kSecond}}) past_.write({fmt::format("sif {} gid {}", path, uid)});
+    for (const auto& [path, uid] : {std::pair("/a/file", kFirst), {"/b/file", kSecond}})
+      past_.write({fmt::format("sif {} gid {}", path, uid)});
   }
 
   [[nodiscard]] const TestImage& image() const { return past_.image(); }

@@ -23,7 +23,8 @@ TestImage make_two_users(const std::vector<std::string>& options, bool user_firs
   const TempDir tree;
   const auto write = [&](const char* name, size_t size, const std::string& text) {
     std::ofstream file(tree.path() / name, std::ios::binary);
-    for (size_t at = 0; at < size; at += text.size()) file.write(text.data(), static_cast<std::streamsize>(std::min(text.size(), size - at)));
+    for (size_t at = 0; at < size; at += text.size())
+      file.write(text.data(), static_cast<std::streamsize>(std::min(text.size(), size - at)));
   };
   std::filesystem::create_directory(tree.path() / "hidden");
   for (int i = 0; i < 5; ++i) write(fmt::format("hidden/{}{}", "A HIDDEN NAME ", i).c_str(), 10, "x");
@@ -72,7 +73,8 @@ struct Pointer {
 
 std::vector<Pointer> kinds_of_pointers(bool extents) {
   const auto in_map = [](size_t offset) {
-    return [offset](const TestImage& image, uint32_t ino, uint32_t target) { image.poke(image.map_offset(ino) + offset, target); };
+    return
+        [offset](const TestImage& image, uint32_t ino, uint32_t target) { image.poke(image.map_offset(ino) + offset, target); };
   };
   std::vector<Pointer> all;
   if (extents) {
@@ -139,8 +141,10 @@ void check_no_leak(const std::vector<std::string>& options, bool extents, bool s
           const auto opened = Image::open(image.path());
           const RepairPlan plan = plan_of(*opened, RepairPolicy::all);
           apply(image, plan);
-          INFO(file << " (inode " << ino << "), " << pointer.name << " at " << name << " (" << target << "), user first: " << user_first << "\n"
-                    << describe(plan.before.findings) << "after:\n" << describe(plan.after.findings));
+          INFO(file << " (inode " << ino << "), " << pointer.name << " at " << name << " (" << target
+                    << "), user first: " << user_first << "\n"
+                    << describe(plan.before.findings) << "after:\n"
+                    << describe(plan.after.findings));
           for (const Loss& l : plan.losses) UNSCOPED_INFO(l.path << " " << l.inode.value << ": " << l.what);
           CHECK(plan.proven_clean);
           CHECK(image.e2fsck() == 0);

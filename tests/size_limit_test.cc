@@ -16,17 +16,15 @@ struct SizeLimit {
 };
 
 constexpr SizeLimit kSizeLimits[] = {
-    {"1024", "huge_file", 0x3fffffffc00},
-    {"4096", "huge_file", 0xffffffff000},
-    {"1024", "^huge_file", 0x3fffffffc00},
-    {"16384", "huge_file", 0x3fffffffc000},
-    {"1024", "^extents,^64bit", 17247252480},
-    {"4096", "^extents,^64bit,^huge_file", 4402345721856},
+    {"1024", "huge_file", 0x3fffffffc00},           {"4096", "huge_file", 0xffffffff000},
+    {"1024", "^huge_file", 0x3fffffffc00},          {"16384", "huge_file", 0x3fffffffc000},
+    {"1024", "^extents,^64bit", 17247252480},       {"4096", "^extents,^64bit,^huge_file", 4402345721856},
     {"16384", "^extents,^64bit", 1126174852055040},
 };
 
 bool has_wrong_size(const Audit& audit, uint32_t inode) {
-  return std::ranges::any_of(audit.findings, [&](const Finding& f) { return f.problem == Problem::inode_size && f.inode == InodeNo(inode); });
+  return std::ranges::any_of(audit.findings,
+                             [&](const Finding& f) { return f.problem == Problem::inode_size && f.inode == InodeNo(inode); });
 }
 
 }  // namespace
@@ -36,7 +34,8 @@ TEST_CASE("file is as long as its map and its count of blocks let it be, and no 
   write_file(tree.path() / "file", "contents");
   for (const SizeLimit& limit : kSizeLimits) {
     INFO(limit.block_size << " " << limit.features);
-    const TestImage image({"-t", "ext4", "-b", limit.block_size, "-O", std::string("^has_journal,") + limit.features}, "8M", tree.path());
+    const TestImage image({"-t", "ext4", "-b", limit.block_size, "-O", std::string("^has_journal,") + limit.features}, "8M",
+                          tree.path());
     const uint32_t inode = image.inode_of("/file");
     image.debugfs(fmt::format("sif /file size {}", limit.largest));
     const Audit longest = audit_of(image);
@@ -70,7 +69,8 @@ TEST_CASE("directory with large_dir that says to be longer than its blocks", "[a
 }
 
 TEST_CASE("reserved inode that was never set up, with nothing but a size", "[audit][repair]") {
-  for (const char* features : {"^has_journal", "^has_journal,sparse_super2,^resize_inode", "^has_journal,^resize_inode,^extents,^64bit"})
+  for (const char* features :
+       {"^has_journal", "^has_journal,sparse_super2,^resize_inode", "^has_journal,^resize_inode,^extents,^64bit"})
     for (const uint32_t inode : {1, 5, 7, 9, 10})
       for (const char* size : {"4096", "0x3ffffffffff", "0x40000000000", "0x7fffffff00000000", "0xffffffff00000000"}) {
         INFO(features << ", inode " << inode << ", size " << size);

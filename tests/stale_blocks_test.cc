@@ -141,7 +141,8 @@ TEST_CASE("what a scan has come by is not read again", "[stale]") {
   const uint64_t block = table_block(past.image(), "/small");
   const std::vector<Seen> expected = {{block, past.sequence(), past.sequence() - 1}};
   past.lose(block);
-  for (const uint64_t looked_at : {block, block - 1, block + 1}) CHECK(stale_in(past.image(), 0, HistoryCheck::Depth::all, looked_at) == expected);
+  for (const uint64_t looked_at : {block, block - 1, block + 1})
+    CHECK(stale_in(past.image(), 0, HistoryCheck::Depth::all, looked_at) == expected);
 
   const Recovered behind(past.image());
   FileSystem fs = *load_superblock(behind.image, &*behind.overlay, {});

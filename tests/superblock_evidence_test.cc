@@ -50,8 +50,9 @@ constexpr uint64_t kLabel = kSuperblockOffset + offsetof(ext2_super_block, s_vol
 TEST_CASE("backup of another file system does not beat a primary that has a wrong checksum only", "[superblock]") {
   const TempDir tree;
   const TestImage evil({"-t", "ext4", "-b", "1024"}, "32M");
-  const std::vector<std::string> layout = GENERATE(std::vector<std::string>{"-b", "4096"}, std::vector<std::string>{"-b", "4096", "-g", "1024"},
-                                                   std::vector<std::string>{"-b", "1024", "-g", "2048"});
+  const std::vector<std::string> layout =
+      GENERATE(std::vector<std::string>{"-b", "4096"}, std::vector<std::string>{"-b", "4096", "-g", "1024"},
+               std::vector<std::string>{"-b", "1024", "-g", "2048"});
   const TestImage image(with(layout, {"-t", "ext4"}), "32M", make_tree(tree));
   plant(image, evil, 8193 * 1024);
   image.poke(kLabel, 'X');
@@ -63,12 +64,14 @@ TEST_CASE("backup of another file system does not beat a primary that has a wron
   CHECK(image.e2fsck() == 0);
 }
 
-TEST_CASE("where the primary is gone, what lies behind it tells whose backup is right; where nothing does, none is believed", "[superblock]") {
+TEST_CASE("where the primary is gone, what lies behind it tells whose backup is right; where nothing does, none is believed",
+          "[superblock]") {
   const TempDir tree;
   make_tree(tree);
   const auto over = [&](std::vector<std::string> older, std::vector<std::string> newer) {
     TestImage image(with(std::move(older), {"-t", "ext4"}), "32M");
-    std::vector<std::string> command = with({"mke2fs", "-q", "-F", "-E", "nodiscard", "-t", "ext4", "-d", tree.path().string()}, {});
+    std::vector<std::string> command =
+        with({"mke2fs", "-q", "-F", "-E", "nodiscard", "-t", "ext4", "-d", tree.path().string()}, {});
     command.insert(command.end(), newer.begin(), newer.end());
     command.push_back(image.path().string());
     (void)run_or_throw(command);
@@ -93,7 +96,8 @@ TEST_CASE("where the primary is gone, what lies behind it tells whose backup is 
   }
 }
 
-TEST_CASE("primary without a checksum is outvoted: by its backups, the image's size, or what it leads to", "[superblock][repair]") {
+TEST_CASE("primary without a checksum is outvoted: by its backups, the image's size, or what it leads to",
+          "[superblock][repair]") {
   const std::string type = GENERATE("ext2", "ext3");
   const std::string size = GENERATE("16M", "40M");
   const TempDir tree;

@@ -46,8 +46,7 @@ TEST_CASE("a replayed superblock keeps the stored record of errors, but for the 
   const auto before = replayed;
   keep_errors(stored, replayed);
   CHECK(replayed.s_state == (EXT2_ERROR_FS | EXT2_VALID_FS));
-  for (const size_t at : differences(bytes_of(before), bytes_of(replayed)))
-    CHECK(((at >= 0x194 && at < 0x200) || at == 0x3A));
+  for (const size_t at : differences(bytes_of(before), bytes_of(replayed))) CHECK(((at >= 0x194 && at < 0x200) || at == 0x3A));
   CHECK(error_fields(replayed).count == error_fields(stored).count);
   CHECK(error_fields(replayed).last.function == error_fields(stored).last.function);
   CHECK(error_fields(replayed).first.code == error_fields(before).first.code);
@@ -79,7 +78,8 @@ TEST_CASE("a journal's superblock is sealed as it is verified, in each of its ve
   CHECK(is_sound_journal_superblock(journal));
   begin_log(journal, 7, 8);
   CHECK(is_sound_journal_superblock(journal));
-  CHECK((jbd2::be32(journal, jbd2::kStart) == 7 && jbd2::be32(journal, jbd2::kSequence) == 8 && jbd2::be32(journal, jbd2::kErrno) == 0));
+  CHECK((jbd2::be32(journal, jbd2::kStart) == 7 && jbd2::be32(journal, jbd2::kSequence) == 8 &&
+         jbd2::be32(journal, jbd2::kErrno) == 0));
   empty_log(journal);
   CHECK(is_sound_journal_superblock(journal));
   CHECK(jbd2::be32(journal, jbd2::kStart) == 0);

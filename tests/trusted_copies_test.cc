@@ -1,6 +1,6 @@
 // Which of two copies is believed, of superblock and journal; and what a pointer that is wrong must not become.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "audit/promise.h"
 #include "tests/support/audit_image.h"
@@ -28,7 +28,9 @@ RepairPlan mend_whole(const TestImage& image, RepairPolicy policy, bool drop = f
   return std::move(*plan);
 }
 
-bool has_problem(const Audit& audit, Problem problem) { return std::ranges::count(audit.findings, problem, &Finding::problem) > 0; }
+bool has_problem(const Audit& audit, Problem problem) {
+  return std::ranges::count(audit.findings, problem, &Finding::problem) > 0;
+}
 
 }  // namespace
 

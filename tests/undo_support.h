@@ -11,9 +11,7 @@ inline std::filesystem::path fast_directory() {
   return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
 }
 
-inline std::filesystem::path undo_path(const TestImage& image) {
-  return image.path().string() + ".undo";
-}
+inline std::filesystem::path undo_path(const TestImage& image) { return image.path().string() + ".undo"; }
 
 inline CommitRequest request_with_undo(const TestImage& image, QueueKind queue = QueueKind::automatic) {
   CommitRequest request = image.request(queue);
@@ -71,8 +69,7 @@ inline void put_superblock(TestImage& image, Before before) {
   Superblock bytes = image.superblock_before();
   if (before == Before::erased) bytes.fill(std::byte{0});
   if (before == Before::not_valid || before == Before::not_valid_bad_checksum) arm_superblock(bytes);
-  if (before == Before::bad_checksum || before == Before::not_valid_bad_checksum)
-    bytes[kSuperblockSize - 1] ^= std::byte{1};
+  if (before == Before::bad_checksum || before == Before::not_valid_bad_checksum) bytes[kSuperblockSize - 1] ^= std::byte{1};
   image.put_superblock(bytes);
 }
 
@@ -94,8 +91,7 @@ inline std::vector<std::byte> after_power_cut(std::vector<std::byte> disk, const
     if (events[i].operation != Operation::write) continue;
     for (size_t at = 0; at < events[i].length; at += 512) {
       if (i > flushed && !keep_all && random() % 2 == 0) continue;
-      std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at,
-                  std::min<size_t>(512, events[i].length - at));
+      std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at, std::min<size_t>(512, events[i].length - at));
     }
   }
   return disk;

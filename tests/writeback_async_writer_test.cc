@@ -27,18 +27,15 @@ struct Client final : WriteClient {
 
 struct Bench {
   explicit Bench(QueueKind kind, unsigned depth = 4)
-      : device(std::move(*open_write_device(image.path()))),
-        queue(std::move(*make_queue(kind, *device, depth))),
-        faulty(*queue, *device, log),
-        writer(faulty, latch, device->alignment(), 4096) {
+      : device(std::move(*open_write_device(image.path()))), queue(std::move(*make_queue(kind, *device, depth))),
+        faulty(*queue, *device, log), writer(faulty, latch, device->alignment(), 4096) {
     client.latch = &latch;
     for (uint32_t i = 0; i < 16; ++i) jobs.push_back({uint64_t{i} * 4096, 4096});
   }
   bool run() { return writer.write(jobs, client); }
   std::vector<std::byte> block_now(size_t i) const {
     const auto all = image.now();
-    return {all.begin() + static_cast<std::ptrdiff_t>(i * 4096),
-            all.begin() + static_cast<std::ptrdiff_t>(i * 4096 + 4096)};
+    return {all.begin() + static_cast<std::ptrdiff_t>(i * 4096), all.begin() + static_cast<std::ptrdiff_t>(i * 4096 + 4096)};
   }
   static std::vector<std::byte> block_of(size_t i) { return std::vector<std::byte>(4096, std::byte(i + 1)); }
 
@@ -77,8 +74,7 @@ TEST_CASE("all jobs are written, never more at a time than the queue is deep") {
   for (size_t i = 0; i < 16; ++i) CHECK(bench.block_now(i) == Bench::block_of(i));
 }
 
-TEST_CASE("failed completion: the latch is set before it is told, nothing more is submitted",
-          "[behaviour-3][behaviour-4]") {
+TEST_CASE("failed completion: the latch is set before it is told, nothing more is submitted", "[behaviour-3][behaviour-4]") {
   const unsigned depth = GENERATE(1u, 4u);
   Bench bench(kinds(), depth);
   bench.log.rule = fault_of(2, {-EIO, 0});

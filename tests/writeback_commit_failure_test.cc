@@ -249,8 +249,7 @@ TEST_CASE("read-back that fails: errored and marked") {
   image.stage({3, 9, 20});
   Log log;
   log.rule = [&](const Event& e) -> std::optional<Fault> {
-    if (e.operation != Operation::read || !e.touches(image.extent_of(9)) || log.count(Operation::write) == 0)
-      return std::nullopt;
+    if (e.operation != Operation::read || !e.touches(image.extent_of(9)) || log.count(Operation::write) == 0) return std::nullopt;
     return Fault{-EIO, 0};
   };
   const auto report = commit_with_faults(image.request(), log);

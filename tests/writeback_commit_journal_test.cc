@@ -32,9 +32,7 @@ std::string word_of(const Sample& sample, const Event& e) {
   return std::ranges::find(request.journal->free, block) != request.journal->free.end() ? "log" : "blocks";
 }
 
-Bytes part_of(const std::vector<std::byte>& image, Extent extent) {
-  return Bytes(image).subspan(extent.at, extent.length);
-}
+Bytes part_of(const std::vector<std::byte>& image, Extent extent) { return Bytes(image).subspan(extent.at, extent.length); }
 
 std::set<std::string> errors_now(const Sample& sample) {
   const auto image = Image::open(sample.path());
@@ -59,8 +57,8 @@ TEST_CASE("through the journal: armed, log, flush, one sector, flush, blocks, fl
     if (const std::string word = word_of(sample, e); order.empty() || order.back() != word) order.push_back(word);
   }
   CHECK(order == std::vector<std::string>{"superblock", "flush", "log", "flush", "superblock to be recovered", "flush",
-                                          "log valid", "flush", "blocks", "flush", "log empty", "flush", "superblock",
-                                          "flush", "superblock valid", "flush"});
+                                          "log valid", "flush", "blocks", "flush", "log empty", "flush", "superblock", "flush",
+                                          "superblock valid", "flush"});
   // One sector decides.
   std::vector<std::byte> before(sample.original());
   const Extent at = journal_superblock(sample);
@@ -261,7 +259,8 @@ TEST_CASE("last superblock that cannot be written: all is in its place, and noth
   const CommitReport report = sample.commit(log);
   CHECK(report.outcome == CommitOutcome::errored);
   CHECK_FALSE(report.logged);
-  CHECK_THAT(text_of(report), !Catch::Contains("waits in the image's journal") && Catch::Contains("the whole repair is on the image"));
+  CHECK_THAT(text_of(report),
+             !Catch::Contains("waits in the image's journal") && Catch::Contains("the whole repair is on the image"));
 }
 
 }  // namespace extscrub::test::wb

@@ -85,11 +85,10 @@ TEST_CASE("error stored in the image from before does not trip the commit, and g
     REQUIRE(commit_with_faults(image.request(), log).outcome == CommitOutcome::committed);
     CHECK(image.now() == image.repaired());
     // Until the blocks are proven, the mark stays: the armed superblock has it.
-    CHECK(
-        (load<ext2_super_block>(log.events()[2].operation == Operation::write ? log.events()[2].data : image.original(),
-                                log.events()[2].operation == Operation::write ? 0 : kSuperblockOffset)
-             .s_state &
-         2) != 0);
+    CHECK((load<ext2_super_block>(log.events()[2].operation == Operation::write ? log.events()[2].data : image.original(),
+                                  log.events()[2].operation == Operation::write ? 0 : kSuperblockOffset)
+               .s_state &
+           2) != 0);
   }
   SECTION("a new failure: first stays, last is new, the count grows") {
     log.rule = fail_writes_to(image.extent_of(9), ENOSPC);
@@ -210,9 +209,9 @@ TEST_CASE("dumpe2fs and e2fsck accept the marked superblock, and a full check is
     REQUIRE(commit_with_faults(request, log).marked);
     const auto dump = dir.path() / "dump";
     if (run_tool("dumpe2fs -h " + path.string()) == 0) {
-      REQUIRE(
-          std::system(("PATH=\"$PATH:/usr/sbin:/sbin\"; dumpe2fs -h " + path.string() + " > " + dump.string() + " 2>&1")
-                          .c_str()) == 0);
+      REQUIRE(std::system(
+                  ("PATH=\"$PATH:/usr/sbin:/sbin\"; dumpe2fs -h " + path.string() + " > " + dump.string() + " 2>&1").c_str()) ==
+              0);
       const auto text = read_file(dump);
       const std::string out(reinterpret_cast<const char*>(text.data()), text.size());
       CHECK_THAT(out, Catch::Contains("not clean with errors"));

@@ -52,8 +52,7 @@ TEST_CASE("commit works for every block size, sector size, offset and tail, and 
   }
 }
 
-TEST_CASE("image that ends in the middle of a block: the block is written up to the end, the size stays",
-          "[behaviour-16]") {
+TEST_CASE("image that ends in the middle of a block: the block is written up to the end, the size stays", "[behaviour-16]") {
   ImageOptions options;
   options.tail = 1500;
   TestImage image(options);
@@ -117,8 +116,8 @@ TEST_CASE("order: armed and flushed, then blocks, flushed, then the valid bit al
     }
     if (order.empty() || order.back() != what) order.push_back(what);
   }
-  CHECK(order == std::vector<std::string>{"superblock", "flush", "blocks", "flush", "superblock", "flush",
-                                          "superblock valid", "flush"});
+  CHECK(order ==
+        std::vector<std::string>{"superblock", "flush", "blocks", "flush", "superblock", "flush", "superblock valid", "flush"});
   CHECK(says_valid == 1);
 }
 
@@ -157,21 +156,11 @@ TEST_CASE("nonsense is refused: a block behind the end, blocks out of order, a b
   TestImage image;
   image.stage({5, 9});
   auto request = image.request();
-  SECTION("behind the end") {
-    request.blocks[1].block = BlockNo(64);
-  }
-  SECTION("out of order") {
-    request.blocks[1].block = BlockNo(5);
-  }
-  SECTION("block size") {
-    request.block_size = 4095;
-  }
-  SECTION("offset behind the end") {
-    request.offset = 1 << 30;
-  }
-  SECTION("journal behind the end") {
-    request.journal_superblock = BlockNo(64);
-  }
+  SECTION("behind the end") { request.blocks[1].block = BlockNo(64); }
+  SECTION("out of order") { request.blocks[1].block = BlockNo(5); }
+  SECTION("block size") { request.block_size = 4095; }
+  SECTION("offset behind the end") { request.offset = 1 << 30; }
+  SECTION("journal behind the end") { request.journal_superblock = BlockNo(64); }
   Log log;
   CHECK(commit_with_faults(request, log).outcome == CommitOutcome::refused);
   CHECK(log.count(Operation::write) == 0);
@@ -183,12 +172,8 @@ TEST_CASE("image that cannot be opened for writing is refused") {
   auto request = image.request();
   const auto lock = ImageLock::acquire(image.path());
   REQUIRE(lock);
-  SECTION("not there") {
-    request.path += ".not";
-  }
-  SECTION("a directory") {
-    request.path = request.path.parent_path();
-  }
+  SECTION("not there") { request.path += ".not"; }
+  SECTION("a directory") { request.path = request.path.parent_path(); }
   const auto report = commit(request, *lock);
   CHECK(report.outcome == CommitOutcome::refused);
   CHECK(report.error() != 0);

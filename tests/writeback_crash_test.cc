@@ -15,9 +15,7 @@ TestImage sample(uint32_t block_size, bool checksum) {
   return TestImage(options);
 }
 
-void stage_some(TestImage& image) {
-  image.stage({0, 1, 2, 7, 8, 20, 21, 40, 64});
-}
+void stage_some(TestImage& image) { image.stage({0, 1, 2, 7, 8, 20, 21, 40, 64}); }
 
 bool tells_the_truth(const TestImage& image, const std::vector<std::byte>& now) {
   if (now == image.original() || now == image.repaired()) return true;
@@ -106,8 +104,7 @@ TEST_CASE("power cut after every operation, with any part of what was not flushe
         // A disk writes whole sectors, in any order, until it is told to flush.
         for (size_t at = 0; at < events[i].length; at += 512) {
           if (i > flushed && round > 0 && random() % 2 == 0) continue;
-          std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at,
-                      std::min<size_t>(512, events[i].length - at));
+          std::memcpy(disk.data() + events[i].at + at, events[i].data.data() + at, std::min<size_t>(512, events[i].length - at));
         }
       }
       INFO("after operation " << end << ", round " << round);

@@ -65,12 +65,8 @@ TEST_CASE("image with an old first error: first stays, last is new, the count gr
   sb.s_error_count = 5;
   sb.s_first_error_block = 1;
   sb.s_first_error_errcode = 5;
-  SECTION("with the low bytes of its time") {
-    sb.s_first_error_time = 99;
-  }
-  SECTION("with a time whose low bytes are zero") {
-    sb.s_first_error_time_hi = 1;
-  }
+  SECTION("with the low bytes of its time") { sb.s_first_error_time = 99; }
+  SECTION("with a time whose low bytes are zero") { sb.s_first_error_time_hi = 1; }
   store(bytes, 0, sb);
   auto mark = mark_of(EIO);
   mark.count = 2;

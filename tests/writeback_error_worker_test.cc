@@ -25,8 +25,7 @@ TEST_CASE("ten failures before the worker runs: one mark, count ten, first and l
   ErrorLatch latch;
   std::vector<FailureSummary> marks;
   ErrorWorker worker(latch, [&](const FailureSummary& s) { marks.push_back(s); });
-  for (int i = 0; i < 10; ++i)
-    latch.record({i == 0 ? ENOSPC : EIO, CommitStep::write, BlockNo(100 + static_cast<uint64_t>(i))});
+  for (int i = 0; i < 10; ++i) latch.record({i == 0 ? ENOSPC : EIO, CommitStep::write, BlockNo(100 + static_cast<uint64_t>(i))});
   worker.settle();
   worker.settle();
   REQUIRE(marks.size() == 1);

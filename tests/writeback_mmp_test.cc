@@ -33,9 +33,7 @@ CommitRequest protected_request(TestImage& image, uint32_t sequence) {
 
 mmp_struct mmp_in(Bytes bytes) { return load<mmp_struct>(bytes); }
 
-mmp_struct mmp_now(const TestImage& image) {
-  return mmp_in(Bytes(image.now()).subspan(kMmpBlock * 4096, 4096));
-}
+mmp_struct mmp_now(const TestImage& image) { return mmp_in(Bytes(image.now()).subspan(kMmpBlock * 4096, 4096)); }
 
 bool is_sealed(const mmp_struct& mmp) {
   return mmp.mmp_checksum == crc32c(kSeed, bytes_of(mmp).first(offsetof(mmp_struct, mmp_checksum)));
@@ -52,8 +50,7 @@ TEST_CASE("commit says in the MMP block that the file system is checked, before 
   INFO(text_of(report));
   REQUIRE(report.outcome == CommitOutcome::committed);
   std::vector<Event> writes;
-  std::ranges::copy_if(log.events(), std::back_inserter(writes),
-                       [](const Event& e) { return e.operation == Operation::write; });
+  std::ranges::copy_if(log.events(), std::back_inserter(writes), [](const Event& e) { return e.operation == Operation::write; });
   for (const Event* e : {&writes.front(), &writes.back()}) {
     REQUIRE(e->at == kMmpBlock * 4096);
     CHECK(is_sealed(mmp_in(e->data)));

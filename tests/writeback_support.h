@@ -100,8 +100,7 @@ struct ImageOptions {
 // An image with random blocks and a superblock, and a repair of it: the blocks staged by stage().
 class TestImage {
  public:
-  explicit TestImage(ImageOptions options = {},
-                     const std::filesystem::path& under = std::filesystem::temp_directory_path())
+  explicit TestImage(ImageOptions options = {}, const std::filesystem::path& under = std::filesystem::temp_directory_path())
       : options_(options), dir_(under), path_(dir_.path() / "image") {
     original_.resize(options.offset + options.blocks * options.block_size + options.tail);
     for (auto& byte : original_) byte = static_cast<std::byte>(random_());
@@ -119,13 +118,10 @@ class TestImage {
     write_file(path_, original_);
   }
   void put_block(uint64_t block, Bytes bytes) {
-    std::ranges::copy(bytes,
-                      original_.begin() + static_cast<std::ptrdiff_t>(options_.offset + block * options_.block_size));
+    std::ranges::copy(bytes, original_.begin() + static_cast<std::ptrdiff_t>(options_.offset + block * options_.block_size));
     write_file(path_, original_);
   }
-  [[nodiscard]] Superblock superblock_before() const {
-    return load<Superblock>(original_, options_.offset + kSuperblockOffset);
-  }
+  [[nodiscard]] Superblock superblock_before() const { return load<Superblock>(original_, options_.offset + kSuperblockOffset); }
 
   // Stages new bytes for a block: random ones, but for the superblock's block, whose other bytes change.
   void stage(uint64_t block, std::optional<std::vector<std::byte>> after = std::nullopt) {
@@ -244,8 +240,7 @@ class Log {
 class FaultyDevice final : public WriteDevice {
  public:
   // `alignment`: the sector size to play, 0 for the real one.
-  FaultyDevice(WriteDevice& device, Log& log, uint32_t alignment = 0)
-      : device_(device), log_(log), alignment_(alignment) {}
+  FaultyDevice(WriteDevice& device, Log& log, uint32_t alignment = 0) : device_(device), log_(log), alignment_(alignment) {}
 
   uint64_t size() const override { return device_.size(); }
   uint64_t size_now() const override { return device_.size_now(); }
@@ -286,8 +281,7 @@ class FaultyQueue final : public WriteQueue {
 
   int submit(const WriteOp& op) override {
     most_in_flight_ = std::max(most_in_flight_, ++in_flight_);
-    const auto fault =
-        log_.add({Operation::write, op.at, op.bytes.size(), true, 0, {op.bytes.begin(), op.bytes.end()}, {}});
+    const auto fault = log_.add({Operation::write, op.at, op.bytes.size(), true, 0, {op.bytes.begin(), op.bytes.end()}, {}});
     if (!fault) return queue_.submit(op);
     if (fault->stored > 0) REQUIRE(write_fully(device_, op.at, op.bytes.first(fault->stored)) == 0);
     broken_.push_back({op.tag, fault->result});
@@ -336,9 +330,7 @@ inline CommitReport commit_with_faults(const CommitRequest& request, Log& log, u
 }
 
 // As a person is told it.
-inline std::string text_of(const CommitReport& report) {
-  return extscrub::text_of(report, "IMAGE", CommitPurpose::repair);
-}
+inline std::string text_of(const CommitReport& report) { return extscrub::text_of(report, "IMAGE", CommitPurpose::repair); }
 
 // The n-th write fails; nothing of it is stored.
 inline Rule fail_write(size_t n, int error = EIO) {
@@ -381,14 +373,10 @@ inline Rule breaking(Break how, Operation operation, size_t n) {
     if (how == Break::fail_from ? e.index < n : e.index != n) return std::nullopt;
     switch (how) {
       case Break::fail:
-      case Break::fail_from:
-        return Fault{-EIO, 0};
-      case Break::torn:
-        return Fault{-EIO, 512};
-      case Break::lose:
-        return Fault{static_cast<int64_t>(e.length), 0};
-      case Break::shorten:
-        return Fault{512, 512};
+      case Break::fail_from: return Fault{-EIO, 0};
+      case Break::torn: return Fault{-EIO, 512};
+      case Break::lose: return Fault{static_cast<int64_t>(e.length), 0};
+      case Break::shorten: return Fault{512, 512};
     }
     return std::nullopt;
   };

@@ -17,14 +17,12 @@ struct Broken {
 };
 
 constexpr Broken kBroken[] = {
-    {Break::fail, Operation::write},  {Break::torn, Operation::write},      {Break::fail_from, Operation::write},
-    {Break::lose, Operation::write},  {Break::shorten, Operation::write},   {Break::fail, Operation::flush},
-    {Break::fail, Operation::read},   {Break::fail_from, Operation::flush},
+    {Break::fail, Operation::write}, {Break::torn, Operation::write},      {Break::fail_from, Operation::write},
+    {Break::lose, Operation::write}, {Break::shorten, Operation::write},   {Break::fail, Operation::flush},
+    {Break::fail, Operation::read},  {Break::fail_from, Operation::flush},
 };
 
-CommitWay generate_way() {
-  return GENERATE(CommitWay::journal, CommitWay::direct);
-}
+CommitWay generate_way() { return GENERATE(CommitWay::journal, CommitWay::direct); }
 
 }  // namespace
 
@@ -40,8 +38,8 @@ TEST_CASE("sweep: every operation of a scrub breaks in turn", "[sweep][behaviour
       if (log.count(broken.operation) <= n) break;
       ++faults;
       INFO((sample.request().way == CommitWay::journal ? "journal" : "direct")
-           << ", break " << static_cast<int>(broken.how) << " of operation " << static_cast<int>(broken.operation) << " "
-           << n << ": " << text_of(report));
+           << ", break " << static_cast<int>(broken.how) << " of operation " << static_cast<int>(broken.operation) << " " << n
+           << ": " << text_of(report));
       if (broken.how == Break::shorten) REQUIRE(report.outcome == CommitOutcome::committed);
       REQUIRE(report.outcome != CommitOutcome::nothing_to_do);
       sample.judge(report.outcome == CommitOutcome::committed);

@@ -127,15 +127,9 @@ TEST_CASE("no place for the undo log: refused, nothing written") {
   TestImage image;
   image.stage({3, 9});
   CommitRequest request = request_with_undo(image);
-  SECTION("no such directory") {
-    request.undo->path = image.path().parent_path() / "not" / "there";
-  }
-  SECTION("the file is there already") {
-    write_file(undo_path(image), {});
-  }
-  SECTION("it is the image") {
-    request.undo->path = image.path();
-  }
+  SECTION("no such directory") { request.undo->path = image.path().parent_path() / "not" / "there"; }
+  SECTION("the file is there already") { write_file(undo_path(image), {}); }
+  SECTION("it is the image") { request.undo->path = image.path(); }
   Log log;
   check_refused(image, commit_with_faults(request, log), log);
 }

@@ -114,9 +114,7 @@ TEST_CASE("undo run twice: the second finds the old bytes, flushes, and writes n
   commit_with_undo(image);
   REQUIRE(undo_image(image).outcome == CommitOutcome::committed);
   Log log;
-  SECTION("all is well") {
-    CHECK(undo_with_faults(image, log).outcome == CommitOutcome::nothing_to_do);
-  }
+  SECTION("all is well") { CHECK(undo_with_faults(image, log).outcome == CommitOutcome::nothing_to_do); }
   SECTION("a flush that fails is no success") {
     log.rule = fail_flush(0);
     CHECK(undo_with_faults(image, log).outcome == CommitOutcome::errored);
@@ -135,17 +133,17 @@ TEST_CASE("undo: armed and flushed first, then blocks, then the old superblock, 
   std::vector<std::string> order;
   for (const Event& e : writes_and_flushes(log)) {
     std::string what = e.operation == Operation::flush ? "flush" : e.queued ? "blocks" : "superblock";
-    if (e.operation == Operation::write && !e.queued && (superblock_in(e.data, 0 - e.at).s_state & 1) != 0)
-      what += " valid";
+    if (e.operation == Operation::write && !e.queued && (superblock_in(e.data, 0 - e.at).s_state & 1) != 0) what += " valid";
     if (order.empty() || order.back() != what) order.push_back(what);
   }
-  CHECK(order == std::vector<std::string>{"superblock", "flush", "blocks", "flush", "superblock", "flush",
-                                          "superblock valid", "flush"});
+  CHECK(order ==
+        std::vector<std::string>{"superblock", "flush", "blocks", "flush", "superblock", "flush", "superblock valid", "flush"});
 }
 
 TEST_CASE("every operation of an undo fails in turn: the image does not lie, and undo run again ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u), .tail = 700}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
+  put_superblock(
+      image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   image.stage(64);
   const auto operation = GENERATE(Operation::write, Operation::flush, Operation::read);
@@ -171,7 +169,8 @@ TEST_CASE("every operation of an undo fails in turn: the image does not lie, and
 
 TEST_CASE("power cut after every operation of an undo: no lie, and undo run again ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
+  put_superblock(
+      image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   commit_with_undo(image);
   Log log;
@@ -193,7 +192,8 @@ TEST_CASE("power cut after every operation of an undo: no lie, and undo run agai
 
 TEST_CASE("power cut after every operation of a commit, one that fails too: undo ends at the old bytes") {
   TestImage image({.block_size = GENERATE(1024u, 4096u)}, fast_directory());
-  put_superblock(image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
+  put_superblock(
+      image, GENERATE(Before::valid, Before::not_valid, Before::erased, Before::bad_checksum, Before::not_valid_bad_checksum));
   image.stage(kSome);
   const size_t fail_at = GENERATE(SIZE_MAX, 3u);
   Log log;
@@ -238,8 +238,7 @@ TEST_CASE("undo of a journal's replay: its transactions come back, from a commit
       if (e.queued) last_block = i;
       over_a_log += e.queued && !empty;
       if (e.touches(image.extent_of(32))) empty = load<uint32_t>(e.data, 0x1C) == 0;
-      if (e.touches(image.extent_of(32)) && load<uint32_t>(e.data, 0x20) == 0)
-        journal_whole = std::min(journal_whole, i);
+      if (e.touches(image.extent_of(32)) && load<uint32_t>(e.data, 0x20) == 0) journal_whole = std::min(journal_whole, i);
     }
     CHECK(over_a_log == 0);
     CHECK(last_block < journal_whole);
@@ -262,7 +261,8 @@ TEST_CASE("image that was mounted since, or another one: refused, nothing writte
   check_refused_but_forced(image, changed);
 }
 
-TEST_CASE("image in which somebody changed a block since, the superblock as it was: refused, nothing written; forced, not clean") {
+TEST_CASE(
+    "image in which somebody changed a block since, the superblock as it was: refused, nothing written; forced, not clean") {
   const uint32_t block_size = GENERATE(1024u, 4096u);
   TestImage image({.block_size = block_size});
   image.stage({2, 3, 9});

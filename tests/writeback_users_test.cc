@@ -11,9 +11,7 @@ namespace {
 // Another program that has the image open.
 class OtherProgram {
  public:
-  explicit OtherProgram(const TestImage& image) : fd_(::open(image.path().c_str(), O_RDWR | O_CLOEXEC)) {
-    REQUIRE(fd_ >= 0);
-  }
+  explicit OtherProgram(const TestImage& image) : fd_(::open(image.path().c_str(), O_RDWR | O_CLOEXEC)) { REQUIRE(fd_ >= 0); }
   OtherProgram(const OtherProgram&) = delete;
   OtherProgram& operator=(const OtherProgram&) = delete;
   ~OtherProgram() { ::close(fd_); }

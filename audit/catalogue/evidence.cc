@@ -27,8 +27,9 @@ EvidenceTexts texts_of(const FindingEvidence& evidence) {
              return EvidenceTexts{w.at_most ? "at most " + expected : expected, text_of(w.found, w.radix) + w.remark};
            },
            [](const WrongBits& b) {
-             return EvidenceTexts{b.should_be_set ? "in use" : "free",
-                                  !b.should_be_set ? "in use" : b.uninit ? "free (the bitmap is marked uninitialised)" : "free"};
+             return EvidenceTexts{b.should_be_set ? "in use" : "free", !b.should_be_set ? "in use"
+                                                                       : b.uninit ? "free (the bitmap is marked uninitialised)"
+                                                                                  : "free"};
            },
            [](const Unreadable& u) { return EvidenceTexts{"", u.text}; },
            [](const Note& n) { return EvidenceTexts{n.expected, n.found}; }},

@@ -13,7 +13,8 @@ auto rest(const Finding& f) { return std::tie(f.logical, f.block_count, f.field)
 auto where(const Finding& f) { return std::tie(f.group, f.inode, f.block); }
 
 bool is_same(const Finding& a, const Finding& b) {
-  return where(a) == where(b) && a.problem == b.problem && rest(a) == rest(b) && texts_of(a.evidence) == texts_of(b.evidence) && a.path == b.path;
+  return where(a) == where(b) && a.problem == b.problem && rest(a) == rest(b) && texts_of(a.evidence) == texts_of(b.evidence) &&
+         a.path == b.path;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Which finding it is, whatever else is said about it: to hold the findings of two audits against each other. The same for the proof
-// of a repair, what an audit promises, what a scrub has changed, and what is kept between runs.
+// Which finding it is, whatever else is said about it: to hold the findings of two audits against each other. The same for the
+// proof of a repair, what an audit promises, what a scrub has changed, and what is kept between runs.
 #pragma once
 
 #include <optional>
@@ -9,8 +9,8 @@
 
 namespace extscrub {
 
-// Of the finding, which must outlive it. How many blocks it is about does not count, nor where in its block an entry lies: a repair
-// beside it may move both.
+// Of the finding, which must outlive it. How many blocks it is about does not count, nor where in its block an entry lies: a
+// repair beside it may move both.
 struct FindingId {
   Problem problem{};
   std::optional<GroupNo> group;

@@ -30,8 +30,12 @@ class FindingIndex {
   // Those that the pass mends.
   [[nodiscard]] auto of(Pass pass) const { return seen(by_pass_[static_cast<size_t>(pass)]); }
   [[nodiscard]] auto that_hide(Hidden what) const { return seen(by_hidden_[static_cast<size_t>(what)]); }
-  [[nodiscard]] auto about(InodeNo inode) const { return seen(std::span<Finding* const>(std::ranges::equal_range(by_inode_, inode, {}, inode_of))); }
-  [[nodiscard]] auto in(GroupNo group) const { return seen(std::span<Finding* const>(std::ranges::equal_range(by_group_, group, {}, group_of))); }
+  [[nodiscard]] auto about(InodeNo inode) const {
+    return seen(std::span<Finding* const>(std::ranges::equal_range(by_inode_, inode, {}, inode_of)));
+  }
+  [[nodiscard]] auto in(GroupNo group) const {
+    return seen(std::span<Finding* const>(std::ranges::equal_range(by_group_, group, {}, group_of)));
+  }
 
   [[nodiscard]] bool any(Problem problem) const { return !of(problem).empty(); }
   [[nodiscard]] bool any(Pass pass) const { return !of(pass).empty(); }

@@ -8,11 +8,11 @@ namespace extscrub {
 namespace {
 
 // The columns that are written like calls.
-#define EXTSCRUB_SET_OF(E, ...)         \
-  [] {                                  \
-    using enum E;                       \
+#define EXTSCRUB_SET_OF(E, ...)                    \
+  [] {                                             \
+    using enum E;                                  \
     [[maybe_unused]] constexpr EnumSet<E> nothing; \
-    return EnumSet<E>{__VA_ARGS__};     \
+    return EnumSet<E>{__VA_ARGS__};                \
   }()
 #define scope(what) Scope::what
 #define mended_by(...) {EXTSCRUB_SET_OF(Pass, __VA_ARGS__), true}

@@ -38,8 +38,13 @@ DirectoryEditor::DirectoryEditor(const RepairRound& round, InodeNo ino, MutableB
   in_inode_ = g.has_incompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA) && inode.is(EXT4_INLINE_DATA_FL);
   indexed_ = !in_inode_ && inode.is(EXT2_INDEX_FL);
   hash_version_ = encrypted_ && folded_ ? EXT2_HASH_SIPHASH : default_hash_version(fs_->super);
-  form_ = {g.block_size, encrypted_ && folded_, g.metadata_csum(), g.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE),
-           g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0, ino, InodeNo()};
+  form_ = {g.block_size,
+           encrypted_ && folded_,
+           g.metadata_csum(),
+           g.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE),
+           g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0,
+           ino,
+           InodeNo()};
   may_seal_ = round.lossy() || fits_inode_checksum(g, ino, raw);
   if (in_inode_)
     read_inline();
@@ -205,7 +210,9 @@ Result<bool> set_dotdot(const RepairRound& round, InodeNo ino, InodeNo parent) {
   const uint32_t seed = g.metadata_csum() ? inode_seed(g, ino, inode.base().i_generation) : 0;
   std::vector<std::byte> before(g.block_size);
   if (!round.overlay.read(space.block(0), before)) return false;
-  if (const auto sealed = g.metadata_csum() ? sealed_for(g, before).seed : std::nullopt; sealed && *sealed != seed && !round.lossy()) return false;
+  if (const auto sealed = g.metadata_csum() ? sealed_for(g, before).seed : std::nullopt;
+      sealed && *sealed != seed && !round.lossy())
+    return false;
   auto block = round.overlay.edit(space.block(0));
   if (!block) return std::unexpected(block.error());
   EntryWalk walk(*block, g.block_size);

@@ -50,7 +50,8 @@ bool for_each_entry_of(const RepairRound& round, const Directory& d, const Visit
   std::vector<std::byte> block(round.geometry().block_size);
   for (const DirectoryRun& run : table.runs) {
     if (run.directory != index) continue;
-    for (uint32_t i = 0; i < run.count; ++i) whole = walk_block(round, BlockNo(run.physical + i), run.logical + i, block, fn) && whole;
+    for (uint32_t i = 0; i < run.count; ++i)
+      whole = walk_block(round, BlockNo(run.physical + i), run.logical + i, block, fn) && whole;
   }
   return whole;
 }

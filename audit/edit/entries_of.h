@@ -22,7 +22,8 @@ struct EntryAt {
                                      const std::function<void(const EntryAt&, const DirEntry&)>& fn);
 
 // The entry names `target` then, and the block (or the inode) is sealed. False, and nothing has changed: what is there is
-// doubtful by its checksum and must not be sealed. Without lossy repairs, that is, and unless the change makes the checksum right.
+// doubtful by its checksum and must not be sealed. Without lossy repairs, that is, and unless the change makes the checksum
+// right.
 [[nodiscard]] Result<bool> set_target(const RepairRound& round, const Directory& directory, const EntryAt& at, InodeNo target);
 
 }  // namespace extscrub

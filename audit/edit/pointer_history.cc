@@ -50,7 +50,8 @@ std::pair<unsigned, uint64_t> place_in_map(const Geometry& g, uint64_t logical) 
 
 }  // namespace
 
-std::optional<PointerHistory::Holder> PointerHistory::find_extent_leaf(const Inode& inode, uint64_t logical, Holder holder) const {
+std::optional<PointerHistory::Holder> PointerHistory::find_extent_leaf(const Inode& inode, uint64_t logical,
+                                                                       Holder holder) const {
   std::vector<std::byte> bytes;
   Bytes node = inode.block_area();
   unsigned depth = load<ext3_extent_header>(node).eh_depth;
@@ -71,7 +72,8 @@ std::optional<PointerHistory::Holder> PointerHistory::find_extent_leaf(const Ino
   return holder;
 }
 
-std::optional<PointerHistory::Holder> PointerHistory::find_indirect_node(const Inode& inode, uint64_t logical, Holder holder) const {
+std::optional<PointerHistory::Holder> PointerHistory::find_indirect_node(const Inode& inode, uint64_t logical,
+                                                                         Holder holder) const {
   auto [level, at] = place_in_map(fs_.geometry, logical);
   if (level == 0) return holder;
   BlockNo node(load<uint32_t>(inode.block_area(), (EXT2_NDIR_BLOCKS - 1 + level) * sizeof(uint32_t)));
@@ -88,7 +90,8 @@ std::optional<PointerHistory::Holder> PointerHistory::find_indirect_node(const I
   return holder;
 }
 
-std::optional<PointerHistory::Holder> PointerHistory::find_holder(const Owner& owner, const Inode& inode, uint64_t logical) const {
+std::optional<PointerHistory::Holder> PointerHistory::find_holder(const Owner& owner, const Inode& inode,
+                                                                  uint64_t logical) const {
   const InodePlace place = place_of(fs_, owner.inode);
   const Holder table{place.block, place.offset, false};
   if (owner.use != Owner::Use::data) return table;
@@ -110,15 +113,18 @@ std::vector<std::byte> PointerHistory::newest_version(BlockNo block) {
   return bytes;
 }
 
-std::optional<bool> PointerHistory::names(const Owner& owner, const Inode& inode, const Holder& holder, Bytes version, uint64_t logical, BlockNo block) const {
+std::optional<bool> PointerHistory::names(const Owner& owner, const Inode& inode, const Holder& holder, Bytes version,
+                                          uint64_t logical, BlockNo block) const {
   const Geometry& g = fs_.geometry;
   if (holder.node) {
-    if (inode.uses_extents()) return is_extent_node(version, 0) ? std::optional(leaf_names(version, logical, block)) : std::nullopt;
+    if (inode.uses_extents())
+      return is_extent_node(version, 0) ? std::optional(leaf_names(version, logical, block)) : std::nullopt;
     const uint64_t at = place_in_map(g, logical).second % (g.block_size / sizeof(uint32_t));
     return load<uint32_t>(version, at * sizeof(uint32_t)) == block.value;
   }
   const Inode then(g, owner.inode, version.subspan(holder.inode_at, g.inode_size));
-  if (then.type() != inode.type() || then.base().i_generation != inode.base().i_generation || then.base().i_links_count == 0) return {};
+  if (then.type() != inode.type() || then.base().i_generation != inode.base().i_generation || then.base().i_links_count == 0)
+    return {};
   if (owner.use == Owner::Use::ea_block) return then.ea_block() == block;
   if (!then.has_block_map() || then.uses_extents() != inode.uses_extents()) return {};
   const Bytes map = then.block_area();
@@ -128,7 +134,8 @@ std::optional<bool> PointerHistory::names(const Owner& owner, const Inode& inode
       return is(EXT2_IND_BLOCK) || is(EXT2_DIND_BLOCK) || is(EXT2_TIND_BLOCK) ? std::optional(true) : std::nullopt;
     }
     if (load<ext3_extent_header>(map).eh_depth == 0) return {};
-    const bool named = std::ranges::any_of(entries_of<ext3_extent_idx>(map), [&](const ext3_extent_idx& e) { return child_of(e) == block; });
+    const bool named =
+        std::ranges::any_of(entries_of<ext3_extent_idx>(map), [&](const ext3_extent_idx& e) { return child_of(e) == block; });
     return named ? std::optional(true) : std::nullopt;
   }
   if (!then.uses_extents()) return load<uint32_t>(map, logical * sizeof(uint32_t)) == block.value;

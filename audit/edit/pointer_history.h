@@ -1,6 +1,5 @@
-// What the journal still has of the pointer by which an inode claims a block: whether it was written like that, or only lies there
-// like that. The log goes round: of a block that it has no version of, it says nothing.
-// For one thread.
+// What the journal still has of the pointer by which an inode claims a block: whether it was written like that, or only lies
+// there like that. The log goes round: of a block that it has no version of, it says nothing. For one thread.
 #pragma once
 
 #include <optional>
@@ -31,7 +30,8 @@ class PointerHistory {
   [[nodiscard]] std::optional<Holder> find_extent_leaf(const Inode& inode, uint64_t logical, Holder holder) const;
   [[nodiscard]] std::optional<Holder> find_indirect_node(const Inode& inode, uint64_t logical, Holder holder) const;
   [[nodiscard]] std::vector<std::byte> newest_version(BlockNo block);
-  [[nodiscard]] std::optional<bool> names(const Owner& owner, const Inode& inode, const Holder& holder, Bytes version, uint64_t logical, BlockNo block) const;
+  [[nodiscard]] std::optional<bool> names(const Owner& owner, const Inode& inode, const Holder& holder, Bytes version,
+                                          uint64_t logical, BlockNo block) const;
 
   const FileSystem& fs_;
   std::optional<Journal> journal_;

@@ -99,7 +99,9 @@ Result<bool> relocate(RepairRound& round, const Finding& cause, InodeNo ino, Mut
   for (const Move& m : moves) {
     const auto readable = copy_block(round, m.from, m.to);
     if (!readable) return readable;
-    if (!*readable) round.lose(cause, "unreadable block: zeros in the copy", ByteRange{m.logical << g.block_bits, (m.logical + 1) << g.block_bits});
+    if (!*readable)
+      round.lose(cause, "unreadable block: zeros in the copy",
+                 ByteRange{m.logical << g.block_bits, (m.logical + 1) << g.block_bits});
   }
   budget -= clusters.size() << (g.block_bits + g.cluster_bits);
   return true;

@@ -18,8 +18,9 @@ namespace extscrub {
 // becomes zeros, and is reported as lost because of `cause`.
 // False: there is no space, or more than `budget` bytes would be copied, and nothing has changed. `budget` shrinks by what
 // was copied.
-[[nodiscard]] Result<bool> relocate(RepairRound& round, const Finding& cause, InodeNo ino, MutableBytes raw, std::span<const Run> runs,
-                                    const std::set<uint64_t>& clusters, std::span<const BlockNo> nodes, uint64_t& budget);
+[[nodiscard]] Result<bool> relocate(RepairRound& round, const Finding& cause, InodeNo ino, MutableBytes raw,
+                                    std::span<const Run> runs, const std::set<uint64_t>& clusters, std::span<const BlockNo> nodes,
+                                    uint64_t& budget);
 
 // Copies one block; false when the old one cannot be read and the new one holds zeros.
 [[nodiscard]] Result<bool> copy_block(RepairRound& round, BlockNo from, BlockNo to);

@@ -9,9 +9,10 @@ namespace extscrub {
 
 namespace {
 
-// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both, and what
-// was written outweighs all of them.
-constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9, kBehindEnd = 3, kHistory = 30;
+// What each kind of evidence weighs. A neighbour is the usual case; a checksum, or a finding about the inode, outweighs both, and
+// what was written outweighs all of them.
+constexpr int kNeighbourOverHole = 1, kFitsBetterOverHole = 2, kNeighbour = 2, kFitsBetter = 4, kContents = 9, kSuspect = 9,
+              kBehindEnd = 3, kHistory = 30;
 
 constexpr uint64_t kMostBlocksBetween = 4;  // tree nodes that lie between two blocks of a file
 
@@ -19,7 +20,8 @@ constexpr uint16_t kMayRead = 0444, kOthersMayRead = 0044;
 
 }  // namespace
 
-SharedEvidence::SharedEvidence(const RepairRound& round) : round_(round), fs_(round.fs()), g_(round.geometry()), history_(round.fs()) {
+SharedEvidence::SharedEvidence(const RepairRound& round)
+    : round_(round), fs_(round.fs()), g_(round.geometry()), history_(round.fs()) {
   const auto note = [this](const FindingIndex& findings) {
     for (const Finding& f : findings.that_hide(Hidden::origin))
       if (f.inode) suspects_.insert(*f.inode);
@@ -138,18 +140,23 @@ int SharedEvidence::weigh_neighbours(const Known& k, uint64_t logical, BlockNo b
   for (const auto& [neighbour, by] : {std::pair(before, int64_t{1}), std::pair(behind, int64_t{-1})}) {
     if (!neighbour.block) continue;
     const BlockNo expected = step(neighbour.block, by);
-    if (expected == block) weight += neighbour.gap == 0 ? kNeighbour : kNeighbourOverHole;
-    else if (is_adrift(expected)) weight -= neighbour.gap == 0 ? kFitsBetter : kFitsBetterOverHole;
+    if (expected == block)
+      weight += neighbour.gap == 0 ? kNeighbour : kNeighbourOverHole;
+    else if (is_adrift(expected))
+      weight -= neighbour.gap == 0 ? kFitsBetter : kFitsBetterOverHole;
   }
   // Only one block lies between them, and it is not this one.
-  if (before.block && behind.block && before.gap + behind.gap == 0 && behind.block == before.block + 2 && before.block + 1 != block) weight -= kFitsBetter;
+  if (before.block && behind.block && before.gap + behind.gap == 0 && behind.block == before.block + 2 &&
+      before.block + 1 != block)
+    weight -= kFitsBetter;
   return weight;
 }
 
 // A node lies between the blocks of its file.
 int SharedEvidence::weigh_node(const Known& k, BlockNo block) const {
   const auto has = [&](BlockNo at) {
-    return is_node(k, at) || std::ranges::any_of(k.list.runs, [=](const Run& r) { return r.physical <= at && at < r.physical + r.count; });
+    return is_node(k, at) ||
+           std::ranges::any_of(k.list.runs, [=](const Run& r) { return r.physical <= at && at < r.physical + r.count; });
   };
   return (has(BlockNo(block.value - 1)) ? kNeighbour : 0) + (has(block + 1) ? kNeighbour : 0);
 }

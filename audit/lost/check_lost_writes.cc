@@ -17,7 +17,8 @@ std::string when(uint32_t sequence, uint64_t seconds) {
 std::string list(const std::vector<InodeNo>& inodes) {
   constexpr size_t kMost = 8;
   const size_t shown = std::min(inodes.size(), kMost);
-  std::string text = fmt::format("{} {}", inodes.size() == 1 ? "inode" : "inodes", fmt::join(inodes.begin(), inodes.begin() + static_cast<ptrdiff_t>(shown), ", "));
+  std::string text = fmt::format("{} {}", inodes.size() == 1 ? "inode" : "inodes",
+                                 fmt::join(inodes.begin(), inodes.begin() + static_cast<ptrdiff_t>(shown), ", "));
   if (inodes.size() > shown) text += fmt::format(" and {} more", inodes.size() - shown);
   return text;
 }
@@ -40,7 +41,11 @@ std::string found_in(const LostWrite& lost) {
     text = "what was there after " + when(*lost.old_sequence, lost.old_seconds);
   else
     text = "an older version";
-  if (!lost.inodes.empty()) text += fmt::format("; {} {}", list(lost.inodes), lost.home ? "should be there" : lost.inodes.size() == 1 ? "is older" : "are older");
+  if (!lost.inodes.empty())
+    text += fmt::format("; {} {}", list(lost.inodes),
+                        lost.home                 ? "should be there"
+                        : lost.inodes.size() == 1 ? "is older"
+                                                  : "are older");
   return text;
 }
 

@@ -21,7 +21,8 @@ namespace {
 
 class LookBack {
  public:
-  LookBack(const FileSystem& fs, const Overlay& overlay, const Journal& journal, const JournalHistory& history, const AuditOptions& options)
+  LookBack(const FileSystem& fs, const Overlay& overlay, const Journal& journal, const JournalHistory& history,
+           const AuditOptions& options)
       : fs_(fs), overlay_(overlay), journal_(journal), history_(history), options_(options) {}
 
   Result<void> block(BlockNo block, Past& past) {
@@ -71,7 +72,8 @@ class LookBack {
     const MetadataExtent* const kind = kind_of(block);
     const auto add = [&](BlockVersion version, const Result<void>& read) {
       if (!read) version.error = read.error().message;
-      if (read && !before.empty()) version.changes = part ? changes_of_part(*part, before, bytes) : changes_of(fs_, block, kind, before, bytes);
+      if (read && !before.empty())
+        version.changes = part ? changes_of_part(*part, before, bytes) : changes_of(fs_, block, kind, before, bytes);
       // Of an inode the versions count in which it changed.
       const bool is_news = !part || version.in_place || !read || before.empty() || !version.changes.empty();
       if (read) before = bytes;
@@ -79,7 +81,11 @@ class LookBack {
     };
     for (const LoggedCopy& copy : history_.of(block)) {
       const LoggedTransaction& t = history_.transactions[copy.transaction];
-      add({.sequence = t.sequence, .seconds = t.seconds, .nanoseconds = t.nanoseconds, .log_block = copy.log_block, .revoked = copy.revoked},
+      add({.sequence = t.sequence,
+           .seconds = t.seconds,
+           .nanoseconds = t.nanoseconds,
+           .log_block = copy.log_block,
+           .revoked = copy.revoked},
           read_copy(journal_, history_, copy, bytes));
     }
     if (!past.versions.empty()) add({.in_place = true}, overlay_.read(block, bytes));

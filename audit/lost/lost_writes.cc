@@ -50,7 +50,8 @@ struct Trial {
 class Search {
  public:
   Search(const AuditRun& run, const AuditOptions& options, HistorySource& source)
-      : run_(run), options_(options), check_(source.check), journal_(source.journal), history_(source.history), fs_(run.fs), before_(places_in(run.findings)) {
+      : run_(run), options_(options), check_(source.check), journal_(source.journal), history_(source.history), fs_(run.fs),
+        before_(places_in(run.findings)) {
     options_.history = false;
     options_.max_findings = kUnlimited;
     options_.data = false;
@@ -137,7 +138,8 @@ class Search {
     LostWrite& lost = lost_.emplace_back();
     lost.block = block;
     lost.evidence = evidence;
-    if (const MetadataExtent* extent = fs_.metadata.find(block); extent && extent->kind != MetadataKind::descriptors) lost.group = extent->group;
+    if (const MetadataExtent* extent = fs_.metadata.find(block); extent && extent->kind != MetadataKind::descriptors)
+      lost.group = extent->group;
     return lost;
   }
 
@@ -277,7 +279,8 @@ class Search {
   // It is none of the versions in the log: then it is older than all of them, the first as well as the newest.
   [[nodiscard]] bool is_older_table(const TableBlock& place, const StaleBlock& stale, Bytes old, Bytes fresh) const {
     const Content first = oldest(stale);
-    return !first.empty() && !is_edited(stale, old, fresh, LikenessUnit::byte) && is_older(fs_, place, old, fresh) && is_older(fs_, place, old, first, time_of_oldest(stale));
+    return !first.empty() && !is_edited(stale, old, fresh, LikenessUnit::byte) && is_older(fs_, place, old, fresh) &&
+           is_older(fs_, place, old, first, time_of_oldest(stale));
   }
 
   // ---- Blocks that an inode has: directories, maps, attributes ----
@@ -328,7 +331,8 @@ class Search {
     const size_t before = lost_.size();
     for (const StaleBlock& stale : stale_) {
       const MetadataExtent* extent = fs_.metadata.find(stale.block);
-      if (extent && (extent->kind == MetadataKind::block_bitmap || extent->kind == MetadataKind::inode_bitmap)) take_bitmap(*extent, stale);
+      if (extent && (extent->kind == MetadataKind::block_bitmap || extent->kind == MetadataKind::inode_bitmap))
+        take_bitmap(*extent, stale);
     }
     if (lost_.size() > before)
       if (auto r = retry(); !r) return r;
@@ -345,8 +349,10 @@ class Search {
     const Content old = in_place(stale.block);
     if (fresh != right || old.empty() || old == right) return;
     // Who edits a bitmap gives its checksum to the descriptor, too, which a replay then may have put back.
-    const bool sealed = of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
-    if (!stale.same && !sealed && (is_edited(stale, old, fresh, LikenessUnit::bit) || !is_sealed(now().fs, extent, fresh))) return;
+    const bool sealed =
+        of_blocks && !run_.audit.recovery.replayed && fs_.geometry.metadata_csum() && is_sealed(fs_, extent, fresh);
+    if (!stale.same && !sealed && (is_edited(stale, old, fresh, LikenessUnit::bit) || !is_sealed(now().fs, extent, fresh)))
+      return;
     take_stale(stale, LostWriteEvidence::agreement, std::move(fresh));
   }
 
@@ -355,7 +361,8 @@ class Search {
     const Geometry& g = fs.geometry;
     if (!g.metadata_csum()) return true;
     const GroupDesc& desc = fs.groups[extent.group.value];
-    if (extent.kind == MetadataKind::block_bitmap) return desc.block_bitmap_csum == bitmap_checksum(g, bitmap, g.clusters_per_group);
+    if (extent.kind == MetadataKind::block_bitmap)
+      return desc.block_bitmap_csum == bitmap_checksum(g, bitmap, g.clusters_per_group);
     return desc.inode_bitmap_csum == bitmap_checksum(g, bitmap, g.inodes_per_group);
   }
 
@@ -377,7 +384,8 @@ class Search {
     if (before_.empty() && lost_.empty()) return;
     for (const StaleBlock& stale : stale_) {
       const MetadataExtent* extent = fs_.metadata.find(stale.block);
-      if (extent && extent->kind == MetadataKind::descriptors && is_sound_table_of_descriptors(stale)) descriptors_.push_back(&stale);
+      if (extent && extent->kind == MetadataKind::descriptors && is_sound_table_of_descriptors(stale))
+        descriptors_.push_back(&stale);
     }
   }
 
@@ -392,7 +400,8 @@ class Search {
         const GroupNo group(index * g.desc_per_block + i);
         const GroupDesc was = fs_.groups[group.value];
         const GroupDesc is = decode_group_desc(g, fs_.super, group, Bytes(fresh).subspan(size_t{i} * g.desc_size, g.desc_size));
-        if (!is.checksum_ok || is.block_bitmap != was.block_bitmap || is.inode_bitmap != was.inode_bitmap || is.inode_table != was.inode_table)
+        if (!is.checksum_ok || is.block_bitmap != was.block_bitmap || is.inode_bitmap != was.inode_bitmap ||
+            is.inode_table != was.inode_table)
           return false;
         if (!stale.same && !is_newer(was, is)) return false;
       }
@@ -404,8 +413,8 @@ class Search {
   // What changes the counts of a group changes one of its bitmaps, and with it that bitmap's checksum.
   [[nodiscard]] bool is_newer(const GroupDesc& was, const GroupDesc& is) const {
     if (!fs_.geometry.metadata_csum()) return true;
-    const bool counts = was.free_clusters != is.free_clusters || was.free_inodes != is.free_inodes || was.used_dirs != is.used_dirs ||
-                        was.itable_unused != is.itable_unused || was.flags != is.flags;
+    const bool counts = was.free_clusters != is.free_clusters || was.free_inodes != is.free_inodes ||
+                        was.used_dirs != is.used_dirs || was.itable_unused != is.itable_unused || was.flags != is.flags;
     return !counts || was.block_bitmap_csum != is.block_bitmap_csum || was.inode_bitmap_csum != is.inode_bitmap_csum;
   }
 
@@ -442,7 +451,8 @@ class Search {
     for (const LostWrite& lost : lost_)
       if (lost.logged && lost.evidence != LostWriteEvidence::time) proven.insert(lost.sequence);
     for (LostWrite& lost : lost_)
-      if (lost.evidence == LostWriteEvidence::time && proven.contains(lost.sequence)) lost.evidence = LostWriteEvidence::agreement;
+      if (lost.evidence == LostWriteEvidence::time && proven.contains(lost.sequence))
+        lost.evidence = LostWriteEvidence::agreement;
   }
 
   // What brings findings that were not there is not put back. What is proven stays a finding.
@@ -457,7 +467,9 @@ class Search {
       if (auto r = retry(); !r) return r;
     }
     if (is_harmless()) return {};
-    std::erase_if(lost_, [](const LostWrite& l) { return l.evidence != LostWriteEvidence::older_copy && l.evidence != LostWriteEvidence::misplaced; });
+    std::erase_if(lost_, [](const LostWrite& l) {
+      return l.evidence != LostWriteEvidence::older_copy && l.evidence != LostWriteEvidence::misplaced;
+    });
     for (LostWrite& lost : lost_) lost.content.clear();
     return retry();
   }

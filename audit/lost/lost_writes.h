@@ -20,7 +20,8 @@ struct HistorySource {
 };
 
 // `run` with all its findings, on an image that is whole. Errors: those of run_audit().
-[[nodiscard]] Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options, HistorySource& source);
+[[nodiscard]] Result<std::vector<LostWrite>> find_lost_writes(const AuditRun& run, const AuditOptions& options,
+                                                              HistorySource& source);
 
 void check_lost_writes(const std::vector<LostWrite>& lost, Findings& findings);
 

@@ -77,7 +77,9 @@ bool is_to_be_told(const AuditRun& run, const std::vector<Owner>& owners, size_t
 std::optional<BlockNo> find_place(const AuditRun& run, const Sealed& block, InodeNo belongs_to, const std::vector<Sealed>& all) {
   std::optional<BlockNo> home;
   for (const Sealed& other : all) {
-    if (other.owner.inode != belongs_to || other.owner.first == block.owner.first || fit(run, other.owner, block.bytes) != Fit::yes) continue;
+    if (other.owner.inode != belongs_to || other.owner.first == block.owner.first ||
+        fit(run, other.owner, block.bytes) != Fit::yes)
+      continue;
     if (home) return std::nullopt;
     home = other.owner.first;
   }

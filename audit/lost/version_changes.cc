@@ -55,30 +55,49 @@ constexpr Field kInodeFields[] = {
 };
 
 constexpr Field kDescriptorFields[] = {
-    FIELD(ext4_group_desc, bg_block_bitmap, number),        FIELD(ext4_group_desc, bg_inode_bitmap, number),
-    FIELD(ext4_group_desc, bg_inode_table, number),         FIELD(ext4_group_desc, bg_free_blocks_count, number),
-    FIELD(ext4_group_desc, bg_free_inodes_count, number),   FIELD(ext4_group_desc, bg_used_dirs_count, number),
-    FIELD(ext4_group_desc, bg_flags, hex),                  FIELD(ext4_group_desc, bg_exclude_bitmap_lo, number),
-    FIELD(ext4_group_desc, bg_block_bitmap_csum_lo, hex),   FIELD(ext4_group_desc, bg_inode_bitmap_csum_lo, hex),
-    FIELD(ext4_group_desc, bg_itable_unused, number),       FIELD(ext4_group_desc, bg_checksum, hex),
-    FIELD(ext4_group_desc, bg_block_bitmap_hi, number),     FIELD(ext4_group_desc, bg_inode_bitmap_hi, number),
-    FIELD(ext4_group_desc, bg_inode_table_hi, number),      FIELD(ext4_group_desc, bg_free_blocks_count_hi, number),
-    FIELD(ext4_group_desc, bg_free_inodes_count_hi, number), FIELD(ext4_group_desc, bg_used_dirs_count_hi, number),
-    FIELD(ext4_group_desc, bg_itable_unused_hi, number),    FIELD(ext4_group_desc, bg_exclude_bitmap_hi, number),
-    FIELD(ext4_group_desc, bg_block_bitmap_csum_hi, hex),   FIELD(ext4_group_desc, bg_inode_bitmap_csum_hi, hex),
+    FIELD(ext4_group_desc, bg_block_bitmap, number),
+    FIELD(ext4_group_desc, bg_inode_bitmap, number),
+    FIELD(ext4_group_desc, bg_inode_table, number),
+    FIELD(ext4_group_desc, bg_free_blocks_count, number),
+    FIELD(ext4_group_desc, bg_free_inodes_count, number),
+    FIELD(ext4_group_desc, bg_used_dirs_count, number),
+    FIELD(ext4_group_desc, bg_flags, hex),
+    FIELD(ext4_group_desc, bg_exclude_bitmap_lo, number),
+    FIELD(ext4_group_desc, bg_block_bitmap_csum_lo, hex),
+    FIELD(ext4_group_desc, bg_inode_bitmap_csum_lo, hex),
+    FIELD(ext4_group_desc, bg_itable_unused, number),
+    FIELD(ext4_group_desc, bg_checksum, hex),
+    FIELD(ext4_group_desc, bg_block_bitmap_hi, number),
+    FIELD(ext4_group_desc, bg_inode_bitmap_hi, number),
+    FIELD(ext4_group_desc, bg_inode_table_hi, number),
+    FIELD(ext4_group_desc, bg_free_blocks_count_hi, number),
+    FIELD(ext4_group_desc, bg_free_inodes_count_hi, number),
+    FIELD(ext4_group_desc, bg_used_dirs_count_hi, number),
+    FIELD(ext4_group_desc, bg_itable_unused_hi, number),
+    FIELD(ext4_group_desc, bg_exclude_bitmap_hi, number),
+    FIELD(ext4_group_desc, bg_block_bitmap_csum_hi, hex),
+    FIELD(ext4_group_desc, bg_inode_bitmap_csum_hi, hex),
     FIELD(ext4_group_desc, bg_reserved, hex),
 };
 
 // Those that a mount, a commit or an error changes.
 constexpr Field kSuperFields[] = {
-    FIELD(ext2_super_block, s_free_blocks_count, number), FIELD(ext2_super_block, s_free_inodes_count, number),
-    FIELD(ext2_super_block, s_mtime, time),               FIELD(ext2_super_block, s_wtime, time),
-    FIELD(ext2_super_block, s_mnt_count, number),         FIELD(ext2_super_block, s_state, hex),
-    FIELD(ext2_super_block, s_lastcheck, time),           FIELD(ext2_super_block, s_feature_compat, hex),
-    FIELD(ext2_super_block, s_feature_incompat, hex),     FIELD(ext2_super_block, s_feature_ro_compat, hex),
-    FIELD(ext2_super_block, s_last_mounted, bytes),       FIELD(ext2_super_block, s_last_orphan, number),
-    FIELD(ext2_super_block, s_free_blocks_hi, number),    FIELD(ext2_super_block, s_kbytes_written, number),
-    FIELD(ext2_super_block, s_error_count, number),       FIELD(ext2_super_block, s_checksum, hex),
+    FIELD(ext2_super_block, s_free_blocks_count, number),
+    FIELD(ext2_super_block, s_free_inodes_count, number),
+    FIELD(ext2_super_block, s_mtime, time),
+    FIELD(ext2_super_block, s_wtime, time),
+    FIELD(ext2_super_block, s_mnt_count, number),
+    FIELD(ext2_super_block, s_state, hex),
+    FIELD(ext2_super_block, s_lastcheck, time),
+    FIELD(ext2_super_block, s_feature_compat, hex),
+    FIELD(ext2_super_block, s_feature_incompat, hex),
+    FIELD(ext2_super_block, s_feature_ro_compat, hex),
+    FIELD(ext2_super_block, s_last_mounted, bytes),
+    FIELD(ext2_super_block, s_last_orphan, number),
+    FIELD(ext2_super_block, s_free_blocks_hi, number),
+    FIELD(ext2_super_block, s_kbytes_written, number),
+    FIELD(ext2_super_block, s_error_count, number),
+    FIELD(ext2_super_block, s_checksum, hex),
 };
 
 #undef FIELD
@@ -106,7 +125,9 @@ std::string text_of(Bytes bytes, const Field& field) {
   switch (field.form) {
     case Form::octal: return fmt::format("{:#o}", value);
     case Form::hex: return fmt::format("{:#x}", value);
-    case Form::bytes: return fmt::format("{:02x}", fmt::join(std::span(reinterpret_cast<const uint8_t*>(bytes.data()) + field.offset, field.size), ""));
+    case Form::bytes:
+      return fmt::format("{:02x}",
+                         fmt::join(std::span(reinterpret_cast<const uint8_t*>(bytes.data()) + field.offset, field.size), ""));
     case Form::time: return time_at(bytes, field);
     case Form::number: return fmt::to_string(value);
   }
@@ -136,7 +157,8 @@ void compare_fields(std::span<const Field> fields, Bytes before, Bytes after, co
 
 // Structures of `size` bytes, one behind the other, of which `name` knows what they are called.
 template <class Name>
-void compare_table(std::span<const Field> fields, Bytes before, Bytes after, size_t size, Name name, std::vector<VersionChange>& changes) {
+void compare_table(std::span<const Field> fields, Bytes before, Bytes after, size_t size, Name name,
+                   std::vector<VersionChange>& changes) {
   for (size_t i = 0; (i + 1) * size <= before.size(); ++i) {
     const Bytes a = before.subspan(i * size, size), b = after.subspan(i * size, size);
     if (!std::ranges::equal(a, b)) compare_fields(fields, a, b, name(i), changes);
@@ -197,7 +219,8 @@ std::vector<VersionChange> changes_of_inode(const FileSystem& fs, InodeNo ino, B
   return changes;
 }
 
-std::vector<VersionChange> changes_of(const FileSystem& fs, BlockNo block, const MetadataExtent* kind, Bytes before, Bytes after) {
+std::vector<VersionChange> changes_of(const FileSystem& fs, BlockNo block, const MetadataExtent* kind, Bytes before,
+                                      Bytes after) {
   const Geometry& g = fs.geometry;
   std::vector<VersionChange> changes;
   if (std::ranges::equal(before, after)) return changes;
@@ -206,13 +229,15 @@ std::vector<VersionChange> changes_of(const FileSystem& fs, BlockNo block, const
     const auto first = g.group_first_inode(kind->group) + static_cast<uint32_t>((block - kind->first) * (g.block_size / size));
     for (size_t i = 0; (i + 1) * size <= before.size(); ++i) {
       const Bytes a = before.subspan(i * size, size), b = after.subspan(i * size, size);
-      if (!std::ranges::equal(a, b)) std::ranges::move(changes_of_inode(fs, first + static_cast<uint32_t>(i), a, b), std::back_inserter(changes));
+      if (!std::ranges::equal(a, b))
+        std::ranges::move(changes_of_inode(fs, first + static_cast<uint32_t>(i), a, b), std::back_inserter(changes));
     }
   } else if (kind && kind->kind == MetadataKind::descriptors) {
     const uint64_t first = (block - kind->first) * (g.block_size / g.desc_size);
     const bool primary = kind->group.value == 0;  // of others it is not said here which groups they describe
-    compare_table(kDescriptorFields, before, after, g.desc_size,
-                  [=](size_t i) { return fmt::format("{} {}: ", primary ? "group" : "descriptor", first + i); }, changes);
+    compare_table(
+        kDescriptorFields, before, after, g.desc_size,
+        [=](size_t i) { return fmt::format("{} {}: ", primary ? "group" : "descriptor", first + i); }, changes);
   } else if (kind && (kind->kind == MetadataKind::block_bitmap || kind->kind == MetadataKind::inode_bitmap)) {
     compare_bits(before, after, changes);
   } else if (kind && kind->kind == MetadataKind::superblock) {

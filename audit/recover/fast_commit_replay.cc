@@ -73,8 +73,8 @@ class FastCommitReplay {
 
  private:
   void defect(uint64_t found) {
-    journal_.facts.defects.push_back({JournalDefectKind::fast_commit_replay, journal_.super.fc_first,
-                                      journal_.facts.last_sequence + 1, 0, found});
+    journal_.facts.defects.push_back(
+        {JournalDefectKind::fast_commit_replay, journal_.super.fc_first, journal_.facts.last_sequence + 1, 0, found});
     journal_.facts.whole = false;
   }
 
@@ -117,7 +117,8 @@ class FastCommitReplay {
     switch (tag.tag) {
       case kFcInode: return replace_inode(tag.value);
       case kFcAddRange: return add_range(read_range(tag.value));
-      case kFcDelRange: return remove_range(load<uint32_t>(tag.value), load<uint32_t>(tag.value, 4), load<uint32_t>(tag.value, 8));
+      case kFcDelRange:
+        return remove_range(load<uint32_t>(tag.value), load<uint32_t>(tag.value, 4), load<uint32_t>(tag.value, 8));
       case kFcCreate:
       case kFcLink: return add_name(tag);
       case kFcUnlink: return remove_name(tag);

@@ -10,9 +10,9 @@
 #include "audit/stage/map_cut.h"
 #include "audit/stage/primary_superblock.h"
 #include "scan/attribute/xattr.h"
-#include "scan/format/checksum.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/table_search.h"
+#include "scan/format/checksum.h"
 #include "scan/inodes/orphans.h"
 
 namespace extscrub {
@@ -51,7 +51,8 @@ std::optional<OrphanFile> open_orphan_file(const FileSystem& fs, std::vector<Orp
   return {};
 }
 
-bool check_orphan_block(const FileSystem& fs, const OrphanFile& file, BlockNo at, Bytes block, std::vector<OrphanDefect>& defects) {
+bool check_orphan_block(const FileSystem& fs, const OrphanFile& file, BlockNo at, Bytes block,
+                        std::vector<OrphanDefect>& defects) {
   const OrphanBlockState state = orphan_block_state(fs.geometry, file.inode, file.generation, at, block);
   if (state == OrphanBlockState::sound) return true;
   const bool magic = state == OrphanBlockState::magic;
@@ -61,7 +62,8 @@ bool check_orphan_block(const FileSystem& fs, const OrphanFile& file, BlockNo at
 
 class Release {
  public:
-  Release(const FileSystem& fs, Overlay& overlay) : fs_(fs), overlay_(overlay), groups_(fs, overlay), quota_(fs.geometry), walker_(fs) {
+  Release(const FileSystem& fs, Overlay& overlay)
+      : fs_(fs), overlay_(overlay), groups_(fs, overlay), quota_(fs.geometry), walker_(fs) {
     // A time that does not depend on when the audit runs.
     now_ = std::max(fs.super.s_wtime, fs.geometry.inodes + 1);
   }
@@ -242,8 +244,8 @@ class Release {
     const Geometry& g = fs_.geometry;
     const InodeNo ino = inode.number();
     bool whole = true;
-    if (inode.has_block_map() && (inode.type() == FileType::regular || inode.type() == FileType::directory ||
-                                  inode.type() == FileType::symlink)) {
+    if (inode.has_block_map() &&
+        (inode.type() == FileType::regular || inode.type() == FileType::directory || inode.type() == FileType::symlink)) {
       auto cut = cut_map(fs_, overlay_, ino, raw, (inode.size() + g.block_size - 1) / g.block_size);
       if (!cut) return std::unexpected(cut.error());
       auto freed = free_runs(cut->freed);

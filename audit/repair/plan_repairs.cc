@@ -54,7 +54,8 @@ bool has_succeeded(Pass pass, const FileSystem& fs) {
 
 bool may_run(Pass pass, const FileSystem& fs) {
   const PassSet needs = info(pass).needs;
-  return std::ranges::all_of(all_passes(), [&](const PassInfo& other) { return !needs.has(other.pass) || has_succeeded(other.pass, fs); });
+  return std::ranges::all_of(all_passes(),
+                             [&](const PassInfo& other) { return !needs.has(other.pass) || has_succeeded(other.pass, fs); });
 }
 
 bool has(const std::vector<Finding>& findings, Problem problem) {
@@ -64,14 +65,15 @@ bool has(const std::vector<Finding>& findings, Problem problem) {
 // Copies and hashes that nothing is gone by as long as all is well are mended before they are needed.
 bool is_done(const Audit& audit) {
   return audit.verdict == Verdict::clean && std::ranges::none_of(audit.findings, [](const Finding& f) {
-    const ProblemInfo& problem = info(f.problem);
-    return problem.severity == Severity::warning && problem.repair == RepairClass::safe && problem.mend.alone;
-  });
+           const ProblemInfo& problem = info(f.problem);
+           return problem.severity == Severity::warning && problem.repair == RepairClass::safe && problem.mend.alone;
+         });
 }
 
 bool is_error(const Finding& f) { return info(f.problem).severity == Severity::error; }
 
-// Where nothing may be staged: the image is not whole; part of the log would be lost, or be put over the repair by the next mount.
+// Where nothing may be staged: the image is not whole; part of the log would be lost, or be put over the repair by the next
+// mount.
 bool must_not_touch(const Audit& audit, RepairPolicy policy) {
   if (has(audit.findings, Problem::image_truncated)) return true;
   const JournalFacts& journal = audit.recovery.journal;
@@ -156,8 +158,7 @@ bool same_findings(const Audit& a, const Audit& b) {
 class Rounds {
  public:
   Rounds(const Image& image, RepairPolicy policy, AuditOptions options, RepairPlan& plan, AuditRun& run)
-      : image_(image), policy_(policy), options_(options), plan_(plan), run_(run),
-        first_(plan.before.findings), now_(plan.time) {
+      : image_(image), policy_(policy), options_(options), plan_(plan), run_(run), first_(plan.before.findings), now_(plan.time) {
     options_.history = false;
   }
 
@@ -230,17 +231,25 @@ class Rounds {
   }
 
   // A block of a directory, a map or attributes.
-  [[nodiscard]] static bool belongs_to_another(const LostWrite& lost) { return lost.evidence == LostWriteEvidence::misplaced && lost.owner; }
+  [[nodiscard]] static bool belongs_to_another(const LostWrite& lost) {
+    return lost.evidence == LostWriteEvidence::misplaced && lost.owner;
+  }
 
   // What lies there must not become the owner's: it is cleared, and what makes a sound block of that finds nothing to believe.
   Result<void> give_up(const LostWrite& lost) {
     auto block = plan_.overlay->edit(lost.block);
     if (!block) return std::unexpected(block.error());
     std::ranges::fill(*block, std::byte{0});
-    const auto f = std::ranges::find_if(run_.audit.findings, [&](const Finding& f) { return f.problem == Problem::metadata_block_misplaced && f.block == lost.block; });
-    plan_.losses.push_back({Problem::metadata_block_misplaced, lost.owner, f == run_.audit.findings.end() ? "" : f->path,
+    const auto f = std::ranges::find_if(run_.audit.findings, [&](const Finding& f) {
+      return f.problem == Problem::metadata_block_misplaced && f.block == lost.block;
+    });
+    plan_.losses.push_back({Problem::metadata_block_misplaced,
+                            lost.owner,
+                            f == run_.audit.findings.end() ? "" : f->path,
                             fmt::format("what was in block {}, which was written over with {}", lost.block,
-                                        lost.belongs_to ? fmt::format("what belongs to inode {}", lost.belongs_to) : std::string("what belongs elsewhere")), {}});
+                                        lost.belongs_to ? fmt::format("what belongs to inode {}", lost.belongs_to)
+                                                        : std::string("what belongs elsewhere")),
+                            {}});
     return {};
   }
 
@@ -261,13 +270,15 @@ class Rounds {
     return run_.fs.geometry.contains(at) && scan.claimed_again.test(run_.fs.geometry, at);
   }
 
-  // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches it, or an inode in it.
+  // A block that holds what belongs elsewhere proves it as long as it is left alone: no safe repair touches it, or an inode in
+  // it.
   [[nodiscard]] bool lies_in_misplaced(const Finding& f) const {
     return f.inode && std::ranges::any_of(left_, [&](const LostWrite& lost) {
-      if (belongs_to_another(lost) && f.block == lost.block) return true;
-      const auto place = lost.evidence == LostWriteEvidence::misplaced ? find_table_block(run_.fs, lost.block) : std::nullopt;
-      return place && *f.inode >= place->first && *f.inode - place->first < place->count;
-    });
+             if (belongs_to_another(lost) && f.block == lost.block) return true;
+             const auto place =
+                 lost.evidence == LostWriteEvidence::misplaced ? find_table_block(run_.fs, lost.block) : std::nullopt;
+             return place && *f.inode >= place->first && *f.inode - place->first < place->count;
+           });
   }
 
   // Returns how many findings were answered.
@@ -275,7 +286,8 @@ class Rounds {
     std::vector<Finding>& findings = run_.audit.findings;
     std::vector<Finding> aside;
     if (policy_ != RepairPolicy::all) {
-      const auto rest = std::ranges::stable_partition(findings, [this](const Finding& f) { return !lies_in_misplaced(f) && !lies_in_claimed(f); });
+      const auto rest = std::ranges::stable_partition(
+          findings, [this](const Finding& f) { return !lies_in_misplaced(f) && !lies_in_claimed(f); });
       std::ranges::move(rest, std::back_inserter(aside));
       findings.erase(rest.begin(), rest.end());
     }

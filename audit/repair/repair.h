@@ -1,10 +1,10 @@
 // The repairs: what follows from the findings is staged in the overlay. They never write to the image. For one thread.
 //
-// A repair is a function of a pass (see passes.def) that goes through the findings which name it, changes the overlay, sets those it
-// answered to RepairState::staged and returns how many they were. It keeps to what the policy allows (round.may()),
-// reports what is lost (round.lose()), and says when the audit's facts no longer describe the overlay (round.stale).
-// plan_repairs() calls them layer by layer, from what everything else is found by to what is counted last, and audits
-// again when facts are stale: a repair may rely on all layers before its own being sound, or beyond repair.
+// A repair is a function of a pass (see passes.def) that goes through the findings which name it, changes the overlay, sets those
+// it answered to RepairState::staged and returns how many they were. It keeps to what the policy allows (round.may()), reports
+// what is lost (round.lose()), and says when the audit's facts no longer describe the overlay (round.stale). plan_repairs() calls
+// them layer by layer, from what everything else is found by to what is counted last, and audits again when facts are stale: a
+// repair may rely on all layers before its own being sound, or beyond repair.
 #pragma once
 
 #include "audit/edit/round.h"

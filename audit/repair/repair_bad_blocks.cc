@@ -14,7 +14,9 @@ constexpr unsigned kMostLevels = 3;  // of indirect blocks
 
 class ListRepair {
  public:
-  ListRepair(const InodeAtWork& work, std::vector<BlockNo> nodes) : round_(work.round), nodes_(std::move(nodes)) { std::ranges::sort(nodes_); }
+  ListRepair(const InodeAtWork& work, std::vector<BlockNo> nodes) : round_(work.round), nodes_(std::move(nodes)) {
+    std::ranges::sort(nodes_);
+  }
 
   // The pointers of one block of the map, or of i_block's direct part. `level`: of indirect blocks below the pointers.
   Result<void> clear_pointers(MutableBytes pointers, unsigned level) {
@@ -36,7 +38,8 @@ class ListRepair {
   // An indirect block in metadata is none: all that it would list goes with it.
   bool is_wrong(BlockNo block, unsigned level) {
     if (level > 0) return must_be_good(round_.fs(), block);
-    return std::ranges::binary_search(round_.fs().bad_metadata, block) || std::ranges::binary_search(nodes_, block) || !seen_.insert(block).second;
+    return std::ranges::binary_search(round_.fs().bad_metadata, block) || std::ranges::binary_search(nodes_, block) ||
+           !seen_.insert(block).second;
   }
 
   const RepairRound& round_;
@@ -58,7 +61,9 @@ Result<void> mend_bad_blocks_list(const InodeAtWork& work) {
     ListRepair repair(work, std::move(before.nodes));
     if (auto r = repair.clear_pointers(area.first(EXT2_NDIR_BLOCKS * sizeof(uint32_t)), 0); !r) return r;
     for (unsigned level = 1; level <= kMostLevels; ++level)
-      if (auto r = repair.clear_pointers(area.subspan((EXT2_NDIR_BLOCKS + level - 1) * sizeof(uint32_t), sizeof(uint32_t)), level); !r)
+      if (auto r =
+              repair.clear_pointers(area.subspan((EXT2_NDIR_BLOCKS + level - 1) * sizeof(uint32_t), sizeof(uint32_t)), level);
+          !r)
         return r;
   }
   RunList list;

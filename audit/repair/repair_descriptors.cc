@@ -65,7 +65,8 @@ class DescriptorRepair {
       case Problem::group_inode_bitmap_location: wrong_[{*f.group, MetadataKind::inode_bitmap}].push_back(&f); break;
       case Problem::group_inode_table_location: wrong_[{*f.group, MetadataKind::inode_table}].push_back(&f); break;
       case Problem::group_bitmap_bad_block:
-        wrong_[{*f.group, f.field == field::bg_block_bitmap ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(&f);
+        wrong_[{*f.group, f.field == field::bg_block_bitmap ? MetadataKind::block_bitmap : MetadataKind::inode_bitmap}].push_back(
+            &f);
         break;
       default: break;
     }
@@ -124,13 +125,15 @@ class DescriptorRepair {
   }
 
   bool is_found(const Structure& s) const {
-    return std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && !m.is_lost(); });
+    return std::ranges::any_of(fs_.moved,
+                               [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && !m.is_lost(); });
   }
 
   GroupDesc& descriptor(GroupNo group) {
     const auto [it, fresh] = changed_.try_emplace(group, descriptor_to_store(fs_, group));
     // What the flags hide was decided for other places, or by a descriptor that is damaged.
-    const bool kept = it->second.checksum_ok && std::ranges::all_of(wrong_, [&](const auto& w) { return w.first.group != group || is_found(w.first); });
+    const bool kept = it->second.checksum_ok &&
+                      std::ranges::all_of(wrong_, [&](const auto& w) { return w.first.group != group || is_found(w.first); });
     if (kept) return it->second;
     if (fresh) it->second.flags &= static_cast<uint16_t>(~(EXT2_BG_BLOCK_UNINIT | EXT2_BG_INODE_UNINIT));
     if (fresh) it->second.itable_unused = 0;
@@ -142,8 +145,8 @@ class DescriptorRepair {
       const GroupDesc& d = copy[s.group.value];
       const BlockNo at = place_in(d, s.kind);
       const uint32_t count = blocks_of(g_, s.kind);
-      if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) && valid_location(g_, s.group, at, count) &&
-          is_vacant(fs_, s.group, s.kind, at, count) && !is_taken(s, at, count))
+      if (d.readable && d.checksum_ok && at != place_in(fs_.groups[s.group.value], s.kind) &&
+          valid_location(g_, s.group, at, count) && is_vacant(fs_, s.group, s.kind, at, count) && !is_taken(s, at, count))
         return at;
     }
     return {};
@@ -151,7 +154,8 @@ class DescriptorRepair {
 
   // A table may lie under what only its own inodes claim, but not where one was taken off.
   bool is_taken(const Structure& s, BlockNo at, uint32_t count) const {
-    const bool lost = std::ranges::any_of(fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && m.is_lost(); });
+    const bool lost = std::ranges::any_of(
+        fs_.moved, [&](const MovedStructure& m) { return m.group == s.group && m.kind == s.kind && m.is_lost(); });
     if (s.kind == MetadataKind::inode_table && !lost) return false;
     for (uint32_t i = 0; i < count; ++i)
       if (round_.run.scan->claims.test(g_, at + i)) return true;

@@ -63,8 +63,7 @@ Cure cure_for(Problem p) {
 
 class DirectoryRepair {
  public:
-  DirectoryRepair(RepairRound& round, DirectoryEditor& editor)
-      : round_(round), editor_(editor), hasher_(round.fs().super) {}
+  DirectoryRepair(RepairRound& round, DirectoryEditor& editor) : round_(round), editor_(editor), hasher_(round.fs().super) {}
 
   // Returns how many findings were answered.
   Result<size_t> run(const std::vector<Finding*>& findings) {
@@ -104,8 +103,9 @@ class DirectoryRepair {
     editor_.changed(f.logical.value_or(0));
     stale_ = stale_ || (f.problem != Problem::directory_checksum && f.problem != Problem::directory_tail_missing);
     if (f.problem == Problem::directory_record)
-      losses_.emplace_back(&f, fmt::format("names behind the malformed entry cleared, where they could not be read; {} were saved",
-                                           editor_.salvaged()));
+      losses_.emplace_back(&f,
+                           fmt::format("names behind the malformed entry cleared, where they could not be read; {} were saved",
+                                       editor_.salvaged()));
   }
 
   Result<void> answer_entry(Finding& f) {

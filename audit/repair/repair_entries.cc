@@ -62,12 +62,14 @@ class EntryRepair {
     for (Finding& f : round_.findings.of(Pass::entries)) {
       if (f.inode && is_about_target(f)) about_target_[*f.inode].push_back(&f);
       if (!f.inode || !round_.may(f.problem)) continue;
-      if (f.problem == Problem::inode_unattached) nameless_.push_back({*f.inode, round_.run.scan->links.type(*f.inode), InodeNo(), &f});
+      if (f.problem == Problem::inode_unattached)
+        nameless_.push_back({*f.inode, round_.run.scan->links.type(*f.inode), InodeNo(), &f});
       const Directory* d = f.problem == Problem::directory_unconnected ? find(*f.inode) : nullptr;
       if (d && d->parent == 0) nameless_.push_back({d->inode, EXT2_FT_DIR, InodeNo(d->dotdot), &f});
     }
     for (const LinkFacts& l : round_.run.directories.links)
-      if (l.found > 0 && l.found < l.links) nameless_.push_back({l.inode, round_.run.scan->links.type(l.inode), InodeNo(), nullptr});
+      if (l.found > 0 && l.found < l.links)
+        nameless_.push_back({l.inode, round_.run.scan->links.type(l.inode), InodeNo(), nullptr});
   }
 
   [[nodiscard]] const Directory* find(InodeNo ino) const {
@@ -105,7 +107,8 @@ class EntryRepair {
     std::vector<WrongEntry> entries;
     EntryWalk walk(Bytes(block).first(block.size() - kDirTail), g_.block_size);
     for (unsigned position = logical == 0 ? 0 : 2; const auto e = walk.next(); ++position)
-      if (position >= 2 && !e->name.empty()) entries.push_back({d.inode, {at, logical, e->offset}, e->inode, e->type, std::string(e->name)});
+      if (position >= 2 && !e->name.empty())
+        entries.push_back({d.inode, {at, logical, e->offset}, e->inode, e->type, std::string(e->name)});
     if (walk.broken()) return {};
     std::optional<std::pair<WrongEntry, Nameless*>> proven;
     for (const WrongEntry& e : entries) {
@@ -157,7 +160,8 @@ class EntryRepair {
 
   [[nodiscard]] bool is_wrong(const Directory& d, const EntryAt& at, const DirEntry& e) const {
     const auto findings = about_target_.find(d.inode);
-    if (findings != about_target_.end() && std::ranges::any_of(findings->second, [&](const Finding* f) { return is_for(*f, d.inode, at, e.inode); }))
+    if (findings != about_target_.end() &&
+        std::ranges::any_of(findings->second, [&](const Finding* f) { return is_for(*f, d.inode, at, e.inode); }))
       return true;
     const auto& extra = round_.run.directories.extra_links;
     if (std::ranges::binary_search(extra, DirectoryLink{e.inode, d.inode})) {
@@ -171,14 +175,16 @@ class EntryRepair {
   }
 
   [[nodiscard]] static bool is_for(const Finding& f, InodeNo directory, const EntryAt& at, InodeNo target) {
-    return f.inode == directory && f.entry && f.entry->offset == at.offset && f.entry->target == target && (!at.block || f.logical == at.logical);
+    return f.inode == directory && f.entry && f.entry->offset == at.offset && f.entry->target == target &&
+           (!at.block || f.logical == at.logical);
   }
 
   Result<size_t> by_number() {
     const auto waits = [](const Finding& f) { return is_about_target(f) && f.repair == RepairState::none; };
     std::map<uint8_t, std::vector<Nameless*>> files;
     for (Nameless& n : nameless_)
-      if (n.type != EXT2_FT_DIR && n.finding && n.finding->repair == RepairState::none) files[typed_ ? n.type : EXT2_FT_UNKNOWN].push_back(&n);
+      if (n.type != EXT2_FT_DIR && n.finding && n.finding->repair == RepairState::none)
+        files[typed_ ? n.type : EXT2_FT_UNKNOWN].push_back(&n);
     const auto own = round_.findings.of(Pass::entries);
     const auto waiting = std::ranges::count_if(own, waits);
     if (files.empty() || waiting == 0 || waiting > kMostWaiting || names_are_missing()) return 0;
@@ -224,7 +230,8 @@ class EntryRepair {
     if (n.finding) {
       n.finding->repair = RepairState::staged;
       ++answered;
-      round_.lose(*n.finding, fmt::format("named '{}' in directory {} again, where the entry named inode {}", e.name, e.directory, e.target));
+      round_.lose(*n.finding,
+                  fmt::format("named '{}' in directory {} again, where the entry named inode {}", e.name, e.directory, e.target));
     } else {
       ++answered;
     }

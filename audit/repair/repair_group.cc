@@ -125,7 +125,8 @@ Result<size_t> repair_groups(RepairRound& round) {
       if (!exact && is_stale_bit(f.evidence)) continue;
       f.repair = RepairState::staged;
       ++answered;
-      if (f.problem == Problem::inodes_lost) round.lose(f, fmt::format("inodes of group {}: {}, with what they held", group, texts_of(f.evidence).found));
+      if (f.problem == Problem::inodes_lost)
+        round.lose(f, fmt::format("inodes of group {}: {}, with what they held", group, texts_of(f.evidence).found));
     }
   }
   return answered;

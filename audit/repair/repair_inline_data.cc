@@ -66,8 +66,10 @@ class InlineDataRepair {
       EaFacts facts;
       check_inode_attributes(round_.fs(), inode, facts);
       const uint64_t size = inline_data_size(inode, &facts);
-      if (size == 0) without_attribute(f, inode, raw);
-      else if (inode.type() == FileType::directory) store_size(raw, size);
+      if (size == 0)
+        without_attribute(f, inode, raw);
+      else if (inode.type() == FileType::directory)
+        store_size(raw, size);
     });
     round_.stale = true;
     return r;

@@ -25,12 +25,15 @@ bool is_own(const Finding& f) { return info(f.problem).mend.passes.has(Pass::ino
 Result<void> seal_extent_block(const InodeAtWork& work, BlockNo at) {
   auto block = work.round.overlay.edit(at);
   if (!block) return std::unexpected(block.error());
-  const uint32_t crc = extent_block_checksum(inode_seed(work.round.geometry(), work.ino, work.inode().base().i_generation), *block);
+  const uint32_t crc =
+      extent_block_checksum(inode_seed(work.round.geometry(), work.ino, work.inode().base().i_generation), *block);
   store(*block, extent_tail_offset(*block), crc);
   return {};
 }
 
-void clear(const InodeAtWork& work, size_t offset, size_t size) { std::ranges::fill(work.raw.subspan(offset, size), std::byte{0}); }
+void clear(const InodeAtWork& work, size_t offset, size_t size) {
+  std::ranges::fill(work.raw.subspan(offset, size), std::byte{0});
+}
 
 void clear_attribute_block(const InodeAtWork& work) {
   clear(work, offsetof(ext2_inode, i_file_acl), 4);
@@ -42,7 +45,9 @@ void mend_extra_isize(const InodeAtWork& work) {
   const uint32_t room = work.round.geometry().inode_size - EXT2_GOOD_OLD_INODE_SIZE;
   const uint32_t wanted = std::min<uint32_t>(sizeof(ext2_inode_large) - EXT2_GOOD_OLD_INODE_SIZE, room) & ~3u;
   uint32_t size = wanted;
-  const auto begins_at = [&](uint32_t at) { return load<uint32_t>(work.raw, EXT2_GOOD_OLD_INODE_SIZE + at) == EXT2_EXT_ATTR_MAGIC; };
+  const auto begins_at = [&](uint32_t at) {
+    return load<uint32_t>(work.raw, EXT2_GOOD_OLD_INODE_SIZE + at) == EXT2_EXT_ATTR_MAGIC;
+  };
   if (wanted + sizeof(uint32_t) > room || !begins_at(wanted))
     for (uint32_t at = 4; at + sizeof(uint32_t) <= room && size == wanted; at += 4)
       if (begins_at(at)) size = at;
@@ -175,7 +180,8 @@ class InodeRepairs {
     map_damaged_ = std::ranges::any_of(findings, [](const Finding* f) { return !is_own(*f); });
     // A directory that is read as a file has findings that no directory has.
     const bool lost_directory = findings.front()->problem == Problem::inode_misplaced_directory;
-    const bool all_allowed = lost_directory || std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
+    const bool all_allowed =
+        lost_directory || std::ranges::all_of(findings, [&](const Finding* f) { return round_.may(f->problem); });
     Finding* checksum = nullptr;
     for (Finding* f : findings)
       if (f->problem == Problem::inode_checksum) checksum = f;
@@ -204,7 +210,8 @@ class InodeRepairs {
       if (f == checksum) continue;
       // Which blocks the inode has is not known while its map waits for a repair.
       const bool waits = !all_allowed && (f->problem == Problem::inode_blocks || f->problem == Problem::inode_size);
-      const auto done = !waits && repair_for(*f) && round_.may(f->problem) ? repair_for(*f)->make(*this, work, *f) : Result<bool>(false);
+      const auto done =
+          !waits && repair_for(*f) && round_.may(f->problem) ? repair_for(*f)->make(*this, work, *f) : Result<bool>(false);
       if (!done) return std::unexpected(done.error());
       if (*done) f->repair = RepairState::staged, ++answered;
       left += !*done;
@@ -271,7 +278,8 @@ class InodeRepairs {
   Result<bool> mend_deleted(const InodeAtWork& work) {
     const bool wanted = work.inode().type() != FileType::unknown && has_name(work.ino) && blocks_are_free(work);
     if (wanted)
-      store(work.raw, offsetof(ext2_inode, i_links_count), static_cast<uint16_t>(work.inode().type() == FileType::directory ? 2 : 1));
+      store(work.raw, offsetof(ext2_inode, i_links_count),
+            static_cast<uint16_t>(work.inode().type() == FileType::directory ? 2 : 1));
     else
       store(work.raw, offsetof(ext2_inode, i_dtime), round_.now);
     round_.stale = round_.stale || wanted;

@@ -34,7 +34,8 @@ class JournalRepair {
   // What has to be done, the most thorough first.
   Result<void> run(const Finding& cause) {
     if (is(JournalDefectKind::backup_map_used)) return restore_inode(cause);
-    if (is(JournalDefectKind::inode_invalid) || is(JournalDefectKind::inode_map) || cause.problem == Problem::block_multiply_claimed)
+    if (is(JournalDefectKind::inode_invalid) || is(JournalDefectKind::inode_map) ||
+        cause.problem == Problem::block_multiply_claimed)
       return create(cause);
     if (!journal_.facts.usable || is(JournalDefectKind::users) || is(JournalDefectKind::fields_of_version_2)) {
       if (journal_.facts.flagged) round_.lose(cause, "changes that waited in the journal are dropped");
@@ -58,7 +59,8 @@ class JournalRepair {
   Result<void> restore_inode(const Finding& cause) {
     auto raw = blank_inode();
     if (!raw) return std::unexpected(raw.error());
-    std::ranges::copy(bytes_of(fs_.super.s_jnl_blocks).first(sizeof(ext2_inode::i_block)), raw->begin() + offsetof(ext2_inode, i_block));
+    std::ranges::copy(bytes_of(fs_.super.s_jnl_blocks).first(sizeof(ext2_inode::i_block)),
+                      raw->begin() + offsetof(ext2_inode, i_block));
     store(*raw, offsetof(ext2_inode, i_size_high), fs_.super.s_jnl_blocks[15]);
     store(*raw, offsetof(ext2_inode, i_size), fs_.super.s_jnl_blocks[16]);
     const bool extents = load<uint16_t>(*raw, offsetof(ext2_inode, i_block)) == EXT3_EXT_MAGIC;
@@ -72,7 +74,8 @@ class JournalRepair {
   Result<void> create(const Finding& cause) {
     std::vector<std::byte> old(g_.inode_size);
     uint64_t wanted = 0;
-    if (read_inode(fs_, InodeNo(EXT2_JOURNAL_INO), old)) wanted = Inode(g_, InodeNo(EXT2_JOURNAL_INO), old).size() >> g_.block_bits;
+    if (read_inode(fs_, InodeNo(EXT2_JOURNAL_INO), old))
+      wanted = Inode(g_, InodeNo(EXT2_JOURNAL_INO), old).size() >> g_.block_bits;
     constexpr uint64_t kMostBlocks = 262144;  // what mke2fs gives the largest file systems
     if (wanted < kMinBlocks || wanted > kMostBlocks) wanted = usual_length(g_.blocks);
     std::vector<Run> runs = allocate(wanted);
@@ -188,7 +191,8 @@ class JournalRepair {
     for (uint64_t i = 0; i < journal_.log.blocks(); ++i)
       if (journal_.log.read(i, block) && be32(block, kHeaderMagic) == kMagic && be32(block, kHeaderType) != kSuperV1 &&
           be32(block, kHeaderType) != kSuperV2)
-        if (const uint32_t sequence = be32(block, kHeaderSequence); static_cast<int32_t>(sequence - newest) > 0) newest = sequence;
+        if (const uint32_t sequence = be32(block, kHeaderSequence); static_cast<int32_t>(sequence - newest) > 0)
+          newest = sequence;
     return newest;
   }
 
@@ -196,9 +200,8 @@ class JournalRepair {
     const auto at = journal_.log.place(0);
     if (!at) return {};
     if (auto r = store_superblock(*at, journal_.log.blocks(), newest_sequence() + 1); !r) return r;
-    return edit_primary_superblock(round_.overlay, [](ext2_super_block& s) {
-      s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
-    });
+    return edit_primary_superblock(round_.overlay,
+                                   [](ext2_super_block& s) { s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER}; });
   }
 
   Result<void> store_superblock(BlockNo at, uint64_t length, uint32_t sequence) {
@@ -254,7 +257,8 @@ Result<size_t> repair_journal(RepairRound& round) {
   if (journal.external) return 0;
   std::vector<Finding*> wrong;
   // Nothing is written into a log whose blocks somebody else has too, least of all its superblock.
-  const bool misplaced = journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round) || has_block_twice(round));
+  const bool misplaced =
+      journal.inode == InodeNo(EXT2_JOURNAL_INO) && (!journal.usable || lies_on_metadata(round) || has_block_twice(round));
   for (Finding& f : round.findings.of(Problem::block_multiply_claimed))  // a new journal answers to all
     if (misplaced && f.inode == journal.inode && round.may(f.problem)) wrong.insert(wrong.begin(), &f);
   for (Finding& f : round.findings.of(Pass::journal))

@@ -25,7 +25,7 @@ constexpr size_t kMostAdrift = 1 << 16;  // blocks that are looked at
 struct FoundBlock {
   BlockNo block;
   bool first = false;  // of the directory
-  size_t wanted = 0;   // inodes it names that lack a name
+  size_t wanted = 0;  // inodes it names that lack a name
 };
 
 using PutBlocks = std::vector<std::pair<uint64_t, BlockNo>>;  // by logical block
@@ -82,7 +82,8 @@ class LostDirectoryBlocks {
     if (!fs_.blocks->read(desc.block_bitmap, bitmap)) return;
     const auto bits = std::min<uint64_t>(g_.clusters(group), bitmap.size() * 8);
     for (uint32_t i = 0; i < bits; ++i)
-      if (test_bit(bitmap, i) && !round_.run.scan->claims.test(group, i) && ++looked_at_ <= kMostAdrift) look_at(g_.group_first(group) + (uint64_t{i} << g_.cluster_bits));
+      if (test_bit(bitmap, i) && !round_.run.scan->claims.test(group, i) && ++looked_at_ <= kMostAdrift)
+        look_at(g_.group_first(group) + (uint64_t{i} << g_.cluster_bits));
   }
 
   void look_at(BlockNo at) {

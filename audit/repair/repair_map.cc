@@ -17,7 +17,8 @@ namespace extscrub {
 namespace {
 
 bool is_journal(const FileSystem& fs, InodeNo ino) {
-  return ino.value == EXT2_JOURNAL_INO || (fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && ino.value == fs.super.s_journal_inum);
+  return ino.value == EXT2_JOURNAL_INO ||
+         (fs.geometry.has_compat(EXT3_FEATURE_COMPAT_HAS_JOURNAL) && ino.value == fs.super.s_journal_inum);
 }
 
 // The logical clusters of blocks that lie at the wrong place of their cluster, or in two of them.
@@ -82,7 +83,8 @@ class MapRepairs {
   void collect() {
     damaged_ = round_.findings.by_inode(Pass::maps);
     std::erase_if(damaged_, [&](const auto& entry) {
-      return entry.first.value == EXT2_RESIZE_INO || !std::ranges::all_of(entry.second, [&](const Finding* f) { return round_.may(f->problem); });
+      return entry.first.value == EXT2_RESIZE_INO ||
+             !std::ranges::all_of(entry.second, [&](const Finding* f) { return round_.may(f->problem); });
     });
   }
 
@@ -148,7 +150,8 @@ class MapRepairs {
     if (inode.type() != FileType::regular || inode.number().value < g.first_inode || inode.size() == 0) return false;
     if (inode.is(kEofBlocks) || inode.is(EXT4_VERITY_FL)) return false;
     const auto doubts_size = [&](const FindingIndex& findings) {
-      return std::ranges::any_of(findings.about(inode.number()), [](const Finding& f) { return info(f.problem).hides.has(Hidden::size); });
+      return std::ranges::any_of(findings.about(inode.number()),
+                                 [](const Finding& f) { return info(f.problem).hides.has(Hidden::size); });
     };
     if (doubts_size(round_.findings) || (round_.first && doubts_size(*round_.first))) return false;
     const uint64_t end = (inode.size() + g.block_size - 1) >> g.block_bits;

@@ -19,9 +19,8 @@ std::optional<BlockNo> choose_block(RepairRound& round) {
   if (g.contains(named) && named.value != g.first_data_block) {
     const MetadataExtent* extent = round.fs().metadata.find(named);
     const auto& overlaps = round.fs().metadata.overlaps();
-    const bool overlapped = std::ranges::any_of(overlaps, [&](const MetadataOverlap& o) {
-      return o.a.kind == MetadataKind::mmp || o.b.kind == MetadataKind::mmp;
-    });
+    const bool overlapped = std::ranges::any_of(
+        overlaps, [&](const MetadataOverlap& o) { return o.a.kind == MetadataKind::mmp || o.b.kind == MetadataKind::mmp; });
     if (extent && extent->kind == MetadataKind::mmp && !overlapped && !round.run.scan->claimed_again.test(g, named)) return named;
   }
   round.stale = true;

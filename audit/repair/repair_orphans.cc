@@ -102,8 +102,8 @@ Result<bool> repair_file(RepairRound& round) {
   base.i_flags &= ~uint32_t{EXT4_INLINE_DATA_FL | EXT4_ENCRYPT_FL | EXT4_EA_INODE_FL | EXT2_INDEX_FL};
   store(MutableBytes(raw), 0, base);
   const OrphanFileFacts facts = read_orphan_file(fs, Inode(g, ino, raw));
-  const bool usable = facts.whole && !facts.blocks.empty() &&
-                      std::ranges::none_of(facts.blocks, [&](BlockNo b) { return is_shared(round, b); });
+  const bool usable =
+      facts.whole && !facts.blocks.empty() && std::ranges::none_of(facts.blocks, [&](BlockNo b) { return is_shared(round, b); });
   if (!usable) return drop_feature(round, ino);
   const uint64_t size = facts.blocks.size() * uint64_t{g.block_size};
   base.i_size = static_cast<uint32_t>(size);

@@ -57,7 +57,8 @@ Result<bool> name_other_inode(RepairRound& round, QuotaType type) {
     return edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { name_quota_inode(s, type, now); });
   };
   if (now && !begins_as_quota_file(round, type, now)) {
-    const QuotaContents kept = begins_as_quota_file(round, type, old) ? read_quota_contents(round.fs(), type, old) : QuotaContents{};
+    const QuotaContents kept =
+        begins_as_quota_file(round, type, old) ? read_quota_contents(round.fs(), type, old) : QuotaContents{};
     auto stored = store_quota_file(round, now, make_quota_file(type, kept));
     if (!stored) return stored;
     if (!*stored) return false;
@@ -104,7 +105,8 @@ Result<bool> set_in_place(RepairRound& round, QuotaType type, const QuotaFileFac
 
 Result<bool> write_anew(RepairRound& round, QuotaType type, const QuotaFileFacts& facts, const Finding& cause) {
   // A file with a name that is no quota file is somebody's: the superblock names it by mistake.
-  if (facts.inode.value >= round.geometry().first_inode && has_name(round, facts.inode) && !begins_as_quota_file(round, type, facts.inode))
+  if (facts.inode.value >= round.geometry().first_inode && has_name(round, facts.inode) &&
+      !begins_as_quota_file(round, type, facts.inode))
     return name_other_inode(round, type);
   QuotaContents contents = read_quota_contents(round.fs(), type, facts.inode);
   set_usage(contents, round.run.scan->usage.of(type));
@@ -118,14 +120,19 @@ Result<bool> write_anew(RepairRound& round, QuotaType type, const QuotaFileFacts
 
 // The project quota file has no name and no number of its own: where the superblock names what is none, it is the one that is.
 Result<size_t> name_lost_project_file(RepairRound& round) {
-  if (!round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) || !round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_PROJECT)) return 0;
+  if (!round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) ||
+      !round.geometry().has_ro_compat(EXT4_FEATURE_RO_COMPAT_PROJECT))
+    return 0;
   const InodeNo named = quota_inode(round.fs(), QuotaType::project);
   if (round.geometry().valid_inode(named) && begins_as_quota_file(round, QuotaType::project, named)) return 0;
   const auto unattached = round.findings.of(Problem::inode_unattached);
-  const auto lost = [&](const Finding& f) { return f.inode && round.may(f.problem) && begins_as_quota_file(round, QuotaType::project, *f.inode); };
+  const auto lost = [&](const Finding& f) {
+    return f.inode && round.may(f.problem) && begins_as_quota_file(round, QuotaType::project, *f.inode);
+  };
   const auto found = std::ranges::find_if(unattached, lost);
   if (found == unattached.end() || std::ranges::count_if(unattached, lost) > 1) return 0;
-  auto r = edit_primary_superblock(round.overlay, [&](ext2_super_block& s) { name_quota_inode(s, QuotaType::project, *(*found).inode); });
+  auto r = edit_primary_superblock(round.overlay,
+                                   [&](ext2_super_block& s) { name_quota_inode(s, QuotaType::project, *(*found).inode); });
   if (!r) return std::unexpected(r.error());
   (*found).repair = RepairState::staged;
   round.stale = true;
@@ -163,7 +170,8 @@ Result<size_t> repair_quota_files(RepairRound& round) {
     auto done = set_in_place(round, type, facts);
     // A file that cannot be read as a whole may lose limits.
     const bool whole = facts.readable && facts.defects.empty();
-    if (done && !*done && round.may(whole ? Problem::quota_usage : Problem::quota_file)) done = write_anew(round, type, facts, *findings.front());
+    if (done && !*done && round.may(whole ? Problem::quota_usage : Problem::quota_file))
+      done = write_anew(round, type, facts, *findings.front());
     if (!done) return std::unexpected(done.error());
     if (!*done) continue;
     for (Finding* f : findings) f->repair = RepairState::staged;

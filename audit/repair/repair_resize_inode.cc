@@ -32,7 +32,8 @@ class ResizeInodeRepair {
   [[nodiscard]] bool reserved_blocks_are_ours() const {
     if (g_.reserved_gdt_blocks > per_block()) return false;
     for (uint32_t i = 0; i < g_.reserved_gdt_blocks; ++i)
-      if (const MetadataExtent* e = round_.fs().metadata.find(reserved(i)); !e || e->kind != MetadataKind::descriptors) return false;
+      if (const MetadataExtent* e = round_.fs().metadata.find(reserved(i)); !e || e->kind != MetadataKind::descriptors)
+        return false;
     return !round_.findings.any(Problem::group_metadata_overlap);
   }
 
@@ -71,7 +72,8 @@ class ResizeInodeRepair {
     const uint64_t size = (n * n + n + EXT2_NDIR_BLOCKS) * g_.block_size;
     const uint64_t blocks = 1 + uint64_t{g_.reserved_gdt_blocks} * (1 + backups_);
     return change_inode_base(round_, InodeNo(EXT2_RESIZE_INO), [&](ext2_inode& base) {
-      if (file_type(base.i_mode) != FileType::regular || base.i_links_count == 0) base.i_ctime = base.i_mtime = base.i_atime = round_.now;
+      if (file_type(base.i_mode) != FileType::regular || base.i_links_count == 0)
+        base.i_ctime = base.i_mtime = base.i_atime = round_.now;
       base.i_mode = kHiddenFileMode;
       base.i_links_count = 1;
       base.i_dtime = 0;

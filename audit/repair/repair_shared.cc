@@ -52,7 +52,8 @@ bool stays(const FileSystem& fs, const Owner& o) {
 
 class SharedBlocks {
  public:
-  explicit SharedBlocks(RepairRound& round) : round_(round), g_(round.geometry()), evidence_(round), budget_(copy_budget(round.overlay)) {
+  explicit SharedBlocks(RepairRound& round)
+      : round_(round), g_(round.geometry()), evidence_(round), budget_(copy_budget(round.overlay)) {
     for (const Loss& loss : round.losses) damaged_.insert(loss.inode);
   }
 
@@ -78,12 +79,18 @@ class SharedBlocks {
 
  private:
   [[nodiscard]] uint64_t cluster_of(BlockNo b) const { return (b - BlockNo(g_.first_data_block)) >> g_.cluster_bits; }
-  [[nodiscard]] BlockNo first_block(uint64_t cluster) const { return BlockNo(g_.first_data_block + (cluster << g_.cluster_bits)); }
+  [[nodiscard]] BlockNo first_block(uint64_t cluster) const {
+    return BlockNo(g_.first_data_block + (cluster << g_.cluster_bits));
+  }
 
   // The lowest keeps the cluster. A tree node or an attribute block says by itself whose it is; and of two files the one that
   // has lost nothing else is more likely the one that wrote there.
   [[nodiscard]] auto rank(const Owner& o) const {
-    const int use = o.use == Owner::Use::metadata ? 0 : stays(round_.fs(), o) ? 1 : o.use == Owner::Use::ea_block ? 2 : o.use == Owner::Use::map_node ? 3 : 4;
+    const int use = o.use == Owner::Use::metadata   ? 0
+                    : stays(round_.fs(), o)         ? 1
+                    : o.use == Owner::Use::ea_block ? 2
+                    : o.use == Owner::Use::map_node ? 3
+                                                    : 4;
     return std::tuple(use, damaged_.contains(o.inode), o.inode, o.logical);
   }
 
@@ -126,13 +133,14 @@ class SharedBlocks {
     }
   }
 
-  // What speaks for each of two owners is summed up over a range that they share: in the middle of it both maps look alike. Another
-  // range may be another fault, and the other's.
+  // What speaks for each of two owners is summed up over a range that they share: in the middle of it both maps look alike.
+  // Another range may be another fault, and the other's.
   void weigh_cluster(uint64_t cluster, const std::vector<Claim>& active) {
     if (active.size() > kMostWeighed || weighed_.size() > kMostPairs) return;
     std::vector<std::pair<InodeNo, int>> weights;
     for (const Claim& c : active)
-      if (c.owner->use != Owner::Use::metadata) weights.emplace_back(c.owner->inode, evidence_.weigh(*c.owner, std::max(first_block(cluster), c.owner->first)));
+      if (c.owner->use != Owner::Use::metadata)
+        weights.emplace_back(c.owner->inode, evidence_.weigh(*c.owner, std::max(first_block(cluster), c.owner->first)));
     for (const auto& [ino, weight] : weights)
       for (const Claim& c : active)
         if (c.owner->inode != ino) others_[ino].insert(c.owner->inode);
@@ -149,7 +157,8 @@ class SharedBlocks {
 
   // Above 0: more speaks for a in the cluster that is divided; below: for b.
   [[nodiscard]] int64_t compare(const Owner& a, const Owner& b) const {
-    if (a.use == Owner::Use::metadata || b.use == Owner::Use::metadata) return int{a.use == Owner::Use::metadata} - int{b.use == Owner::Use::metadata};
+    if (a.use == Owner::Use::metadata || b.use == Owner::Use::metadata)
+      return int{a.use == Owner::Use::metadata} - int{b.use == Owner::Use::metadata};
     const auto it = weighed_.find(std::minmax(a.inode, b.inode));
     if (it == weighed_.end()) return 0;
     const auto behind = std::ranges::upper_bound(it->second, divided_, {}, &SharedRange::first);
@@ -188,7 +197,8 @@ class SharedBlocks {
       const Owner& o = *c.owner;
       // Of three each may be beaten by another, as they share other ranges.
       if (o.inode != keeper.inode && o.use == Owner::Use::data && compare(keeper, o) < 0) return !evidence_.may_show(keeper, o);
-      return o.inode != keeper.inode && o.use == Owner::Use::data && !stays(round_.fs(), o) && !o.unwritten && compare(keeper, o) == 0 && others(o) == others(keeper) &&
+      return o.inode != keeper.inode && o.use == Owner::Use::data && !stays(round_.fs(), o) && !o.unwritten &&
+             compare(keeper, o) == 0 && others(o) == others(keeper) &&
              damaged_.contains(o.inode) == damaged_.contains(keeper.inode) && !evidence_.may_show(keeper, o);
     });
   }
@@ -217,7 +227,9 @@ class SharedBlocks {
           }
           break;
         }
-        case Owner::Use::map_node: yields_[o.inode].nodes.insert(o.first + (std::max(first_block(cluster), o.first) - o.first)); break;
+        case Owner::Use::map_node:
+          yields_[o.inode].nodes.insert(o.first + (std::max(first_block(cluster), o.first) - o.first));
+          break;
         case Owner::Use::ea_block: attribute_blocks_[o.first].insert(o.inode); break;
         case Owner::Use::metadata: break;
       }
@@ -233,7 +245,8 @@ class SharedBlocks {
     const auto raw = edit_inode(round_.fs(), round_.overlay, *ino);
     if (!raw) return std::unexpected(raw.error());
     std::vector<Run> runs;
-    for (const uint64_t cluster : to_root_) runs.push_back({runs.size() << g_.cluster_bits, first_block(cluster), 1u << g_.cluster_bits, false});
+    for (const uint64_t cluster : to_root_)
+      runs.push_back({runs.size() << g_.cluster_bits, first_block(cluster), 1u << g_.cluster_bits, false});
     init_file(*raw, runs.size() * (uint64_t{g_.block_size} << g_.cluster_bits));
     const auto written = write_map(round_.fs(), round_.overlay, round_.blocks, *ino, *raw, runs, {});
     if (!written || *written != MapWritten::written) {
@@ -248,7 +261,8 @@ class SharedBlocks {
   // Without a file for it, what nobody can be given stays with all that name it.
   Result<void> leave_as_it_is() {
     for (auto& [ino, yield] : yields_) yield.given_up.clear();
-    std::erase_if(yields_, [](const auto& y) { return y.second.clusters.empty() && y.second.holes.empty() && y.second.nodes.empty(); });
+    std::erase_if(yields_,
+                  [](const auto& y) { return y.second.clusters.empty() && y.second.holes.empty() && y.second.nodes.empty(); });
     return {};
   }
 
@@ -258,9 +272,11 @@ class SharedBlocks {
     store(raw, offsetof(ext2_inode, i_flags), g_.extents() ? uint32_t{EXT4_EXTENTS_FL} : uint32_t{0});
     store(raw, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
     store(raw, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
-    for (const size_t time : {offsetof(ext2_inode, i_atime), offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime)}) store(raw, time, round_.now);
+    for (const size_t time : {offsetof(ext2_inode, i_atime), offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime)})
+      store(raw, time, round_.now);
     if (g_.inode_size <= EXT2_GOOD_OLD_INODE_SIZE) return;
-    const auto most = static_cast<uint16_t>(g_.inode_size - EXT2_GOOD_OLD_INODE_SIZE), usual = static_cast<uint16_t>(sizeof(ext2_inode_large) - EXT2_GOOD_OLD_INODE_SIZE);
+    const auto most = static_cast<uint16_t>(g_.inode_size - EXT2_GOOD_OLD_INODE_SIZE),
+               usual = static_cast<uint16_t>(sizeof(ext2_inode_large) - EXT2_GOOD_OLD_INODE_SIZE);
     store(raw, offsetof(ext2_inode_large, i_extra_isize), std::min(most, usual));
     store(raw, offsetof(ext2_inode_large, i_crtime), round_.now);
   }
@@ -293,12 +309,14 @@ class SharedBlocks {
     }
     seal_inode(g_, ino, *raw);
     report(*cause, inode, zeros, "a hole now, for there is no room for a copy: it reads as zeros, as it did");
-    report(*cause, inode, yield.clusters, *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
+    report(*cause, inode, yield.clusters,
+           *moved ? "copied" : "cut out, for there is no room for a copy; the other owner keeps it");
     report(*cause, inode, yield.holes,
            fmt::format("cut out: what is there may be {}, and is not for everyone who may read this file",
                        yield.other ? fmt::format("inode {}'s", yield.other) : std::string("the file system's own")));
     report(*cause, inode, yield.given_up, "cut out: nothing says whose it is; a file of root's in lost+found has it now");
-    if (zeros.empty() && yield.clusters.empty() && yield.holes.empty() && yield.given_up.empty()) round_.lose(*cause, "block map copied");
+    if (zeros.empty() && yield.clusters.empty() && yield.holes.empty() && yield.given_up.empty())
+      round_.lose(*cause, "block map copied");
     return true;
   }
 

@@ -27,8 +27,11 @@ constexpr auto kFields = std::to_array<FieldRepair>({
        if (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT)) s.s_r_blocks_count_hi = static_cast<uint32_t>((g.blocks / 20) >> 32);
      }},
     {field::s_log_groups_per_flex,
-     [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0; }},
-    {field::s_clusters_per_group, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
+     [](const Geometry& g, ext2_super_block& s, uint64_t) {
+       s.s_log_groups_per_flex = g.has_incompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? 4 : 0;
+     }},
+    {field::s_clusters_per_group,
+     [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_clusters_per_group = s.s_blocks_per_group; }},
     {field::s_creator_os, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_creator_os = EXT2_OS_LINUX; }},
     {field::s_checksum_type, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_checksum_type = EXT2_CRC32C_CHKSUM; }},
     {field::s_first_data_block, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_first_data_block = 0; }},  // of clusters
@@ -38,15 +41,20 @@ constexpr auto kFields = std::to_array<FieldRepair>({
        for (uint32_t& group : s.s_backup_bgs)
          if (group >= g.groups) group = 0;
      }},
-    {field::s_min_extra_isize, [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_min_extra_isize = usual_extra_isize(g); }},
-    {field::s_want_extra_isize, [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_want_extra_isize = usual_extra_isize(g); }},
+    {field::s_min_extra_isize,
+     [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_min_extra_isize = usual_extra_isize(g); }},
+    {field::s_want_extra_isize,
+     [](const Geometry& g, ext2_super_block& s, uint64_t) { s.s_want_extra_isize = usual_extra_isize(g); }},
     {field::s_encoding, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_encoding = EXT4_ENC_UTF8_12_1; }},
     {field::s_journal_inum, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_inum = 0; }},
     {field::s_journal_dev, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_journal_dev = 0; }},
-    {field::s_def_hash_version, [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
+    {field::s_def_hash_version,
+     [](const Geometry&, ext2_super_block& s, uint64_t) { s.s_def_hash_version = EXT2_HASH_HALF_MD4; }},
     {field::s_mount_opts, [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_mount_opts, uint8_t{0}); }},
-    {field::s_journal_uuid, [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
-    {field::s_first_ino, [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
+    {field::s_journal_uuid,
+     [](const Geometry&, ext2_super_block& s, uint64_t) { std::ranges::fill(s.s_journal_uuid, uint8_t{0}); }},
+    {field::s_first_ino,
+     [](const Geometry&, ext2_super_block& s, uint64_t first) { s.s_first_ino = static_cast<uint32_t>(first); }},
     {field::s_reserved_gdt_blocks,
      [](const Geometry&, ext2_super_block& s, uint64_t listed) { s.s_reserved_gdt_blocks = static_cast<uint16_t>(listed); }},
     {field::s_desc_size,  // 0 where it does not matter
@@ -78,8 +86,7 @@ void reconcile_features(ext2_super_block& s) {
   }
   if (!(s.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE))
     s.s_feature_ro_compat &= ~uint32_t{EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT};
-  if (!(s.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL))
-    s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
+  if (!(s.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)) s.s_feature_incompat &= ~uint32_t{EXT3_FEATURE_INCOMPAT_RECOVER};
 }
 
 // The superblock and the descriptors that were gone by, in the places of the primary ones.
@@ -96,7 +103,8 @@ Result<void> write_primary(RepairRound& round) {
     if (!desc.readable) continue;
     auto table = round.overlay.edit(g.desc_block(group.value / g.desc_per_block, GroupNo()));
     if (!table) return std::unexpected(table.error());
-    encode_group_desc(g, fs.super, group, desc, table->subspan(size_t{group.value % g.desc_per_block} * g.desc_size, g.desc_size));
+    encode_group_desc(g, fs.super, group, desc,
+                      table->subspan(size_t{group.value % g.desc_per_block} * g.desc_size, g.desc_size));
   }
   return edit_primary_superblock(round.overlay, [](ext2_super_block& s) { s.s_state &= static_cast<uint16_t>(~EXT2_VALID_FS); });
 }

@@ -40,7 +40,8 @@ std::map<InodeNo, std::vector<Surplus>> find_surplus(RepairRound& round) {
     if (f.problem == Problem::directory_unconnected && d->parent && opens_loops)
       by_parent[InodeNo(d->parent)].push_back({&f, d->inode, false});
     if (f.problem != Problem::directory_linked_again || !round.may(f.problem) || !seen.insert(d->inode).second) continue;
-    for (const DirectoryLink& link : std::ranges::equal_range(round.run.directories.extra_links, d->inode, {}, &DirectoryLink::directory))
+    for (const DirectoryLink& link :
+         std::ranges::equal_range(round.run.directories.extra_links, d->inode, {}, &DirectoryLink::directory))
       by_parent[link.parent].push_back({&f, d->inode, link.parent.value == d->parent});
   }
   return by_parent;
@@ -111,7 +112,8 @@ bool names_may_be_hidden(const RepairRound& round) {
   const InodeScan& scan = *round.run.scan;
   const auto hides = [](const Directory& d) { return d.is(Directory::incomplete); };
   if (!scan.failures.empty() || std::ranges::any_of(scan.directories.directories, hides)) return true;
-  return std::ranges::any_of(round.findings.that_hide(Hidden::names), [](const Finding& f) { return f.repair == RepairState::none; });
+  return std::ranges::any_of(round.findings.that_hide(Hidden::names),
+                             [](const Finding& f) { return f.repair == RepairState::none; });
 }
 
 Result<size_t> repair_tree(RepairRound& round) {

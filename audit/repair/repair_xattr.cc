@@ -59,7 +59,8 @@ class AttributeRepair {
       add(f.block ? Place{*f.block, InodeNo()} : Place{BlockNo(), *f.inode}, f).findings.push_back(&f);
     }
     for (const auto& [value, cause] : condemned.causes)
-      for (const EaValueReference& r : std::ranges::equal_range(round_.run.scan->ea_values, value, {}, &EaValueReference::value)) {
+      for (const EaValueReference& r :
+           std::ranges::equal_range(round_.run.scan->ea_values, value, {}, &EaValueReference::value)) {
         Finding named = cause;
         named.inode = r.owner;
         named.path.clear();
@@ -170,7 +171,9 @@ class AttributeRepair {
 
   // Attributes of other kinds are there for all who see the file.
   static bool holds_secrets(const BelievedAttributes& attributes) {
-    return std::ranges::any_of(attributes.kept, [](const Attribute& a) { return a.full_name().starts_with("user.") || a.full_name().starts_with("trusted."); });
+    return std::ranges::any_of(attributes.kept, [](const Attribute& a) {
+      return a.full_name().starts_with("user.") || a.full_name().starts_with("trusted.");
+    });
   }
 
   // What lets its file do more, or others do more with it.
@@ -188,7 +191,8 @@ class AttributeRepair {
     std::set<InodeNo> suspects, strangers;
     for (const EaReference& a : owners) {
       if (evidence.is_suspect(a.inode)) suspects.insert(a.inode);
-      if (secret && std::ranges::any_of(owners, [&](const EaReference& b) { return !evidence.may_see_all_of(a.inode, b.inode); })) strangers.insert(a.inode);
+      if (secret && std::ranges::any_of(owners, [&](const EaReference& b) { return !evidence.may_see_all_of(a.inode, b.inode); }))
+        strangers.insert(a.inode);
     }
     const bool told = suspects.size() + counted == owners.size();
     return told && (!secret || !strangers.empty()) ? suspects : strangers;
@@ -200,7 +204,8 @@ class AttributeRepair {
       Finding f = cause;
       if (cause.inode != ino) f.path.clear();
       f.inode = ino;
-      round_.lose(f, "block of extended attributes let go: it may be another inode's, and is not for everyone who may read this file");
+      round_.lose(
+          f, "block of extended attributes let go: it may be another inode's, and is not for everyone who may read this file");
     }
     round_.stale = true;
     return true;

@@ -36,7 +36,8 @@ Problem problem_of(const MapDefect& d, const Inode& inode) {
 }
 
 void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
-  if (d.expected != d.found) f.evidence = WrongNumber{d.expected, d.found, d.kind == MapDefectKind::checksum ? Radix::hex : Radix::decimal};
+  if (d.expected != d.found)
+    f.evidence = WrongNumber{d.expected, d.found, d.kind == MapDefectKind::checksum ? Radix::hex : Radix::decimal};
   if (d.kind == MapDefectKind::block_mapped) f.field = "i_flags";
   if (d.kind == MapDefectKind::unreadable) {
     f.field = "block map";
@@ -47,7 +48,8 @@ void describe(const FileSystem& fs, const MapDefect& d, Finding& f) {
     f.evidence = Note{fmt::format("{} to {}", fs.geometry.first_data_block, fs.geometry.blocks - 1), fmt::to_string(d.block)};
   }
   if (d.kind == MapDefectKind::metadata_node)
-    if (const MetadataExtent* m = fs.metadata.find(d.block)) f.evidence = Note{"", fmt::format("{} of group {}", name(m->kind), m->group)};
+    if (const MetadataExtent* m = fs.metadata.find(d.block))
+      f.evidence = Note{"", fmt::format("{} of group {}", name(m->kind), m->group)};
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ Problem problem_of(EntryDefectKind kind) {
 }
 
 std::string_view type_name(uint64_t type) {
-  constexpr std::string_view kNames[] = {"unknown", "regular file", "directory", "character device",
-                                         "block device", "pipe", "socket", "symbolic link"};
+  constexpr std::string_view kNames[] = {"unknown",      "regular file", "directory", "character device",
+                                         "block device", "pipe",         "socket",    "symbolic link"};
   return type < std::size(kNames) ? kNames[type] : "a value that does not exist";
 }
 

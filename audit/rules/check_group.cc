@@ -36,9 +36,8 @@ Problem location_problem(MetadataKind kind) {
 
 // That is a finding of check_moved().
 bool is_off_its_place(const FileSystem& fs, GroupNo group, Problem problem) {
-  return std::ranges::any_of(fs.moved, [&](const MovedStructure& m) {
-    return m.is_lost() && m.group == group && location_problem(m.kind) == problem;
-  });
+  return std::ranges::any_of(
+      fs.moved, [&](const MovedStructure& m) { return m.is_lost() && m.group == group && location_problem(m.kind) == problem; });
 }
 
 void check_location(const FileSystem& fs, GroupNo group, Problem problem, std::string_view field, BlockNo at, uint32_t count,
@@ -74,7 +73,8 @@ void check_flags(const FileSystem& fs, GroupNo group, const GroupDesc& d, const 
   } else if (!g.group_csum() && (uninit || d.itable_unused != 0)) {
     Finding& f = add(findings, Problem::group_flags_ignored, group);
     f.field = uninit ? "bg_flags" : "bg_itable_unused";
-    f.evidence = Note{"", uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused)};
+    f.evidence =
+        Note{"", uninit ? fmt::format("{:#x} without metadata_csum or uninit_bg", d.flags) : fmt::to_string(d.itable_unused)};
   } else if (d.block_uninit() && group.value + 1 == g.groups && g.group_csum()) {
     Finding& f = add(findings, Problem::group_flags, group);
     f.field = "bg_flags";
@@ -193,7 +193,8 @@ void check_moved(const FileSystem& fs, Findings& findings) {
     Finding& f = add(findings, location_problem(m.kind), m.group);
     f.field = location_field(m.kind);
     f.block = m.stored;
-    f.evidence = m.is_lost() ? WrongNumber{{}, m.stored.value, Radix::decimal, false, kClaimed} : WrongNumber{m.found.value, m.stored.value};
+    f.evidence = m.is_lost() ? WrongNumber{{}, m.stored.value, Radix::decimal, false, kClaimed}
+                             : WrongNumber{m.found.value, m.stored.value};
   }
 }
 
@@ -314,7 +315,9 @@ void check_owners(const FileSystem& fs, const std::vector<Owner>& owners, Findin
     f.inode = o.inode;
     f.group = fs.geometry.group_of(o.inode);
     if (o.use == Owner::Use::data) f.logical = o.logical;
-    f.evidence = Note{"", o.use == Owner::Use::data ? "data" : o.use == Owner::Use::map_node ? "node of the block map" : "attribute block"};
+    f.evidence = Note{"", o.use == Owner::Use::data       ? "data"
+                          : o.use == Owner::Use::map_node ? "node of the block map"
+                                                          : "attribute block"};
   }
 }
 

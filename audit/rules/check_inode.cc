@@ -75,7 +75,8 @@ void check_reserved_flags(const FileSystem& fs, const Inode& inode, InodeReport&
   const uint32_t ino = inode.number().value;
   const FileType type = inode.type();
   if (inode.is(EXT4_CASEFOLD_FL) && type != FileType::directory) report.flag("CASEFOLD_FL on what is no directory");
-  if (inode.is(EXT2_INDEX_FL) && type == FileType::none && ino != EXT2_BAD_INO && !is_left_unnamed(fs, inode) && !is_resize_inode(fs, inode.number()))
+  if (inode.is(EXT2_INDEX_FL) && type == FileType::none && ino != EXT2_BAD_INO && !is_left_unnamed(fs, inode) &&
+      !is_resize_inode(fs, inode.number()))
     report.flag("INDEX_FL on what is no directory");
   if (inode.is(EXT4_EXTENTS_FL) && !fs.geometry.extents() && (ino == EXT2_BAD_INO || ino == EXT2_JOURNAL_INO))
     report.flag("EXTENTS_FL without its feature");
@@ -84,8 +85,7 @@ void check_reserved_flags(const FileSystem& fs, const Inode& inode, InodeReport&
 // Nothing but opening a regular file looks at the flag. It stays: without it the blocks of the Merkle tree would lie
 // behind the end of the file.
 void check_verity(const Geometry& g, const Inode& inode, InodeReport& report) {
-  if (inode.type() != FileType::regular || !inode.is(EXT4_VERITY_FL) || g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_VERITY))
-    return;
+  if (inode.type() != FileType::regular || !inode.is(EXT4_VERITY_FL) || g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_VERITY)) return;
   report.wrong(Problem::inode_verity_unsupported, "i_flags", "VERITY_FL without its feature");
 }
 
@@ -120,7 +120,8 @@ void check_extra_isize(const Geometry& g, const Inode& inode, InodeReport& repor
   f.evidence = Note{fmt::format("0, or a multiple of 4 up to {}", room), fmt::to_string(size)};
 }
 
-// Times before 1970 have the sign bit set and epoch bits 0. With epoch bits 3 they are after 2310, or were stored by an old kernel.
+// Times before 1970 have the sign bit set and epoch bits 0. With epoch bits 3 they are after 2310, or were stored by an old
+// kernel.
 void wrong_time(const char* field, uint32_t seconds, InodeReport& report) {
   report.wrong(Problem::inode_time, field, fmt::format("{:#x} with epoch 3", seconds));
 }
@@ -246,8 +247,7 @@ bool was_written(const Inode& inode) {
 }
 
 void check_deleted(const Inode& inode, InodeReport& report) {
-  if (inode.base().i_dtime == 0 && inode.base().i_mode != 0)
-    report.add(Problem::inode_dtime_zero, "i_dtime");
+  if (inode.base().i_dtime == 0 && inode.base().i_mode != 0) report.add(Problem::inode_dtime_zero, "i_dtime");
 }
 
 // What every inode in use must keep, reserved or not.
@@ -262,8 +262,10 @@ void check_file(const FileSystem& fs, const InodeFacts& facts, InodeReport& repo
   check_times(inode, report);
   // On the orphan list i_dtime is the number of the next inode.
   const bool orphan = std::ranges::binary_search(fs.orphans, inode.number());
-  if (inode.base().i_dtime != 0 && !orphan) report.wrong(Problem::inode_dtime_set, "i_dtime", fmt::to_string(inode.base().i_dtime));
-  if ((type == FileType::none || type == FileType::unknown) && !facts.looks_like_directory) report.wrong(Problem::inode_mode, "i_mode", fmt::format("{:#o}", inode.base().i_mode));
+  if (inode.base().i_dtime != 0 && !orphan)
+    report.wrong(Problem::inode_dtime_set, "i_dtime", fmt::to_string(inode.base().i_dtime));
+  if ((type == FileType::none || type == FileType::unknown) && !facts.looks_like_directory)
+    report.wrong(Problem::inode_mode, "i_mode", fmt::format("{:#o}", inode.base().i_mode));
   if (is_special(type)) check_special(inode, report);
   if (type == FileType::directory && facts.map && facts.map->data_blocks == 0) report.add(Problem::directory_without_blocks);
 }

@@ -43,7 +43,8 @@ void check_links(const FileSystem& fs, const InodeScan& scan, const DirectorySca
   // Without a root nothing has a name, and that is a finding already.
   const bool root = scan.directories.find(InodeNo(EXT2_ROOT_INO)) < scan.directories.directories.size();
   for (const LinkFacts& f : facts.links)
-    if (root || f.found > 0) add(fs, f.found == 0 ? Problem::inode_unattached : Problem::inode_links, f.inode, f.found, f.links, findings);
+    if (root || f.found > 0)
+      add(fs, f.found == 0 ? Problem::inode_unattached : Problem::inode_links, f.inode, f.found, f.links, findings);
 }
 
 }  // namespace extscrub

@@ -24,7 +24,8 @@ struct MissingPart {
 
 class Missing {
  public:
-  Missing(const FileSystem& fs, const InodeScan& scan, const std::vector<Owner>& owners, const Findings& findings) : fs_(fs), scan_(scan) {
+  Missing(const FileSystem& fs, const InodeScan& scan, const std::vector<Owner>& owners, const Findings& findings)
+      : fs_(fs), scan_(scan) {
     for (const Owner& o : owners)
       if (o.inode) take(o);
     for (const Finding& f : findings)
@@ -49,9 +50,10 @@ class Missing {
       const InodeNo from = first_missing(first), last = g.group_first_inode(GroupNo(group.value - 1)) + (g.inodes_per_group - 1);
       Finding& f = add(Problem::read_error, first, std::max(*fs_.end, fs_.groups[first.value].inode_table), findings);
       f.field = "inode table";
-      f.evidence = Unreadable{UnreadPart::inode_table,
-                              fmt::format("inodes {}-{} behind the end of the image, of groups {}-{}, in which {} inodes are in use", from, last,
-                                          first, group.value - 1, used)};
+      f.evidence =
+          Unreadable{UnreadPart::inode_table,
+                     fmt::format("inodes {}-{} behind the end of the image, of groups {}-{}, in which {} inodes are in use", from,
+                                 last, first, group.value - 1, used)};
     }
   }
 
@@ -59,17 +61,19 @@ class Missing {
     for (const auto& [inode, part] : parts_) {
       const bool directory = is_directory(inode), metadata = directory || part.nodes || part.attributes;
       if (!metadata && part.bytes == 0) continue;
-      Finding& f = add(metadata ? Problem::read_error : Problem::data_unreadable, fs_.geometry.group_of(inode), part.first, findings);
+      Finding& f =
+          add(metadata ? Problem::read_error : Problem::data_unreadable, fs_.geometry.group_of(inode), part.first, findings);
       f.inode = inode;
       f.block_count = part.first_count;
       if (metadata) f.field = directory ? "directory" : part.nodes ? "block map" : "attribute block";
-      const UnreadPart what = !metadata   ? UnreadPart::other
+      const UnreadPart what = !metadata    ? UnreadPart::other
                               : directory  ? UnreadPart::directory
                               : part.nodes ? UnreadPart::block_map
                                            : UnreadPart::attribute_block;
-      f.evidence = Unreadable{what, part.bytes > 0 ? fmt::format("{} bytes behind the end of the image, the first of them byte {}",
-                                                                 part.bytes, part.from)
-                                                   : "behind the end of the image"};
+      f.evidence = Unreadable{
+          what, part.bytes > 0
+                    ? fmt::format("{} bytes behind the end of the image, the first of them byte {}", part.bytes, part.from)
+                    : "behind the end of the image"};
     }
   }
 

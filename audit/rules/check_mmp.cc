@@ -26,12 +26,14 @@ void check_mmp(const FileSystem& fs, const MmpFacts& facts, Findings& findings) 
       f.evidence = Note{std::move(expected), std::move(found)};
   };
   const mmp_struct& m = facts.block;
-  if (!facts.located) return add(Problem::mmp_block, "s_mmp_block", "a block of the file system", fmt::to_string(fs.super.s_mmp_block));
+  if (!facts.located)
+    return add(Problem::mmp_block, "s_mmp_block", "a block of the file system", fmt::to_string(fs.super.s_mmp_block));
   if (!facts.readable) return add(Problem::read_error, "", "", "block of multiple-mount protection");
   if (m.mmp_magic != EXT4_MMP_MAGIC)
     return add(Problem::mmp_block, "mmp_magic", fmt::format("{:#010x}", EXT4_MMP_MAGIC), fmt::format("{:#010x}", m.mmp_magic));
   if (!facts.checksum_ok)
-    return add(Problem::mmp_checksum, "mmp_checksum", fmt::format("{:#010x}", facts.checksum_expected), fmt::format("{:#010x}", m.mmp_checksum));
+    return add(Problem::mmp_checksum, "mmp_checksum", fmt::format("{:#010x}", facts.checksum_expected),
+               fmt::format("{:#010x}", m.mmp_checksum));
   if (m.mmp_seq == EXT4_MMP_SEQ_CLEAN) return;
   const auto who = fmt::format("by {} on {}", text(m.mmp_nodename), text(m.mmp_bdevname));
   if (m.mmp_seq == EXT4_MMP_SEQ_FSCK) return add(Problem::mmp_in_use, "mmp_seq", "", "being checked " + who);

@@ -23,7 +23,8 @@ void check_quota_inodes(const FileSystem& fs, Findings& findings) {
     f.problem = for_files ? Problem::quota_inode_visible : Problem::quota_inode;
     f.block = fs.super_at();
     f.field = quota_field(type);
-    f.evidence = Note{reserved ? fmt::to_string(reserved) : fmt::format("{} to {}", g.first_inode, g.inodes), fmt::to_string(ino)};
+    f.evidence =
+        Note{reserved ? fmt::to_string(reserved) : fmt::format("{} to {}", g.first_inode, g.inodes), fmt::to_string(ino)};
   }
 }
 

@@ -34,8 +34,12 @@ class SuperblockReport {
   void at_most(std::string_view field, uint64_t limit, uint64_t found) {
     if (found > limit) wrong(field, WrongNumber{limit, found, Radix::decimal, true});
   }
-  void invalid(std::string_view field, std::string expected, uint64_t found) { invalid(field, std::move(expected), fmt::to_string(found)); }
-  void invalid(std::string_view field, std::string expected, std::string found) { wrong(field, Note{std::move(expected), std::move(found)}); }
+  void invalid(std::string_view field, std::string expected, uint64_t found) {
+    invalid(field, std::move(expected), fmt::to_string(found));
+  }
+  void invalid(std::string_view field, std::string expected, std::string found) {
+    wrong(field, Note{std::move(expected), std::move(found)});
+  }
   void contradiction(std::string what) { add(Problem::superblock_features).evidence = Note{"", std::move(what)}; }
 
  private:
@@ -55,13 +59,16 @@ void check_counts(const FileSystem& fs, SuperblockReport& report) {
   const ext2_super_block& s = fs.super;
   const Geometry& g = fs.geometry;
   report.equal(field::s_inodes_count, g.inodes, s.s_inodes_count);
-  const uint64_t reserved = s.s_r_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_r_blocks_count_hi, 0) : 0);
+  const uint64_t reserved =
+      s.s_r_blocks_count | (g.has_incompat(EXT4_FEATURE_INCOMPAT_64BIT) ? join(s.s_r_blocks_count_hi, 0) : 0);
   report.at_most(field::s_r_blocks_count, g.blocks / 2, reserved);
   report.at_most(field::s_log_groups_per_flex, 31, s.s_log_groups_per_flex);
   // Once the fragments of a group; the kernel refuses to mount when they differ.
-  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) report.equal(field::s_clusters_per_group, s.s_blocks_per_group, s.s_clusters_per_group);
+  if (!g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC))
+    report.equal(field::s_clusters_per_group, s.s_blocks_per_group, s.s_clusters_per_group);
   // The kernel mounts no other; who made it so cannot be asked, and no repair moves all groups.
-  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0) report.equal(field::s_first_data_block, 0, s.s_first_data_block);
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && g.cluster_bits > 0)
+    report.equal(field::s_first_data_block, 0, s.s_first_data_block);
   if (fs.lost_creator) report.equal(field::s_creator_os, EXT2_OS_LINUX, EXT2_OS_HURD);
   if (is_nobodys(g, s)) report.invalid(field::s_creator_os, "not the Hurd's, with 64bit or ea_inode", s.s_creator_os);
   if (g.metadata_csum()) report.equal(field::s_checksum_type, EXT2_CRC32C_CHKSUM, s.s_checksum_type);
@@ -94,7 +101,8 @@ void check_desc_size(const FileSystem& fs, SuperblockReport& report) {
 void check_refused_values(const FileSystem& fs, SuperblockReport& report) {
   const ext2_super_block& s = fs.super;
   const Geometry& g = fs.geometry;
-  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX)) report.at_most(field::s_def_hash_version, EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
+  if (g.has_compat(EXT2_FEATURE_COMPAT_DIR_INDEX))
+    report.at_most(field::s_def_hash_version, EXT2_HASH_TEA_UNSIGNED, s.s_def_hash_version);
   if (std::ranges::count(s.s_mount_opts, 0) == 0)
     report.invalid(field::s_mount_opts, "options that end with a NUL", "none in 64 bytes");
 }
@@ -144,7 +152,8 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
   const bool device = names_journal_device(fs);
   if (!journal || device) report.equal(field::s_journal_inum, 0, s.s_journal_inum);
   if (!journal || (!device && s.s_journal_inum != 0)) report.equal(field::s_journal_dev, 0, s.s_journal_dev);
-  if (journal && !device && has_journal_uuid(s)) report.invalid(field::s_journal_uuid, "0 with a journal inside", "the UUID of a device");
+  if (journal && !device && has_journal_uuid(s))
+    report.invalid(field::s_journal_uuid, "0 with a journal inside", "the UUID of a device");
 }
 
 std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,
@@ -239,7 +248,8 @@ void check_backups(const FileSystem&, const std::vector<BackupFacts>& backups, F
       f.problem = Problem::group_desc_backup;
       f.group = b.group;
       f.block = b.block + 1;
-      f.evidence = Note{"", fmt::format("{} descriptors differ, the first that of group {}", b.other_locations.size(), b.other_locations.front())};
+      f.evidence = Note{"", fmt::format("{} descriptors differ, the first that of group {}", b.other_locations.size(),
+                                        b.other_locations.front())};
     }
   }
 }
@@ -285,7 +295,8 @@ void check_named_inodes(const FileSystem& fs, const InodeScan& scan, Findings& f
     check(field::s_grp_quota_inum, s.s_grp_quota_inum, "quota", false);
     check(field::s_prj_quota_inum, s.s_prj_quota_inum, "quota", true);
   }
-  if (!g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) check(field::s_orphan_file_inum, s.s_orphan_file_inum, "orphan_file", false);
+  if (!g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+    check(field::s_orphan_file_inum, s.s_orphan_file_inum, "orphan_file", false);
 }
 
 void check_needed_features(const FileSystem& fs, const InodeScan& scan, Findings& findings) {

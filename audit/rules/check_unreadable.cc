@@ -24,12 +24,9 @@ Unreadable what_is_lost(const FileSystem& fs, const Owner& o, bool is_directory,
       if (const MetadataExtent* e = fs.metadata.find(first); e && e->kind == MetadataKind::inode_table)
         return {UnreadPart::inode_table, inodes_on(g, *e, first, count)};
       return {unread_part(o.metadata), std::string(name(o.metadata))};
-    case Owner::Use::map_node:
-      return {UnreadPart::other, "node of the block map"};
-    case Owner::Use::ea_block:
-      return {UnreadPart::attribute_block, "attribute block"};
-    case Owner::Use::data:
-      break;
+    case Owner::Use::map_node: return {UnreadPart::other, "node of the block map"};
+    case Owner::Use::ea_block: return {UnreadPart::attribute_block, "attribute block"};
+    case Owner::Use::data: break;
   }
   if (is_directory) return {UnreadPart::directory, "directory"};
   const uint64_t begin = (o.logical + (first - o.first)) << g.block_bits, end = begin + (count << g.block_bits);

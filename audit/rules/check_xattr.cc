@@ -24,7 +24,9 @@ void report_defects(const EaFacts& attributes, BlockNo block, InodeReport& repor
   for (const EaDefect& d : attributes.defects) {
     Finding& f = report.add(problem_of(d.kind));
     if (block) f.block = block;
-    f.evidence = Note{d.expected, d.attribute.empty() ? d.found : d.found.empty() ? d.attribute : fmt::format("{}: {}", d.attribute, d.found)};
+    f.evidence = Note{d.expected, d.attribute.empty() ? d.found
+                                  : d.found.empty()   ? d.attribute
+                                                      : fmt::format("{}: {}", d.attribute, d.found)};
   }
 }
 
@@ -66,14 +68,18 @@ void check_ea_block(const FileSystem& fs, const EaBlockFacts& facts, Findings& f
     f.block = facts.block;
     f.evidence = std::move(evidence);
   };
-  if (!facts.unreadable.empty()) return wrong(Problem::read_error, "attribute block", Unreadable{UnreadPart::attribute_block, facts.unreadable});
+  if (!facts.unreadable.empty())
+    return wrong(Problem::read_error, "attribute block", Unreadable{UnreadPart::attribute_block, facts.unreadable});
   const ext2_ext_attr_header& h = facts.header;
-  if (h.h_magic != EXT2_EXT_ATTR_MAGIC) return wrong(Problem::ea_block_header, "h_magic", WrongNumber{EXT2_EXT_ATTR_MAGIC, h.h_magic, Radix::hex});
+  if (h.h_magic != EXT2_EXT_ATTR_MAGIC)
+    return wrong(Problem::ea_block_header, "h_magic", WrongNumber{EXT2_EXT_ATTR_MAGIC, h.h_magic, Radix::hex});
   if (h.h_blocks != 1) return wrong(Problem::ea_block_header, "h_blocks", WrongNumber{1, h.h_blocks});
-  if (!facts.checksum_ok) wrong(Problem::ea_block_checksum, "h_checksum", WrongNumber{facts.checksum_expected, h.h_checksum, Radix::hex});
+  if (!facts.checksum_ok)
+    wrong(Problem::ea_block_checksum, "h_checksum", WrongNumber{facts.checksum_expected, h.h_checksum, Radix::hex});
   if (h.h_refcount != facts.references)
-    wrong(h.h_refcount == facts.references - facts.inline_symlinks ? Problem::inline_symlink_uncounted : Problem::ea_block_refcount, "h_refcount",
-          WrongNumber{facts.references, h.h_refcount});
+    wrong(
+        h.h_refcount == facts.references - facts.inline_symlinks ? Problem::inline_symlink_uncounted : Problem::ea_block_refcount,
+        "h_refcount", WrongNumber{facts.references, h.h_refcount});
   report_defects(facts.attributes, facts.block, report);
   // Zero keeps the block from being shared.
   if (facts.attributes.defects.empty() && h.h_hash != 0 && h.h_hash != facts.hash_expected)
@@ -93,7 +99,8 @@ void check_ea_inode(const FileSystem& fs, const EaInodeFacts& facts, Findings& f
                  fmt::format("{}, as the attribute of inode {} says", facts.wrong_size, facts.referrer));
   if (facts.lustre) return;
   if (facts.stored_references != facts.references)
-    report.wrong(Problem::ea_inode_refcount, "i_version", fmt::to_string(facts.stored_references), fmt::to_string(facts.references));
+    report.wrong(Problem::ea_inode_refcount, "i_version", fmt::to_string(facts.stored_references),
+                 fmt::to_string(facts.references));
   if (facts.value_read && facts.hash_found != facts.hash_expected)
     report.wrong(Problem::ea_inode_hash, "i_atime", fmt::format("{:#010x}", facts.hash_found),
                  fmt::format("{:#010x}", facts.hash_expected));

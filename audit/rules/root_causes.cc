@@ -16,7 +16,8 @@ namespace extscrub {
 
 namespace {
 
-// What says by itself that a field of the inode cannot be, or is most unlikely. Several of these at once are no accident of one field.
+// What says by itself that a field of the inode cannot be, or is most unlikely. Several of these at once are no accident of one
+// field.
 bool is_impossible_field(Problem problem) {
   using enum Problem;
   switch (problem) {
@@ -239,12 +240,15 @@ class Causes {
       if (f.group) of_group.try_emplace({f.problem, *f.group}, i);
       of_file_system.try_emplace(f.problem, i);
     }
-    const auto in = [](const auto& map, const auto& key) { return map.contains(key) ? std::optional(map.at(key)) : std::nullopt; };
+    const auto in = [](const auto& map, const auto& key) {
+      return map.contains(key) ? std::optional(map.at(key)) : std::nullopt;
+    };
     // Descriptors come first: what follows from a bitmap's checksum follows from the descriptor that holds that.
     for (const bool descriptors : {true, false})
       for (size_t i = 0; i < findings_.size(); ++i) {
         const Finding& f = findings_[i];
-        if (const auto checksum = checksum_over_group(f.problem); checksum && f.group && (*checksum == group_desc_checksum) == descriptors)
+        if (const auto checksum = checksum_over_group(f.problem);
+            checksum && f.group && (*checksum == group_desc_checksum) == descriptors)
           follow(i, in(of_group, std::pair(*checksum, *f.group)));
         if (const auto checksum = checksum_over(f.problem); checksum && f.block)
           follow(i, in(of_block, std::tuple(*checksum, f.inode, f.block)));
@@ -284,7 +288,8 @@ class Causes {
   [[nodiscard]] std::map<std::string_view, size_t> garbage_by_directory() const {
     std::map<std::string_view, size_t> parents;
     for (const auto& [inode, root] : garbage_)
-      if (const std::string_view directory = directory_of(findings_[root].path); !directory.empty()) parents.try_emplace(directory, root);
+      if (const std::string_view directory = directory_of(findings_[root].path); !directory.empty())
+        parents.try_emplace(directory, root);
     return parents;
   }
 

@@ -28,9 +28,8 @@ class Namer : public RunSink {
       : staged_(staged), names_(names), mutex_(mutex) {}
 
   void data(const Run& run, bool) override {
-    each(run.physical, run.count, [&](BlockNo b) {
-      return fmt::format("logical block {} of inode {}", run.logical + (b - run.physical), inode);
-    });
+    each(run.physical, run.count,
+         [&](BlockNo b) { return fmt::format("logical block {} of inode {}", run.logical + (b - run.physical), inode); });
   }
   void node(BlockNo block) override {
     each(block, 1, [&](BlockNo) { return fmt::format("block map of inode {}", inode); });
@@ -77,7 +76,8 @@ Result<std::vector<std::string>> name_blocks(const Overlay& overlay, const std::
   };
   if (auto r = for_each_used_inode(*fs, options.progress, each); !r) return std::unexpected(r.error());
   for (size_t i = 0; i < staged.size(); ++i) {
-    if (const MetadataExtent* e = fs->metadata.find(staged[i].block)) names[i] = name_of_metadata(fs->geometry, *e, staged[i].block);
+    if (const MetadataExtent* e = fs->metadata.find(staged[i].block))
+      names[i] = name_of_metadata(fs->geometry, *e, staged[i].block);
     if (staged[i].block.value == kSuperblockOffset / overlay.block_size()) names[i] = "primary superblock";
     if (names[i].empty()) names[i] = "free block";
   }

@@ -60,13 +60,17 @@ BelievedAttributes believed_attributes(const EaFacts& facts, const std::set<Inod
 }
 
 std::vector<std::string> sort_attributes(std::vector<Attribute>& attributes) {
-  const auto before = [](const Attribute& a, const Attribute& b) { return ea_entry_before(a.name_index, a.name, b.name_index, b.name); };
+  const auto before = [](const Attribute& a, const Attribute& b) {
+    return ea_entry_before(a.name_index, a.name, b.name_index, b.name);
+  };
   std::ranges::stable_sort(attributes, before);
   std::vector<std::string> dropped;
   std::vector<Attribute> kept;
   for (Attribute& a : attributes) {
-    if (!kept.empty() && !before(kept.back(), a)) dropped.push_back(a.full_name());
-    else kept.push_back(std::move(a));
+    if (!kept.empty() && !before(kept.back(), a))
+      dropped.push_back(a.full_name());
+    else
+      kept.push_back(std::move(a));
   }
   attributes = std::move(kept);
   return dropped;

@@ -18,8 +18,7 @@ BlockAllocator::Bits& BlockAllocator::taken(GroupNo group) {
   const bool stored = !(g.group_csum() && desc.block_uninit()) && valid_location(g, group, desc.block_bitmap, 1);
   std::vector<std::byte> bitmap(g.block_size);
   if (believe_scan_ || !stored || !fs_.blocks->read(desc.block_bitmap, bitmap)) return bits;
-  for (uint32_t i = 0; i < bits.size() && i / 8 < bitmap.size(); ++i)
-    bits[i] = bits[i] || test_bit(bitmap, i);
+  for (uint32_t i = 0; i < bits.size() && i / 8 < bitmap.size(); ++i) bits[i] = bits[i] || test_bit(bitmap, i);
   return bits;
 }
 
@@ -36,9 +35,7 @@ std::optional<BlockNo> BlockAllocator::find_in(GroupNo group, uint32_t from, uin
   return {};
 }
 
-std::optional<BlockNo> BlockAllocator::allocate(BlockNo goal) {
-  return allocate_run(goal, 1);
-}
+std::optional<BlockNo> BlockAllocator::allocate(BlockNo goal) { return allocate_run(goal, 1); }
 
 std::optional<BlockNo> BlockAllocator::allocate_run(BlockNo goal, uint32_t count, std::optional<GroupNo> within) {
   const Geometry& g = fs_.geometry;
@@ -59,9 +56,7 @@ std::optional<BlockNo> BlockAllocator::find(BlockNo goal, uint32_t clusters, std
   return {};
 }
 
-bool BlockAllocator::was_used(BlockNo block) const {
-  return !used_before_ || used_before_->test(fs_.geometry, block);
-}
+bool BlockAllocator::was_used(BlockNo block) const { return !used_before_ || used_before_->test(fs_.geometry, block); }
 
 void BlockAllocator::reserve(BlockNo first, uint64_t count) { mark(first, count, true); }
 

@@ -6,7 +6,8 @@ namespace extscrub {
 
 namespace {
 
-void put_header(MutableBytes area, uint32_t at, InodeNo inode, uint32_t rec_len, size_t name_length, uint8_t type, uint32_t block_size) {
+void put_header(MutableBytes area, uint32_t at, InodeNo inode, uint32_t rec_len, size_t name_length, uint8_t type,
+                uint32_t block_size) {
   store(area, at, inode.value);
   store(area, at + 4, encode_rec_len(rec_len, block_size));
   store(area, at + 6, static_cast<uint8_t>(name_length));

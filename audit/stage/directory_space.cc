@@ -102,7 +102,8 @@ Result<bool> DirectorySpace::take(std::vector<BlockNo> have, uint64_t count) {
   const uint64_t before = clusters_, blocks_before = inode.blocks512();
   read_map();
   store(raw_, offsetof(ext2_inode, i_size), static_cast<uint32_t>(size));
-  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR)) store(raw_, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
+  if (g.has_incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR))
+    store(raw_, offsetof(ext2_inode, i_size_high), static_cast<uint32_t>(size >> 32));
   // What attributes are charged with stays in i_blocks.
   const uint64_t unit = per_cluster * (inode.counts_in_blocks() ? 1 : g.block_size / 512);
   const uint64_t blocks = blocks_before + clusters_ * unit - std::min(before * unit, blocks_before);

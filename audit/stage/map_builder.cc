@@ -164,16 +164,17 @@ class IndirectMapWriter {
     });
     const bool fits = runs.empty() || runs.back().logical + runs.back().count <= end;
     for (const Run& run : runs)
-      if (!fits || run.physical.value + run.count > kMostLogicalBlocks)
-        return MapWritten::too_large;
+      if (!fits || run.physical.value + run.count > kMostLogicalBlocks) return MapWritten::too_large;
     if (!nodes_.reserve(wanted)) return MapWritten::no_room;
 
     std::ranges::fill(area, std::byte{0});
     Result<MapWritten> result = MapWritten::written;
     for_each_root([&](unsigned i, unsigned level, uint64_t first, uint64_t span) {
       const auto root = result ? subtree(runs, level, first, span) : Result<BlockNo>();
-      if (!root) result = std::unexpected(root.error());
-      else if (result) store(area, i * sizeof(uint32_t), static_cast<uint32_t>(root->value));
+      if (!root)
+        result = std::unexpected(root.error());
+      else if (result)
+        store(area, i * sizeof(uint32_t), static_cast<uint32_t>(root->value));
     });
     return result;
   }
@@ -236,8 +237,7 @@ Result<MapWritten> write_map(const FileSystem& fs, Overlay& overlay, BlockAlloca
   const MutableBytes area = raw.subspan(offsetof(ext2_inode, i_block), sizeof inode.base().i_block);
   Nodes nodes(old_nodes, blocks, runs.empty() ? fs.geometry.group_first(fs.geometry.group_of(ino)) : runs.front().physical);
   if (!inode.uses_extents()) return IndirectMapWriter(fs, overlay, nodes).write(area, runs);
-  if (!runs.empty() && runs.back().logical + runs.back().count > kMostLogicalBlocks)
-    return MapWritten::too_large;
+  if (!runs.empty() && runs.back().logical + runs.back().count > kMostLogicalBlocks) return MapWritten::too_large;
   const uint32_t seed = inode_seed(fs.geometry, ino, inode.base().i_generation);
   return ExtentTreeWriter(fs, overlay, nodes, seed).write(area, as_extents(runs));
 }

@@ -33,7 +33,8 @@ class ExtentSalvage {
   static bool is_header(Bytes node, unsigned depth) {
     const auto h = load<ext3_extent_header>(node);
     const size_t room = node.size() / sizeof(ext3_extent) - 1;
-    return h.eh_magic == EXT3_EXT_MAGIC && h.eh_entries <= h.eh_max && h.eh_max <= room && h.eh_max + 2u >= room && h.eh_depth == depth;
+    return h.eh_magic == EXT3_EXT_MAGIC && h.eh_entries <= h.eh_max && h.eh_max <= room && h.eh_max + 2u >= room &&
+           h.eh_depth == depth;
   }
 
   // Without a header to go by: one more than the node below the first entry, if that is one.
@@ -64,7 +65,8 @@ class ExtentSalvage {
     const LogicalRange whole = cover;
     unsigned taken = 0;
     for (unsigned i = 0; i < n; ++i)
-      taken += depth == 0 ? take_extent(entry_at<ext3_extent>(node, i), trusted, cover) : take_index(node, i, n, depth, trusted, cover);
+      taken += depth == 0 ? take_extent(entry_at<ext3_extent>(node, i), trusted, cover)
+                          : take_index(node, i, n, depth, trusted, cover);
     // Unless all that the header counts was found, what a damaged node held besides cannot be known.
     if (!trusted && (taken != n || n != named)) lose(whole.first, whole.end);
   }
@@ -74,7 +76,9 @@ class ExtentSalvage {
     const Run run = run_of(e);
     const bool there = run.count > 0 && run.physical && fs_.geometry.contains(run.physical, run.count);
     if (!trusted) {
-      if (!there || run.logical < cover.first || run.logical + run.count > cover.end || scan_.claims.test_any(fs_.geometry, run.physical, run.count)) return false;
+      if (!there || run.logical < cover.first || run.logical + run.count > cover.end ||
+          scan_.claims.test_any(fs_.geometry, run.physical, run.count))
+        return false;
       cover.first = run.logical + run.count;
     }
     if (!there) {
@@ -108,11 +112,13 @@ class ExtentSalvage {
       return false;
     }
     // It is for another part of the file, or of another one.
-    if (const uint64_t first = entry_at<ext3_extent_idx>(*block, 0).ei_block; sound && (first < e.ei_block || first >= end)) lose(e.ei_block, end);
+    if (const uint64_t first = entry_at<ext3_extent_idx>(*block, 0).ei_block; sound && (first < e.ei_block || first >= end))
+      lose(e.ei_block, end);
     // The entries of a sound child are believed wherever they say they are.
     take_node(*block, depth - 1, sound, {sound ? 0 : uint64_t{e.ei_block}, end});
     // What the scan has not come to may belong to another inode too.
-    if (sound && scan_.claims.test(fs_.geometry, child) && !scan_.claimed_again.test(fs_.geometry, child)) out_.nodes.push_back(child);
+    if (sound && scan_.claims.test(fs_.geometry, child) && !scan_.claimed_again.test(fs_.geometry, child))
+      out_.nodes.push_back(child);
     return true;
   }
 
@@ -161,7 +167,8 @@ std::vector<LogicalRange> arrange(const Geometry& g, const Inode& inode, Salvage
       if (under.physical + (run.logical - under.logical) != run.physical) overlaid.push_back({run.logical, first});
     }
     if (first < end)
-      kept.push_back({first, run.physical + (first - run.logical), static_cast<uint32_t>(end - first), run.unwritten && !always_written});
+      kept.push_back(
+          {first, run.physical + (first - run.logical), static_cast<uint32_t>(end - first), run.unwritten && !always_written});
   }
   map.runs = std::move(kept);
   return overlaid;

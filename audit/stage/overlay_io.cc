@@ -39,24 +39,27 @@ errcode_t for_each_piece(uint32_t block_size, uint64_t at, size_t length, Piece&
 
 errcode_t read_bytes(Overlay& overlay, uint64_t at, MutableBytes out) {
   std::vector<std::byte> block(overlay.block_size());
-  return for_each_piece(overlay.block_size(), at, out.size(), [&](BlockNo b, size_t offset, size_t done, size_t part) -> errcode_t {
-    if (offset == 0 && part == block.size()) return overlay.read(b, out.subspan(done, part)) ? 0 : EXT2_ET_SHORT_READ;
-    if (!overlay.read(b, block)) return EXT2_ET_SHORT_READ;
-    std::memcpy(out.data() + done, block.data() + offset, part);
-    return 0;
-  });
+  return for_each_piece(overlay.block_size(), at, out.size(),
+                        [&](BlockNo b, size_t offset, size_t done, size_t part) -> errcode_t {
+                          if (offset == 0 && part == block.size())
+                            return overlay.read(b, out.subspan(done, part)) ? 0 : EXT2_ET_SHORT_READ;
+                          if (!overlay.read(b, block)) return EXT2_ET_SHORT_READ;
+                          std::memcpy(out.data() + done, block.data() + offset, part);
+                          return 0;
+                        });
 }
 
 errcode_t write_bytes(Overlay& overlay, uint64_t at, Bytes in) {
   std::vector<std::byte> block(overlay.block_size());
-  return for_each_piece(overlay.block_size(), at, in.size(), [&](BlockNo b, size_t offset, size_t done, size_t part) -> errcode_t {
-    if (!overlay.read(b, block)) return EXT2_ET_SHORT_WRITE;
-    if (std::memcmp(block.data() + offset, in.data() + done, part) == 0) return 0;
-    auto staged = overlay.edit(b);
-    if (!staged) return EXT2_ET_SHORT_WRITE;
-    std::memcpy(staged->data() + offset, in.data() + done, part);
-    return 0;
-  });
+  return for_each_piece(overlay.block_size(), at, in.size(),
+                        [&](BlockNo b, size_t offset, size_t done, size_t part) -> errcode_t {
+                          if (!overlay.read(b, block)) return EXT2_ET_SHORT_WRITE;
+                          if (std::memcmp(block.data() + offset, in.data() + done, part) == 0) return 0;
+                          auto staged = overlay.edit(b);
+                          if (!staged) return EXT2_ET_SHORT_WRITE;
+                          std::memcpy(staged->data() + offset, in.data() + done, part);
+                          return 0;
+                        });
 }
 
 // A negative count is a number of bytes.
@@ -65,9 +68,7 @@ size_t length_of(io_channel channel, int count) {
                    : static_cast<size_t>(count) * static_cast<size_t>(channel->block_size);
 }
 
-uint64_t offset_of(io_channel channel, unsigned long long block) {
-  return block * static_cast<uint64_t>(channel->block_size);
-}
+uint64_t offset_of(io_channel channel, unsigned long long block) { return block * static_cast<uint64_t>(channel->block_size); }
 
 errcode_t io_open(const char* name, int, io_channel* channel);
 
@@ -175,9 +176,7 @@ errcode_t io_open(const char* name, int, io_channel* channel) {
 
 }  // namespace
 
-Error library_error(std::string what, errcode_t code) {
-  return Error{fmt::format("{}: {}", what, error_message(code)), EUCLEAN};
-}
+Error library_error(std::string what, errcode_t code) { return Error{fmt::format("{}: {}", what, error_message(code)), EUCLEAN}; }
 
 Result<LibraryFileSystem> open_library(Overlay& overlay, uint32_t now) {
   const std::string name = fmt::format("{}{:x}", kPrefix, reinterpret_cast<uintptr_t>(&overlay));

@@ -6,7 +6,8 @@
 
 namespace extscrub {
 
-QuotaRecords::QuotaRecords(const FileSystem& fs, Overlay& overlay, InodeNo ino) : overlay_(overlay), block_(overlay.block_size()) {
+QuotaRecords::QuotaRecords(const FileSystem& fs, Overlay& overlay, InodeNo ino)
+    : overlay_(overlay), block_(overlay.block_size()) {
   std::vector<std::byte> raw(fs.geometry.inode_size);
   if (!fs.geometry.valid_inode(ino) || !read_inode(fs, ino, raw)) return;
   const Inode inode(fs.geometry, ino, raw);

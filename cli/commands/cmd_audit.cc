@@ -72,8 +72,7 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (const auto sidecar = find_error_sidecar(report)) {
     // The image could not take the error mark, so it cannot be asked: the sidecar speaks for it.
     report.verdict = Verdict::errored;
-    report.error =
-        fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
+    report.error = fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
   }
   report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings, report.past);
 }
@@ -87,15 +86,12 @@ void add_audit_options(CLI::App& app, Options& o) {
   const auto bad_blocks =
       app.add_option("--bad-blocks", o.bad_blocks, "Instead of reading: the blocks that badblocks has listed in FILE");
   bad_blocks->type_name("FILE")->excludes(data);
-  app.add_option("--bad-block-size", o.bad_block_size,
-                 "What the numbers of --bad-blocks count [the file system's blocks]")
+  app.add_option("--bad-block-size", o.bad_block_size, "What the numbers of --bad-blocks count [the file system's blocks]")
       ->type_name("BYTES")
       ->needs(bad_blocks)
-      ->check(must_be("a power of two from 512 to 65536", [](const std::string& text) {
-        return text == "512" || is_block_size(text);
-      }));
-  app.add_option("--ddrescue-map", o.ddrescue_map,
-                 "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
+      ->check(must_be("a power of two from 512 to 65536",
+                      [](const std::string& text) { return text == "512" || is_block_size(text); }));
+  app.add_option("--ddrescue-map", o.ddrescue_map, "Instead of reading: what GNU ddrescue could not read, by its mapfile FILE")
       ->type_name("FILE")
       ->excludes(data)
       ->excludes(bad_blocks);

@@ -31,6 +31,7 @@ int run_checks(const Options& options, const Environment& environment) {
 
 }  // namespace
 
-const Command kChecksCommand = {"checks", "List all problems that an audit can find", Access::none, add_checks_options, run_checks};
+const Command kChecksCommand = {"checks", "List all problems that an audit can find", Access::none, add_checks_options,
+                                run_checks};
 
 }  // namespace extscrub

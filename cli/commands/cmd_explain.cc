@@ -39,12 +39,9 @@ std::string wrapped(std::string_view text) {
 
 std::string_view remedy_of(RepairClass repair) {
   switch (repair) {
-    case RepairClass::none:
-      return "none by itself";
-    case RepairClass::safe:
-      return "safe (made by `extscrub scrub`; no user data goes away)";
-    case RepairClass::lossy:
-      return "lossy (made by `scrub --repair=all`; something is cleared, cut or cloned)";
+    case RepairClass::none: return "none by itself";
+    case RepairClass::safe: return "safe (made by `extscrub scrub`; no user data goes away)";
+    case RepairClass::lossy: return "lossy (made by `scrub --repair=all`; something is cleared, cut or cloned)";
   }
   return "";
 }
@@ -94,6 +91,7 @@ int run_explain(const Options& options, const Environment& environment) {
 
 }  // namespace
 
-const Command kExplainCommand = {"explain", "Say what a problem is and what its repair does", Access::none, add_explain_options, run_explain};
+const Command kExplainCommand = {"explain", "Say what a problem is and what its repair does", Access::none, add_explain_options,
+                                 run_explain};
 
 }  // namespace extscrub

@@ -34,9 +34,14 @@ void add_history_options(CLI::App& app, Options& o) {
   add_one_image(app, o);
   const auto block = app.add_option("--block", o.history_block, "Show every version that is left of block N");
   block->type_name("N")->check(must_be_number("a block number", 0, std::numeric_limits<uint64_t>::max()));
-  const auto inode = app.add_option("--inode", o.history_inode, "Show every version of inode N, and of the metadata that belongs to it");
-  inode->type_name("N")->excludes(block)->check(must_be_number("the number of an inode", 1, std::numeric_limits<uint32_t>::max()));
-  app.add_option("--path", o.history_path, "The same for the inode at PATH in the file system")->type_name("PATH")->excludes(block)->excludes(inode);
+  const auto inode =
+      app.add_option("--inode", o.history_inode, "Show every version of inode N, and of the metadata that belongs to it");
+  inode->type_name("N")->excludes(block)->check(
+      must_be_number("the number of an inode", 1, std::numeric_limits<uint32_t>::max()));
+  app.add_option("--path", o.history_path, "The same for the inode at PATH in the file system")
+      ->type_name("PATH")
+      ->excludes(block)
+      ->excludes(inode);
   add_report_options(app, o);
   add_journal_option(app, o);
   add_disk_options(app, o);
@@ -53,6 +58,7 @@ int run_history(const Options& options, const Environment& environment) {
 
 }  // namespace
 
-const Command kHistoryCommand = {"history", "Show what the journal still has of the past; never writes to an image", Access::read, add_history_options, run_history};
+const Command kHistoryCommand = {"history", "Show what the journal still has of the past; never writes to an image", Access::read,
+                                 add_history_options, run_history};
 
 }  // namespace extscrub

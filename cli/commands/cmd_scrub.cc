@@ -41,10 +41,9 @@ bool refused_by_sidecar(ImageReport& report, const std::optional<std::string>& s
     report.warnings.push_back(fmt::format("going on although {} tells that an earlier write failed", *sidecar));
     return false;
   }
-  refuse(report,
-         fmt::format("{} tells that an earlier scrub could not write to this image, nor mark it. Mend the cause "
-                     "(device, cable, full disk), then remove that file and scrub again, or use --force",
-                     *sidecar));
+  refuse(report, fmt::format("{} tells that an earlier scrub could not write to this image, nor mark it. Mend the cause "
+                             "(device, cable, full disk), then remove that file and scrub again, or use --force",
+                             *sidecar));
   report.verdict = Verdict::errored;
   return true;
 }
@@ -61,8 +60,9 @@ void remove_sidecar_of(ImageReport& report, const std::string& sidecar) {
 void warn_of_unfinished(ImageReport& report) {
   const auto logs = find_unfinished_undo_logs(report.path, report.opened, report.offset);
   if (logs.empty()) return;
-  std::string text = fmt::format("an earlier scrub of this image did not come to its end; `{}` brings back what it was before that",
-                                 undo_command(logs.front().native(), report.path));
+  std::string text =
+      fmt::format("an earlier scrub of this image did not come to its end; `{}` brings back what it was before that",
+                  undo_command(logs.front().native(), report.path));
   for (size_t i = 1; i < logs.size(); ++i) text += fmt::format(", then `{}`", undo_command(logs[i].native(), report.path));
   report.warnings.push_back(std::move(text));
 }
@@ -74,13 +74,12 @@ void settle(std::vector<Finding>& findings, RepairState state) {
 }
 
 // The log on another device would be put over what is repaired here.
-bool needs_replay_from_device(const Audit& audit) {
-  return audit.recovery.journal.external && audit.recovery.journal.flagged;
-}
+bool needs_replay_from_device(const Audit& audit) { return audit.recovery.journal.external && audit.recovery.journal.flagged; }
 
 RepairReport repair_report(const RepairPlan& plan, const std::vector<StagedBlock>& staged, const Options& options) {
   RepairReport repairs{options.repair, options.dry_run, plan.proven_clean, plan.rounds, plan.time, {}, plan.losses};
-  for (const StagedBlock& block : staged) repairs.blocks.push_back({block.block, {}, hash_of(block.before), hash_of(block.after)});
+  for (const StagedBlock& block : staged)
+    repairs.blocks.push_back({block.block, {}, hash_of(block.before), hash_of(block.after)});
   return repairs;
 }
 
@@ -123,18 +122,14 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
   report.error = text_of(commit, report.path, CommitPurpose::repair);
   switch (commit.outcome) {
     case CommitOutcome::committed:
-    case CommitOutcome::nothing_to_do:
-      break;
-    case CommitOutcome::refused:
-      report.exit_status |= kExitOperational;
-      break;
+    case CommitOutcome::nothing_to_do: break;
+    case CommitOutcome::refused: report.exit_status |= kExitOperational; break;
     case CommitOutcome::cancelled:
       if (commit.armed) report.verdict = Verdict::damaged;
       report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk);
       if (report.error.empty())
-        report.error = commit.armed
-                           ? "cancelled while repairs were written; the image says \"not clean\", scrub it again"
-                           : "cancelled; nothing was written";
+        report.error = commit.armed ? "cancelled while repairs were written; the image says \"not clean\", scrub it again"
+                                    : "cancelled; nothing was written";
       break;
     case CommitOutcome::errored:
       report.verdict = Verdict::errored;
@@ -199,7 +194,8 @@ bool refused_as_cut_short(ImageReport& report) {
 }
 
 // What --plan names; nothing where none was given, or it cannot be read, and the report says so.
-std::optional<ScrubPlan> read_asked_plan(ImageReport& report, const Image& image, const Options& options, const Environment& environment) {
+std::optional<ScrubPlan> read_asked_plan(ImageReport& report, const Image& image, const Options& options,
+                                         const Environment& environment) {
   if (options.plan.empty()) return std::nullopt;
   auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
   if (read) return std::move(*read);
@@ -219,7 +215,8 @@ bool is_to_be_written(ImageReport& report, const RepairPlan& plan, const std::op
   report.repairs = repair_report(plan, staged, options);
   if (!asked) return !staged.empty();
   const std::string why = difference(*asked, report.repairs->blocks);
-  if (!why.empty()) refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
+  if (!why.empty())
+    refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
   return why.empty() && !staged.empty();
 }
 
@@ -294,18 +291,21 @@ constexpr auto kReplayWords = std::to_array<Word<bool>>({{"auto", false}, {"drop
 void add_scrub_options(CLI::App& app, Options& o) {
   add_image_options(app, o);
   add_choice(app, "--repair", o.repair, "Which repairs to make");
-  add_choice<bool>(app, "--journal-replay", o.drop_unflagged, "With --repair=all, a log that is said not to be needed: replay it where that proves right, or drop it", kReplayWords);
+  add_choice<bool>(app, "--journal-replay", o.drop_unflagged,
+                   "With --repair=all, a log that is said not to be needed: replay it where that proves right, or drop it",
+                   kReplayWords);
   app.add_flag("--restore-lost", o.restore_lost, "Put back from the journal also what only its age says to be lost");
   app.add_flag("-n,--dry-run", o.dry_run, "Stage and prove the repairs, but write nothing");
-  app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")->type_name("FILE");
+  app.add_option("--plan", o.plan, "Carry out the plan in FILE, the JSON report of a dry run, and nothing else")
+      ->type_name("FILE");
   app.add_option_function<std::string>(
          "--overlay-memory", [&o](const std::string& text) { o.overlay_memory = size_in_bytes(text).value_or(0); },
          "Memory for staged blocks, before a temporary file takes them (suffixes K, M, G, T) [256M]")
       ->type_name("BYTES")
       ->check(must_be_size("a size such as 64M or 1G"));
-  app.add_flag("--force", o.force, "Go on although IMAGE.extscrub-errored says that an earlier write failed, or MMP that another host uses it");
-  const auto undo_file =
-      app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
+  app.add_flag("--force", o.force,
+               "Go on although IMAGE.extscrub-errored says that an earlier write failed, or MMP that another host uses it");
+  const auto undo_file = app.add_option("--undo-file", o.undo_file, "Save the old bytes in FILE [IMAGE.extscrub-undo-TIME]");
   undo_file->type_name("FILE");
   app.add_flag("--no-undo", o.no_undo, "Do not save the old bytes")->excludes(undo_file);
   add_choice(app, "--commit", o.way, "Write all blocks as one transaction of the image's journal, or in place");
@@ -317,14 +317,16 @@ void add_scrub_options(CLI::App& app, Options& o) {
 }
 
 int run_scrub(const Options& options, const Environment& environment) {
-  return for_each_image(options, environment, [](ImageReport& report, const Options& o, const Environment& e, Progress& progress) {
-    scrub_image(report, o, e, progress);
-    limit_report(report, o.max_findings);
-  });
+  return for_each_image(options, environment,
+                        [](ImageReport& report, const Options& o, const Environment& e, Progress& progress) {
+                          scrub_image(report, o, e, progress);
+                          limit_report(report, o.max_findings);
+                        });
 }
 
 }  // namespace
 
-const Command kScrubCommand = {"scrub", "Audit, and write the repairs that are proven to help", Access::repair, add_scrub_options, run_scrub};
+const Command kScrubCommand = {"scrub", "Audit, and write the repairs that are proven to help", Access::repair, add_scrub_options,
+                               run_scrub};
 
 }  // namespace extscrub

@@ -16,23 +16,16 @@ namespace {
 void warn_of_sidecar(ImageReport& report) {
   if (const auto sidecar = find_error_sidecar(report))
     report.warnings.push_back(
-        fmt::format("{} tells that an earlier write failed; it stays, and is to be removed once its cause is mended",
-                    *sidecar));
+        fmt::format("{} tells that an earlier write failed; it stays, and is to be removed once its cause is mended", *sidecar));
 }
 
 void take_outcome(ImageReport& report, const CommitReport& commit) {
   report.error = text_of(commit, report.path, CommitPurpose::undo);
   switch (commit.outcome) {
     case CommitOutcome::committed:
-    case CommitOutcome::nothing_to_do:
-      report.undone = true;
-      break;
-    case CommitOutcome::cancelled:
-      report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk);
-      break;
-    case CommitOutcome::refused:
-      report.exit_status = kExitOperational;
-      break;
+    case CommitOutcome::nothing_to_do: report.undone = true; break;
+    case CommitOutcome::cancelled: report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk); break;
+    case CommitOutcome::refused: report.exit_status = kExitOperational; break;
     case CommitOutcome::errored:
       report.verdict = Verdict::errored;
       report.exit_status = kExitOperational;
@@ -41,8 +34,7 @@ void take_outcome(ImageReport& report, const CommitReport& commit) {
 }
 
 // The log says where in the image the file system begins. What is wrong with either, the undo says.
-bool heed_others(ImageReport& report, const Options& options, const Environment& environment,
-                 std::optional<MmpClaim>& claim) {
+bool heed_others(ImageReport& report, const Options& options, const Environment& environment, std::optional<MmpClaim>& claim) {
   const auto log = UndoLog::open(options.undo_file);
   if (!log) return true;
   const auto image = Image::open(report.opened, log->offset());
@@ -80,18 +72,18 @@ void add_undo_options(CLI::App& app, Options& o) {
   add_one_image(app, o);
   add_report_options(app, o);
   add_disk_options(app, o);
-  app.add_flag("--force", o.force, "Go on although the image has changed since, UNDO_FILE is not finished, or MMP says that another host uses it");
+  app.add_flag("--force", o.force,
+               "Go on although the image has changed since, UNDO_FILE is not finished, or MMP says that another host uses it");
   add_progress_option(app, o);
   add_isolation_options(app, o);
   add_queue_option(app, o);
 }
 
-int run_undo(const Options& options, const Environment& environment) {
-  return for_each_image(options, environment, undo_image);
-}
+int run_undo(const Options& options, const Environment& environment) { return for_each_image(options, environment, undo_image); }
 
 }  // namespace
 
-const Command kUndoCommand = {"undo", "Put the bytes back that a scrub has written over", Access::put_back, add_undo_options, run_undo};
+const Command kUndoCommand = {"undo", "Put the bytes back that a scrub has written over", Access::put_back, add_undo_options,
+                              run_undo};
 
 }  // namespace extscrub

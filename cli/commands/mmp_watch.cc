@@ -17,9 +17,10 @@ MmpWatch watch_of(const ImageReport& report, const Environment& environment) {
     return !environment.stopped();
   };
   watch.tell = [&](const std::string& who, std::chrono::seconds time) {
-    environment.err << fmt::format("extscrub: {}: multiple-mount protection says that it is {}: waiting {} seconds to see whether "
-                                   "that still holds\n",
-                                   escape(name_of(report)), escape(who), time.count());
+    environment.err << fmt::format(
+        "extscrub: {}: multiple-mount protection says that it is {}: waiting {} seconds to see whether "
+        "that still holds\n",
+        escape(name_of(report)), escape(who), time.count());
     environment.err.flush();
   };
   return watch;
@@ -42,18 +43,15 @@ bool is_free_of_others(ImageReport& report, const Image& image, const Options& o
   if (!(options.force && may_count)) claim = std::move(answer.claim);
   switch (answer.use) {
     case MmpUse::none:
-    case MmpUse::damaged:
-      return true;
+    case MmpUse::damaged: return true;
     case MmpUse::abandoned:
-      report.warnings.push_back(fmt::format(
-          "multiple-mount protection said that it is {}, which does not hold any more", answer.who));
+      report.warnings.push_back(
+          fmt::format("multiple-mount protection said that it is {}, which does not hold any more", answer.who));
       return true;
-    case MmpUse::cancelled:
-      return refuse(report, kExitCancelled, "cancelled before the audit; nothing was written");
+    case MmpUse::cancelled: return refuse(report, kExitCancelled, "cancelled before the audit; nothing was written");
     case MmpUse::in_use:
       if (options.force) {
-        report.warnings.push_back(
-            fmt::format("going on although multiple-mount protection says that it is {}", answer.who));
+        report.warnings.push_back(fmt::format("going on although multiple-mount protection says that it is {}", answer.who));
         return true;
       }
       return refuse(report, kExitOperational,

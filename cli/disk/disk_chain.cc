@@ -67,7 +67,7 @@ class Folder {
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     const int fd = static_cast<int>(::syscall(SYS_openat2, fd_, below.c_str(), &how, sizeof how));
     if (fd < 0) return outside(std::strerror(errno));
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
       ::close(fd);
       return outside("it is no regular file");
@@ -88,9 +88,10 @@ Result<Image> look_at(int fd, const std::string& name) {
 }
 
 Error refusal(const FileReference& reference) {
-  return Error{fmt::format("names another file, {}, as its {}: only the image itself is opened. --follow-backing opens what "
-                           "lies below the image's own folder",
-                           name_shown(reference.name), reference.role)};
+  return Error{
+      fmt::format("names another file, {}, as its {}: only the image itself is opened. --follow-backing opens what "
+                  "lies below the image's own folder",
+                  name_shown(reference.name), reference.role)};
 }
 
 }  // namespace
@@ -113,8 +114,7 @@ Result<DiskChain> DiskChain::open(const std::string& name, const std::string& fo
   std::error_code ignored;
   chain.nodes_.push_back({format, 0, fs::canonical(name, ignored)});
   for (size_t i = 0; i < chain.nodes_.size(); ++i) {
-    if (i == kLongestChain)
-      return std::unexpected(Error{fmt::format("is based on more than {} files in a row", kLongestChain)});
+    if (i == kLongestChain) return std::unexpected(Error{fmt::format("is based on more than {} files in a row", kLongestChain)});
     Node node = chain.nodes_[i];
     if (is_raw(node.format)) continue;
     const bool top = i == 0;
@@ -148,7 +148,8 @@ Result<DiskChain> DiskChain::open(const std::string& name, const std::string& fo
                                    reference.role, reference.name, reference.name));
       constexpr std::string_view kKnown[] = {"raw", "qcow2", "vmdk", "vhdx", "vpc", "vdi"};
       if (std::ranges::find(kKnown, reference.format) == std::end(kKnown))
-        return of_file(fmt::format("says that its {} is in the format {}, which is not followed", reference.role, reference.format));
+        return of_file(
+            fmt::format("says that its {} is in the format {}, which is not followed", reference.role, reference.format));
       chain.nodes_.push_back({reference.format, at, path});
     }
     chain.nodes_[i] = std::move(node);
@@ -159,7 +160,7 @@ Result<DiskChain> DiskChain::open(const std::string& name, const std::string& fo
 Result<std::string> DiskChain::qemu_name(int first, const std::string& folder) {
   const auto open_as = [&](size_t file) { return fmt::format("/proc/self/fd/{}", first + static_cast<int>(file)); };
   const auto file_node = [&](size_t file, const std::string& name) {
-    struct stat st {};
+    struct stat st{};
     const bool device = ::fstat(files_[file].fd, &st) == 0 && S_ISBLK(st.st_mode);
     return Json{{"driver", device ? "host_device" : "file"}, {"filename", name}};
   };
@@ -170,7 +171,8 @@ Result<std::string> DiskChain::qemu_name(int first, const std::string& folder) {
     if (!node.extents.empty()) {
       const fs::path links = fs::path(folder) / fmt::format("disk{}", i);
       std::error_code error;
-      if (!fs::create_directory(links, error) || error) return std::unexpected(system_error(fmt::format("cannot make {}", links.native()), error.value()));
+      if (!fs::create_directory(links, error) || error)
+        return std::unexpected(system_error(fmt::format("cannot make {}", links.native()), error.value()));
       made_.push_back(links);
       const auto link = [&](const fs::path& at, size_t file) {
         // A text may name a file twice.

@@ -16,8 +16,7 @@ class DiskChain {
   // `format` as of read_disk_header(). `follow`: files that headers name are opened too, if they lie below the folder of
   // the image, links and ".." resolved; for reading, but for what holds the contents of a `writable` disk.
   // Errors: those of read_disk_header(), a header names another file and may not, or it cannot be had.
-  [[nodiscard]] static Result<DiskChain> open(const std::string& name, const std::string& format, bool writable,
-                                              bool follow);
+  [[nodiscard]] static Result<DiskChain> open(const std::string& name, const std::string& format, bool writable, bool follow);
 
   DiskChain(DiskChain&& other) noexcept;
   DiskChain& operator=(DiskChain&&) = delete;

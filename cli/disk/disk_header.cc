@@ -22,7 +22,7 @@ struct DiskMagic {
   uint64_t at;  // bytes
   std::string_view bytes;
 };
-constexpr DiskMagic kMagics[] = {{"qcow2", 0, "QFI\xfb"sv},    {"vmdk", 0, "KDMV"sv},     {"vmdk", 0, "# Disk DescriptorFile"sv},
+constexpr DiskMagic kMagics[] = {{"qcow2", 0, "QFI\xfb"sv}, {"vmdk", 0, "KDMV"sv},    {"vmdk", 0, "# Disk DescriptorFile"sv},
                                  {"vhdx", 0, "vhdxfile"sv}, {"vpc", 0, "conectix"sv}, {"vdi", 0x40, "\x7f\x10\xda\xbe"sv}};
 constexpr uint64_t kFooter = 512;  // of a vpc disk, its last bytes
 
@@ -95,7 +95,8 @@ Result<DiskHeader> read_qcow2(const Image& file) {
   if (head.empty()) return damaged(kName, "it is cut off");
   const uint32_t version = big32(head, 4), cluster_bits = big32(head, 20), encryption = big32(head, 32);
   if (version < 2 || version > 3)
-    return std::unexpected(Error{fmt::format("is of version {} of the qcow format, which is not read; convert it with qemu-img", version)});
+    return std::unexpected(
+        Error{fmt::format("is of version {} of the qcow format, which is not read; convert it with qemu-img", version)});
   if (cluster_bits < 9 || cluster_bits > 21) return damaged(kName, fmt::format("cluster_bits is {}", cluster_bits));
   const uint64_t cluster = uint64_t{1} << cluster_bits, name_at = big64(head, 8);
   const uint32_t name_size = big32(head, 16);
@@ -106,7 +107,8 @@ Result<DiskHeader> read_qcow2(const Image& file) {
     features = big64(head, 72);
     header_length = big32(head, 100);
   }
-  if (header_length < head.size() || header_length > cluster) return damaged(kName, fmt::format("header_length is {}", header_length));
+  if (header_length < head.size() || header_length > cluster)
+    return damaged(kName, fmt::format("header_length is {}", header_length));
   if (name_at > cluster || (name_at != 0 && name_size > std::min<uint64_t>(kLongestName, cluster - name_at)))
     return damaged(kName, "the name of the backing file is not in the first cluster");
   if (encryption != 0) return std::unexpected(Error{"is an encrypted qcow2 virtual disk, and there is no key for it"});
@@ -204,8 +206,9 @@ Result<DiskHeader> read_vpc(const Image& file) {
     if (type != kDifferencing) return damaged("vpc", fmt::format("its disk type is {}", type));
     const std::string dynamic = bytes_at(file, big64(footer, 16), 1024);
     header.no_reader = "qemu reads no VHD disk with a parent";
-    header.references.push_back(
-        {"parent", dynamic.starts_with("cxsparse") ? from_utf16(std::string_view(dynamic).substr(64, 512), std::endian::big) : ""});
+    header.references.push_back({"parent", dynamic.starts_with("cxsparse")
+                                               ? from_utf16(std::string_view(dynamic).substr(64, 512), std::endian::big)
+                                               : ""});
     break;
   }
   return header;
@@ -233,14 +236,14 @@ std::optional<std::string> disk_format_of(const Image& file) {
 }
 
 bool has_vpc_footer(const Image& file) {
-  return !file.is_block_device() && file.size() >= 2 * kFooter &&
-         bytes_at(file, file.size() - kFooter, 8) == "conectix";
+  return !file.is_block_device() && file.size() >= 2 * kFooter && bytes_at(file, file.size() - kFooter, 8) == "conectix";
 }
 
 Result<DiskHeader> read_disk_header(const Image& file, std::string_view format) {
   const auto found = disk_format_of(file);
   if (found != format && !(format == "vpc" && has_vpc_footer(file)))
-    return std::unexpected(Error{fmt::format("holds no {} virtual disk{}", format, found ? fmt::format(", but one in the format {}", *found) : "")});
+    return std::unexpected(
+        Error{fmt::format("holds no {} virtual disk{}", format, found ? fmt::format(", but one in the format {}", *found) : "")});
   if (format == "qcow2") return read_qcow2(file);
   if (format == "vmdk") return read_vmdk_header(file);
   if (format == "vhdx") return read_vhdx(file);

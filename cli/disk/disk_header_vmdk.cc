@@ -84,7 +84,8 @@ Result<DiskHeader> read_sparse(const Image& file) {
   DiskHeader header;
   if (at > file.size() / kSectorSize)
     return std::unexpected(Error{"is called a vmdk virtual disk, but its descriptor is behind its end"});
-  const std::string text = at == 0 ? "" : text_at(file, at * kSectorSize, std::min(size, kMostOfText / kSectorSize) * kSectorSize);
+  const std::string text =
+      at == 0 ? "" : text_at(file, at * kSectorSize, std::min(size, kMostOfText / kSectorSize) * kSectorSize);
   const std::string beside = text_at(file, kSectorSize, kMostOfText);  // qemu looks for the parent here
   find_parent(header, text);
   if (header.references.empty()) find_parent(header, beside);

@@ -184,7 +184,7 @@ int read_start_error(int fd, unsigned& unprotected) {
 }
 
 void keep_exit_statuses() {
-  struct sigaction action {};
+  struct sigaction action{};
   if (::sigaction(SIGCHLD, nullptr, &action) < 0) return;
   if (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0) (void)::signal(SIGCHLD, SIG_DFL);
 }
@@ -211,8 +211,7 @@ Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& argum
   const std::string& name = arguments.front();
   const auto path = find_program(name);
   if (!path)
-    return std::unexpected(
-        Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
+    return std::unexpected(Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
   const auto failed = [&](int error) { return std::unexpected(system_error("cannot start " + *path, error)); };
   if (rights.files.size() > kMostFiles) return failed(EMFILE);
   const auto pointers_to = [](std::vector<std::string>& texts) {
@@ -255,12 +254,8 @@ Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& argum
 }
 
 HelperProgram::HelperProgram(HelperProgram&& other) noexcept
-    : name_(std::move(other.name_)),
-      unprotected_(std::move(other.unprotected_)),
-      pid_(std::exchange(other.pid_, -1)),
-      errors_(std::exchange(other.errors_, -1)),
-      running_(std::exchange(other.running_, false)),
-      status_(other.status_),
+    : name_(std::move(other.name_)), unprotected_(std::move(other.unprotected_)), pid_(std::exchange(other.pid_, -1)),
+      errors_(std::exchange(other.errors_, -1)), running_(std::exchange(other.running_, false)), status_(other.status_),
       said_(std::move(other.said_)) {}
 
 HelperProgram::~HelperProgram() {
@@ -345,8 +340,10 @@ Result<void> kill_with_us(const std::vector<pid_t>& programs) {
   int error = 0;
   for (const pid_t pid : programs) {
     const int handle = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (handle < 0) error = errno;
-    else handles.push_back(handle);
+    if (handle < 0)
+      error = errno;
+    else
+      handles.push_back(handle);
   }
   std::vector<int> files = handles;
   files.push_back(pipe[0]);

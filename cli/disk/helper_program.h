@@ -34,8 +34,8 @@ class HelperProgram {
   // message. Standard input and output are /dev/null; no other descriptor of ours is open in it but those of `rights`, its
   // signals are as for a new process. Where SIGCHLD is ignored it is not any more: the kernel would keep no exit status.
   // Errors: there is no such program (code ENOENT), it cannot be started.
-  [[nodiscard]] static Result<HelperProgram> start(const std::vector<std::string>& arguments,
-                                                   const std::string& package, const HelperRights& rights = {});
+  [[nodiscard]] static Result<HelperProgram> start(const std::vector<std::string>& arguments, const std::string& package,
+                                                   const HelperRights& rights = {});
 
   HelperProgram(HelperProgram&& other) noexcept;
   HelperProgram& operator=(HelperProgram&& other) = delete;

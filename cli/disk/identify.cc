@@ -21,9 +21,8 @@ constexpr size_t kPartitionsNamed = 8;  // enough for a message; `fdisk -l` tell
 class Probe {
  public:
   explicit Probe(const Image& image) : image_(image), probe_(blkid_new_probe()) {
-    ready_ = probe_ != nullptr &&
-             blkid_probe_set_device(probe_, image.descriptor(), static_cast<blkid_loff_t>(image.offset()),
-                                    static_cast<blkid_loff_t>(image.size())) == 0;
+    ready_ = probe_ != nullptr && blkid_probe_set_device(probe_, image.descriptor(), static_cast<blkid_loff_t>(image.offset()),
+                                                         static_cast<blkid_loff_t>(image.size())) == 0;
   }
   ~Probe() {
     if (probe_ != nullptr) blkid_free_probe(probe_);

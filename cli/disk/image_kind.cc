@@ -16,8 +16,8 @@ namespace extscrub {
 
 namespace {
 
-constexpr std::pair<std::string_view, std::string_view> kSuffixes[] = {
-    {".qcow2", "qcow2"}, {".vmdk", "vmdk"}, {".vhdx", "vhdx"}, {".vhd", "vpc"}, {".vpc", "vpc"}, {".vdi", "vdi"}};
+constexpr std::pair<std::string_view, std::string_view> kSuffixes[] = {{".qcow2", "qcow2"}, {".vmdk", "vmdk"}, {".vhdx", "vhdx"},
+                                                                       {".vhd", "vpc"},     {".vpc", "vpc"},   {".vdi", "vdi"}};
 
 std::string_view format_of_name(std::string name) {
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

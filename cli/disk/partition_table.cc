@@ -135,8 +135,9 @@ void check_backup(PartitionTable& table, const Image& disk, const Gpt& primary, 
     return;
   }
   if (const uint64_t end = (said + 1) * sector; end > disk.size()) {
-    table.defects.push_back(fmt::format("the partition table says {}, the {} has {} less: cut off, or the backup GPT is missing", size_text(end),
-                                        disk.is_block_device() ? "device" : "file", size_text(end - disk.size())));
+    table.defects.push_back(fmt::format("the partition table says {}, the {} has {} less: cut off, or the backup GPT is missing",
+                                        size_text(end), disk.is_block_device() ? "device" : "file",
+                                        size_text(end - disk.size())));
   } else if (const auto backup = read_gpt(disk, sector, said); !backup) {
     table.defects.push_back(fmt::format("the backup GPT, at byte {}, is missing or damaged", said * sector));
   } else if (backup->entries != primary.entries) {
@@ -160,7 +161,8 @@ std::optional<PartitionTable> read_gpt_table(const Image& disk, bool is_protecte
       table.defects.push_back("the GPT has no protective MBR in front of it, so that Linux does not see its partitions");
     table.partitions = partitions_of(*gpt, sector);
     const GptHeader& h = gpt->header;
-    refuse_overlapping(table.partitions, {{0, 2 * sector}, {h.entries_lba * sector, h.entries_lba * sector + gpt->entries.size()}});
+    refuse_overlapping(table.partitions,
+                       {{0, 2 * sector}, {h.entries_lba * sector, h.entries_lba * sector + gpt->entries.size()}});
     return table;
   }
   return std::nullopt;
@@ -169,7 +171,8 @@ std::optional<PartitionTable> read_gpt_table(const Image& disk, bool is_protecte
 // ---- MBR ----
 
 // Goes along the chain of logical partitions; no record is read twice, and no more than `most` partitions are looked for.
-void add_logical(PartitionTable& table, std::vector<TableExtent>& records, const Image& disk, uint64_t begin, uint64_t sector, size_t most) {
+void add_logical(PartitionTable& table, std::vector<TableExtent>& records, const Image& disk, uint64_t begin, uint64_t sector,
+                 size_t most) {
   std::set<uint64_t> seen;
   const auto breaks_off = [&](uint64_t at, std::string_view why) {
     table.hidden.push_back(fmt::format("the chain of logical partitions breaks off at byte {}: {}", at, why));
@@ -192,7 +195,8 @@ void add_logical(PartitionTable& table, std::vector<TableExtent>& records, const
       if (is_extended(entry.type)) {
         if (!next) next = begin + uint64_t{entry.start} * sector;
       } else {
-        table.partitions.push_back({number++, at + uint64_t{entry.start} * sector, uint64_t{entry.size} * sector, dos_partition_type(entry.type)});
+        table.partitions.push_back(
+            {number++, at + uint64_t{entry.start} * sector, uint64_t{entry.size} * sector, dos_partition_type(entry.type)});
       }
     }
     if (!next) return;
@@ -207,7 +211,8 @@ std::optional<PartitionTable> read_dos_table(const Image& disk, const BootRecord
   for (int i = 0; const DosEntry& entry : mbr.entries) {
     ++i;
     if (entry.type == 0 || entry.type == 0xee || entry.size == 0 || is_extended(entry.type)) continue;
-    table.partitions.push_back({i, uint64_t{entry.start} * sector, uint64_t{entry.size} * sector, dos_partition_type(entry.type)});
+    table.partitions.push_back(
+        {i, uint64_t{entry.start} * sector, uint64_t{entry.size} * sector, dos_partition_type(entry.type)});
   }
   // Linux reads one chain only, the first.
   const auto extended = std::ranges::find_if(mbr.entries, [](const DosEntry& e) { return is_extended(e.type) && e.size != 0; });

@@ -35,9 +35,8 @@ struct Compression {
 };
 
 using namespace std::string_view_literals;
-constexpr Compression kCompressions[] = {{"zstd", ".zst", "\x28\xb5\x2f\xfd"sv},
-                               {"gzip", ".gz", "\x1f\x8b"sv},
-                               {"xz", ".xz", "\xfd\x37zXZ\0"sv}};
+constexpr Compression kCompressions[] = {
+    {"zstd", ".zst", "\x28\xb5\x2f\xfd"sv}, {"gzip", ".gz", "\x1f\x8b"sv}, {"xz", ".xz", "\xfd\x37zXZ\0"sv}};
 
 }  // namespace
 
@@ -114,7 +113,7 @@ std::string as_size(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_ca
 class Gauge {
  public:
   Gauge(int fd, const UnpackLimits& limits) : fd_(fd), limits_(limits) {
-    struct statvfs fs {};
+    struct statvfs fs{};
     if (::fstatvfs(fd, &fs) == 0) half_free_ = uint64_t{fs.f_bavail} * fs.f_frsize / 2;
   }
 
@@ -130,14 +129,15 @@ class Gauge {
 
  private:
   static Result<void> too_long(uint64_t limit, const std::string& why) {
-    return std::unexpected(Error{fmt::format("unpacks to more than {}, {}; --max-unpacked SIZE allows for more", as_size(limit), why)});
+    return std::unexpected(
+        Error{fmt::format("unpacks to more than {}, {}; --max-unpacked SIZE allows for more", as_size(limit), why)});
   }
 
   Result<void> look(uint64_t end) {
     const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return std::unexpected(copy_error(errno));
     // A file beyond this limit would end the process.
-    struct rlimit most {};
+    struct rlimit most{};
     if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur >= static_cast<rlim_t>(kLooksLarge))
       (void)!::ftruncate(fd_, kLooksLarge);
     const auto image = Image::adopt(copy, "unpacked");
@@ -157,7 +157,8 @@ class Gauge {
     constexpr uint64_t kMost = uint64_t{1} << 60;
     if (const auto table = find_partitions(image)) {
       uint64_t end = 0;
-      for (const Partition& one : table->partitions) end = std::max(end, std::min(one.offset, kMost) + std::min(one.length, kMost));
+      for (const Partition& one : table->partitions)
+        end = std::max(end, std::min(one.offset, kMost) + std::min(one.length, kMost));
       if (end != 0) return end;
     }
     if (!has_ext_magic(image) && foreign_file_system(image)) return std::nullopt;

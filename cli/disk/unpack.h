@@ -42,7 +42,6 @@ struct UnpackLimits {
 // image: by its first MiB, or, where that says nothing, once the first backup superblock of any block size would be there.
 // Errors: the data is damaged or ends early, is no image, exceeds a limit, no space, ECANCELED; a build without
 // libarchive.
-[[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const UnpackLimits& limits,
-                                           const std::atomic<bool>* stop);
+[[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const UnpackLimits& limits, const std::atomic<bool>* stop);
 
 }  // namespace extscrub

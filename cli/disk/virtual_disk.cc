@@ -51,15 +51,14 @@ class Meeting {
     const char* set = std::getenv("TMPDIR");
     std::string name = fs::absolute(set != nullptr && *set != '\0' ? set : "/tmp") / "extscrub-disk-XXXXXX";
     const auto failed = [&] {
-      return std::unexpected(
-          system_error(fmt::format("cannot make the directory {} (TMPDIR says where)", name), errno));
+      return std::unexpected(system_error(fmt::format("cannot make the directory {} (TMPDIR says where)", name), errno));
     };
     if (::mkdtemp(name.data()) == nullptr) return failed();
     Meeting meeting(std::move(name));
     if (::mkdir(meeting.mount_point().c_str(), 0700) < 0) return failed();
     if (meeting.socket().size() >= sizeof(sockaddr_un::sun_path))
-      return std::unexpected(Error{fmt::format("{} is too long for the name of a socket; set TMPDIR to a shorter one",
-                                               meeting.socket())});
+      return std::unexpected(
+          Error{fmt::format("{} is too long for the name of a socket; set TMPDIR to a shorter one", meeting.socket())});
     if (!meeting.listen()) return failed();
     return meeting;
   }
@@ -273,12 +272,9 @@ Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& 
 }
 
 VirtualDisk::VirtualDisk(VirtualDisk&& other) noexcept
-    : server_(std::exchange(other.server_, std::nullopt)),
-      mounter_(std::exchange(other.mounter_, std::nullopt)),
-      unprotected_(std::move(other.unprotected_)),
-      fd_(std::exchange(other.fd_, -1)),
-      direct_(other.direct_),
-      left_(other.left_) {}
+    : server_(std::exchange(other.server_, std::nullopt)), mounter_(std::exchange(other.mounter_, std::nullopt)),
+      unprotected_(std::move(other.unprotected_)), fd_(std::exchange(other.fd_, -1)), direct_(other.direct_), left_(other.left_) {
+}
 
 VirtualDisk::~VirtualDisk() { (void)close(); }
 

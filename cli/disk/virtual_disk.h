@@ -23,8 +23,8 @@ class VirtualDisk {
  public:
   // `kind`: of `name`, a virtual disk or an NBD URI. `follow`: as of DiskChain::open(). Gives up when `stop` becomes true
   // (null: never).
-  // Errors: those of DiskChain, a helper program is missing or says no (another process has the disk open, say; in its words), it takes
-  // longer than a minute, no temporary directory, `writable` and the server has it for reading only; ECANCELED.
+  // Errors: those of DiskChain, a helper program is missing or says no (another process has the disk open, say; in its words), it
+  // takes longer than a minute, no temporary directory, `writable` and the server has it for reading only; ECANCELED.
   [[nodiscard]] static Result<VirtualDisk> open(const std::string& name, const ImageKind& kind, bool writable, bool follow,
                                                 const std::atomic<bool>* stop);
 
@@ -57,7 +57,7 @@ class VirtualDisk {
                                    const Meeting& meeting, const std::atomic<bool>* stop);
   void note(const HelperProgram& program);
 
-  std::optional<HelperProgram> server_;   // qemu-nbd; none for an NBD URI
+  std::optional<HelperProgram> server_;  // qemu-nbd; none for an NBD URI
   std::optional<HelperProgram> mounter_;  // nbdfuse
   std::vector<std::string> unprotected_;
   int fd_ = -1;

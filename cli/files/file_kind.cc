@@ -11,20 +11,13 @@ namespace fs = std::filesystem;
 
 std::string_view kind_of_file(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFREG:
-      return "a regular file";
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    case S_IFBLK:
-      return "a block device";
-    case S_IFCHR:
-      return "a character device";
+    case S_IFREG: return "a regular file";
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
+    case S_IFSOCK: return "a socket";
+    case S_IFLNK: return "a symbolic link";
+    case S_IFBLK: return "a block device";
+    case S_IFCHR: return "a character device";
   }
   return "of an unknown kind";
 }

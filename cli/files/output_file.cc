@@ -33,7 +33,8 @@ std::unexpected<Error> cannot_write_to(mode_t mode) {
 Result<int> open_directly(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0) return fd;
-  if (errno == ENXIO) return std::unexpected(Error{"nobody reads from this FIFO; start its reader first, or give a regular file"});
+  if (errno == ENXIO)
+    return std::unexpected(Error{"nobody reads from this FIFO; start its reader first, or give a regular file"});
   return std::unexpected(system_error("cannot open it for writing", errno));
 }
 
@@ -98,7 +99,7 @@ Result<void> OutputFile::write(std::string_view text) const {
     if (n >= 0 || errno == EINTR) continue;
     if (errno != EAGAIN) return std::unexpected(system_error("cannot write", errno));
     // A pipe whose reader is slow. A signal ends the wait: all that are caught ask this process to stop.
-    struct pollfd ready {.fd = fd_, .events = POLLOUT, .revents = 0};
+    struct pollfd ready{.fd = fd_, .events = POLLOUT, .revents = 0};
     if (::poll(&ready, 1, -1) < 0) return std::unexpected(system_error("gave up waiting for the reader", errno));
   }
   return {};
@@ -114,9 +115,7 @@ Result<void> OutputFile::finish(std::string_view text) {
   return {};
 }
 
-OutputFile::OutputFile(OutputFile&& other) noexcept {
-  *this = std::move(other);
-}
+OutputFile::OutputFile(OutputFile&& other) noexcept { *this = std::move(other); }
 
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   std::swap(path_, other.path_);

@@ -31,7 +31,8 @@ class OpenFile {
 };
 
 std::unexpected<Error> cannot_read_from(std::string_view name, mode_t mode) {
-  return std::unexpected(Error{fmt::format("cannot read {}: it is {}; a regular file is needed", name, kind_of_file(mode)), EINVAL});
+  return std::unexpected(
+      Error{fmt::format("cannot read {}: it is {}; a regular file is needed", name, kind_of_file(mode)), EINVAL});
 }
 
 bool is_null_device(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3); }
@@ -51,7 +52,7 @@ Result<std::string> read_descriptor(int fd, std::string_view name, const TextFil
   while (true) {
     if (rules.stop != nullptr && rules.stop->load(std::memory_order_relaxed))
       return std::unexpected(Error{fmt::format("cancelled while {} was read", name), ECANCELED});
-    struct pollfd ready {.fd = fd, .events = POLLIN, .revents = 0};
+    struct pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, kTick) <= 0) continue;
     const ssize_t n = ::read(fd, piece.data(), piece.size());
     if (n == 0) return text;
@@ -71,7 +72,7 @@ Result<std::string> read_text_file(const std::string& path, std::string_view nam
     if (errno == ENXIO) return cannot_read_from(name, S_IFSOCK);
     return std::unexpected(system_error(fmt::format("cannot open {}", name), errno));
   }
-  struct stat st {};
+  struct stat st{};
   if (::fstat(file.fd(), &st) != 0) return std::unexpected(system_error(fmt::format("cannot read {}", name), errno));
   if (!may_be_read(st, path)) return cannot_read_from(name, st.st_mode);
   return read_descriptor(file.fd(), name, rules);

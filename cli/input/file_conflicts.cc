@@ -82,8 +82,10 @@ std::vector<Output> outputs_of(const Options& options) {
 }
 
 std::vector<NamedFile> inputs_of(const Options& options) {
-  std::vector<NamedFile> files = {{"--journal", options.journal},       {"--plan", options.plan},
-                                  {"--files-from", options.files_from}, {"--bad-blocks", options.bad_blocks},
+  std::vector<NamedFile> files = {{"--journal", options.journal},
+                                  {"--plan", options.plan},
+                                  {"--files-from", options.files_from},
+                                  {"--bad-blocks", options.bad_blocks},
                                   {"--ddrescue-map", options.ddrescue_map}};
   if (options.access == Access::put_back) files.push_back({"UNDO_FILE", options.undo_file});
   const bool is_list = options.files_from == "-";
@@ -99,15 +101,13 @@ std::unexpected<Error> conflict(const Output& output, std::string_view what) {
 
 std::string quoted(const NamedFile& file) { return fmt::format("{} {}", file.option, escape(file.name)); }
 
-bool is_below(const fs::path& place, const fs::path& folder) {
-  return std::ranges::mismatch(folder, place).in1 == folder.end();
-}
+bool is_below(const fs::path& place, const fs::path& folder) { return std::ranges::mismatch(folder, place).in1 == folder.end(); }
 
 // The files beside an image that a later run goes by. What --undo-file makes may be called as an undo file is.
 Result<void> check_beside(const Output& output, const std::string& image) {
-  if (output.place == place_of(sidecar_path(image))) return conflict(output, "the record of failed writes to image " + escape(image));
-  if (output.file.option != "--undo-file" &&
-      output.place.native().starts_with(place_of(undo_prefix(undo_name(image))).native()))
+  if (output.place == place_of(sidecar_path(image)))
+    return conflict(output, "the record of failed writes to image " + escape(image));
+  if (output.file.option != "--undo-file" && output.place.native().starts_with(place_of(undo_prefix(undo_name(image))).native()))
     return conflict(output, "an undo file of image " + escape(image));
   return {};
 }

@@ -39,7 +39,8 @@ Result<std::vector<std::string>> list_images(const Options& options, std::istrea
     if (const auto read = add_list(read_standard_input(in, rules)); !read) return std::unexpected(read.error());
   } else if (!options.files_from.empty()) {
     const std::string& file = options.files_from;
-    if (const auto read = add_list(read_text_file(file, "the list of images " + file, rules)); !read) return std::unexpected(read.error());
+    if (const auto read = add_list(read_text_file(file, "the list of images " + file, rules)); !read)
+      return std::unexpected(read.error());
   }
   if (images.empty()) return std::unexpected(Error{"the list names no image"});
   return images;

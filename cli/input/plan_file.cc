@@ -15,7 +15,8 @@ namespace {
 using PlanJson = nlohmann::json;
 
 std::unexpected<Error> not_a_plan(const std::string& file, const std::string& why) {
-  return std::unexpected(Error{fmt::format("{} is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", file, why), EINVAL});
+  return std::unexpected(
+      Error{fmt::format("{} is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", file, why), EINVAL});
 }
 
 ScrubPlan plan_of(const PlanJson& repairs) {
@@ -58,7 +59,8 @@ std::string difference(const ScrubPlan& plan, const std::vector<BlockChange>& ch
     if (i >= plan.blocks.size() || changes[i].block < plan.blocks[i].block)
       return fmt::format("block {} would be written, which the plan does not have", changes[i].block);
     if (changes[i].before != plan.blocks[i].before) return fmt::format("block {} is not what it was", changes[i].block);
-    if (changes[i].after != plan.blocks[i].after) return fmt::format("block {} would not become what the plan says", changes[i].block);
+    if (changes[i].after != plan.blocks[i].after)
+      return fmt::format("block {} would not become what the plan says", changes[i].block);
   }
   return {};
 }

@@ -20,7 +20,8 @@ int status_without_audit(PartitionUse use, const Contents& contents, bool strict
   if (use == PartitionUse::swap || use == PartitionUse::boot) return kExitOk;
   if (strict) return kExitErrorsLeft;
   if (use == PartitionUse::linux_files) return contents.usage == "filesystem" ? kExitOk : kExitErrorsLeft;
-  if (use == PartitionUse::linux_volume) return contents.usage == "raid" || contents.usage == "crypto" ? kExitOk : kExitErrorsLeft;
+  if (use == PartitionUse::linux_volume)
+    return contents.usage == "raid" || contents.usage == "crypto" ? kExitOk : kExitErrorsLeft;
   return kExitOk;
 }
 
@@ -53,7 +54,8 @@ void take_doubts(Target& target, const Contents& contents, const Image& disk, co
   }
   if (contents.usage == "raid") {
     target.exit_status |= options.access == Access::repair || options.strict ? kExitErrorsLeft : kExitOk;
-    doubt(fmt::format("the partition {} beside its file system; where that is in use, it is the volume that counts", describe(contents)));
+    doubt(fmt::format("the partition {} beside its file system; where that is in use, it is the volume that counts",
+                      describe(contents)));
   }
 }
 
@@ -74,8 +76,9 @@ Target target_of(const Image& disk, const Partition& partition, const Options& o
   }
   const Contents contents = contents_of(*image);
   const PartitionUse use = partition.type.use;
-  const bool is_ext = has_ext_magic(*image) ? !is_wrapping(contents)
-                                            : may_go_by_backups(use, contents) && load_superblock(*image, nullptr, {}).has_value();
+  const bool is_ext = has_ext_magic(*image)
+                          ? !is_wrapping(contents)
+                          : may_go_by_backups(use, contents) && load_superblock(*image, nullptr, {}).has_value();
   if (is_ext) {
     take_doubts(target, contents, disk, options);
     return target;
@@ -83,7 +86,8 @@ Target target_of(const Image& disk, const Partition& partition, const Options& o
   target.holds = contents.type;
   refuse(target, describe(contents), status_without_audit(use, contents, options.strict));
   if (const uint64_t end = partition.offset + partition.length; end > disk.size())
-    refuse(target, fmt::format("{}, and ends {} bytes behind the end of the {}", target.not_audited, end - disk.size(), kind_of(disk)));
+    refuse(target,
+           fmt::format("{}, and ends {} bytes behind the end of the {}", target.not_audited, end - disk.size(), kind_of(disk)));
   return target;
 }
 
@@ -168,9 +172,12 @@ Result<std::vector<Target>> find_targets(const std::string& path, const Options&
   const bool has_both = table->type != "gpt" && has_ext_magic(*disk);
   if (has_both && !has_known_contents(*table, *disk)) return whole;
   if (options.superblock)
-    return std::unexpected(Error{fmt::format("holds a {} partition table, and a superblock of the whole disk may be what is left from before: name "
-                                             "the partition with --partition N, or insist with --offset 0", table->type)});
-  if (table->partitions.empty() && !table->hidden.empty()) return std::unexpected(Error{fmt::format("{}", fmt::join(table->hidden, "; "))});
+    return std::unexpected(
+        Error{fmt::format("holds a {} partition table, and a superblock of the whole disk may be what is left from before: name "
+                          "the partition with --partition N, or insist with --offset 0",
+                          table->type)});
+  if (table->partitions.empty() && !table->hidden.empty())
+    return std::unexpected(Error{fmt::format("{}", fmt::join(table->hidden, "; "))});
 
   std::vector<Target> targets = targets_of(*table, *disk, options);
   if (targets.empty()) return whole;
@@ -178,9 +185,12 @@ Result<std::vector<Target>> find_targets(const std::string& path, const Options&
   take_defects(targets, *table, options);
   const int strictly = options.strict ? kExitErrorsLeft : kExitOk;
   if (table->has_more)
-    targets.push_back(whole_without_audit(fmt::format("has more than {} partitions, and the rest is not looked at (--max-partitions)", options.max_partitions), kExitErrorsLeft));
+    targets.push_back(whole_without_audit(
+        fmt::format("has more than {} partitions, and the rest is not looked at (--max-partitions)", options.max_partitions),
+        kExitErrorsLeft));
   if (has_both)
-    targets.push_back(whole_without_audit("has an ext2/3/4 superblock of the whole disk too, which --offset 0 would go by", strictly));
+    targets.push_back(
+        whole_without_audit("has an ext2/3/4 superblock of the whole disk too, which --offset 0 would go by", strictly));
   else if (none)
     targets.push_back(whole_without_audit(describe(*table), kExitOperational));
   return targets;

@@ -11,7 +11,7 @@ namespace extscrub {
 // What badblocks prints: the number of a block on each line, in units of `unit` bytes (0: blocks of the file system).
 // Errors: those of read_text_file(); or a line is something else, and the message names both.
 [[nodiscard]] Result<UnreadableList> read_bad_blocks_file(const std::string& file, uint32_t unit,
-                                                           const TextFileRules& rules = {});
+                                                          const TextFileRules& rules = {});
 
 // The mapfile of GNU ddrescue: all that is not finished ("+") counts as unreadable, since the copy does not have it.
 // Errors: as above.

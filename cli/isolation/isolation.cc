@@ -107,18 +107,17 @@ std::string Watched::phase_of(bool suspicious) const {
   const std::string_view hint = suspicious ? "; the image may be hostile: please report it" : "";
   if (is_writing())
     return options_.access == Access::put_back
-               ? fmt::format(" while old bytes were put back: it may have only some of them, and then says \"not clean\". "
-                             "Undo it again{}", hint)
+               ? fmt::format(
+                     " while old bytes were put back: it may have only some of them, and then says \"not clean\". "
+                     "Undo it again{}",
+                     hint)
                : fmt::format(" while repairs were written: it may be half written, and then says \"not clean\". {}{}",
                              "First " + advice(path_, *undo_log_), hint);
   switch (options_.access) {
-    case Access::repair:
-      return fmt::format(" while its repairs were prepared; nothing was written{}", hint);
-    case Access::put_back:
-      return fmt::format(" before anything was put back{}", hint);
+    case Access::repair: return fmt::format(" while its repairs were prepared; nothing was written{}", hint);
+    case Access::put_back: return fmt::format(" before anything was put back{}", hint);
     case Access::read:
-    case Access::none:
-      break;
+    case Access::none: break;
   }
   return fmt::format(" while {}{}", options_.command == "history" ? "its history was read" : "it was audited", hint);
 }
@@ -161,7 +160,8 @@ class Child {
 
   // What it has written; nothing after a while without any, or at its end.
   std::string_view read_some() {
-    std::array<struct pollfd, 2> ready{{{.fd = pipe_, .events = POLLIN, .revents = 0}, {.fd = end_, .events = POLLIN, .revents = 0}}};
+    std::array<struct pollfd, 2> ready{
+        {{.fd = pipe_, .events = POLLIN, .revents = 0}, {.fd = end_, .events = POLLIN, .revents = 0}}};
     // Where the kernel has no descriptors of processes: once the pipe is closed, so is the process, nearly.
     ::poll(ready.data(), ready.size(), static_cast<int>((pipe_ >= 0 || end_ >= 0 ? kTick : 1ms).count()));
     return read_now();
@@ -242,7 +242,8 @@ struct HowItEnded {
 
 HowItEnded how_it_ended(int status, bool killed, const Options& options, const Watched& watched) {
   if (killed && watched.timed_out)
-    return {fmt::format("was not done within the {} of --timeout, and its process had to be killed", duration_of(options)), false};
+    return {fmt::format("was not done within the {} of --timeout, and its process had to be killed", duration_of(options)),
+            false};
   if (WIFEXITED(status)) return {fmt::format("its process ended with status {}", WEXITSTATUS(status)), true};
   const int signal = WTERMSIG(status);
   const char* const name = ::sigabbrev_np(signal);
@@ -296,8 +297,8 @@ Result<int> start(const Options& options, const Environment& environment, const 
 
 }  // namespace
 
-void run_isolated(const std::string& path, const Options& options, const Environment& environment,
-                  const TargetsWork& work, ReportSink& sink) {
+void run_isolated(const std::string& path, const Options& options, const Environment& environment, const TargetsWork& work,
+                  ReportSink& sink) {
   (void)::signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody learns how a process has ended
   uint64_t budget = kMostReportBytes;
   Watched watched(path, options, environment, sink);

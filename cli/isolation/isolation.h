@@ -16,8 +16,8 @@ namespace extscrub {
 // What `work` reports when it is done in another process, one after the other until all targets are done. A process that
 // crashes or does not come to an end within --timeout takes with it the target it was at: that one's report says so.
 // SIGINT and SIGTERM (environment.stop) are passed on. Who kills this process kills the other.
-void run_isolated(const std::string& path, const Options& options, const Environment& environment,
-                  const TargetsWork& work, ReportSink& sink);
+void run_isolated(const std::string& path, const Options& options, const Environment& environment, const TargetsWork& work,
+                  ReportSink& sink);
 
 // The report of an image that was not done within --timeout, and was cancelled therefore.
 void take_timeout(ImageReport& report, const Options& options);

@@ -101,26 +101,20 @@ bool ChannelReader::feed(std::string_view bytes) {
 bool ChannelReader::take(FrameKind kind, std::string_view bytes) {
   if (ended_) return false;
   switch (kind) {
-    case FrameKind::text:
-      text_ << bytes << std::flush;
-      return true;
-    case FrameKind::begin:
-      return take_begin(bytes);
+    case FrameKind::text: text_ << bytes << std::flush; return true;
+    case FrameKind::begin: return take_begin(bytes);
     case FrameKind::writing:
       if (!is_open_ || bytes.find('\0') != std::string_view::npos) return false;
       sink_.writing(bytes);
       return true;
-    case FrameKind::report:
-      return take_report(bytes);
+    case FrameKind::report: return take_report(bytes);
     case FrameKind::close_failed: {
       const auto code = take_number<int>(bytes);
       if (!code || is_open_ || next_ != count_) return false;
       sink_.close_failed(Error{std::string(bytes), *code});
       return true;
     }
-    case FrameKind::end:
-      ended_ = bytes.empty() && !is_open_ && count_ > 0 && next_ == count_;
-      return ended_;
+    case FrameKind::end: ended_ = bytes.empty() && !is_open_ && count_ > 0 && next_ == count_; return ended_;
   }
   return false;
 }

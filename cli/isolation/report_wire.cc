@@ -32,8 +32,7 @@ bool is_known(OrphanDefectKind kind) {
     case OrphanDefectKind::file_block:
     case OrphanDefectKind::file_checksum:
     case OrphanDefectKind::no_journal:
-    case OrphanDefectKind::metadata:
-      return true;
+    case OrphanDefectKind::metadata: return true;
   }
   return false;
 }
@@ -42,8 +41,7 @@ bool is_known(Remedy remedy) {
   switch (remedy) {
     case Remedy::by_class:
     case Remedy::scrub:
-    case Remedy::all:
-      return true;
+    case Remedy::all: return true;
   }
   return false;
 }
@@ -61,8 +59,7 @@ bool is_known(UnreadPart part) {
     case UnreadPart::block_map:
     case UnreadPart::directory:
     case UnreadPart::attribute_block:
-    case UnreadPart::symbolic_link:
-      return true;
+    case UnreadPart::symbolic_link: return true;
   }
   return false;
 }
@@ -71,8 +68,7 @@ bool is_known(RepairPolicy policy) {
   switch (policy) {
     case RepairPolicy::none:
     case RepairPolicy::safe:
-    case RepairPolicy::all:
-      return true;
+    case RepairPolicy::all: return true;
   }
   return false;
 }
@@ -83,8 +79,7 @@ bool is_known(CommitOutcome outcome) {
     case CommitOutcome::committed:
     case CommitOutcome::refused:
     case CommitOutcome::cancelled:
-    case CommitOutcome::errored:
-      return true;
+    case CommitOutcome::errored: return true;
   }
   return false;
 }
@@ -112,8 +107,7 @@ bool is_known(RefusalReason value) {
     case RefusalReason::log_unusable:
     case RefusalReason::log_unfinished:
     case RefusalReason::not_expected:
-    case RefusalReason::block_foreign:
-      return true;
+    case RefusalReason::block_foreign: return true;
   }
   return false;
 }
@@ -125,8 +119,7 @@ bool is_known(WhatIsLeft value) {
     case WhatIsLeft::as_it_was:
     case WhatIsLeft::in_journal:
     case WhatIsLeft::in_place:
-    case WhatIsLeft::not_durable:
-      return true;
+    case WhatIsLeft::not_durable: return true;
   }
   return false;
 }
@@ -140,8 +133,7 @@ bool is_known(CommitStep value) {
     case CommitStep::read_back:
     case CommitStep::finish:
     case CommitStep::size:
-    case CommitStep::mmp:
-      return true;
+    case CommitStep::mmp: return true;
   }
   return false;
 }
@@ -151,8 +143,7 @@ bool is_known(UndoLogState state) {
     case UndoLogState::none:
     case UndoLogState::failed:
     case UndoLogState::removed:
-    case UndoLogState::kept:
-      return true;
+    case UndoLogState::kept: return true;
   }
   return false;
 }
@@ -163,8 +154,7 @@ bool is_known(BufferKind kind) {
     case BufferKind::log:
     case BufferKind::journal_superblock:
     case BufferKind::superblock:
-    case BufferKind::mark:
-      return true;
+    case BufferKind::mark: return true;
   }
   return false;
 }
@@ -364,18 +354,18 @@ FIELDS_OF(Note, expected, found)
 
 template <class Wire>
 void fields(Wire& wire, Of<Finding> auto& s) {
-  static_assert(sizeof(Finding) == sizeof(FindingPlace) + sizeof(s.evidence) + sizeof(s.path) + 2 * sizeof(uint64_t), "a field is not here");
+  static_assert(sizeof(Finding) == sizeof(FindingPlace) + sizeof(s.evidence) + sizeof(s.path) + 2 * sizeof(uint64_t),
+                "a field is not here");
   using Place = std::conditional_t<std::is_const_v<std::remove_reference_t<decltype(s)>>, const FindingPlace, FindingPlace>;
   wire(static_cast<Place&>(s), s.problem, s.evidence, s.path, s.repair, s.remedy);
 }
 FIELDS_OF(FindingCount, problem, repair, count)
-FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size,
-          groups_per_desc_block, superblock_block)
+FIELDS_OF(ImageInfo, uuid, label, features, block_size, cluster_size, blocks, inodes, groups, inode_size, groups_per_desc_block,
+          superblock_block)
 FIELDS_OF(Changes, since, verdict, is_new, gone)
 FIELDS_OF(JournalDefect, kind, log_block, sequence, expected, found)
 FIELDS_OF(JournalFacts, present, external, usable, fast_commits_fit, flagged, needs_recovery, whole, inode, uuid, blocks, error,
-          first_sequence, last_sequence, transactions, log_end, replayed_blocks, revoked_blocks, fast_commit_tags,
-          defects)
+          first_sequence, last_sequence, transactions, log_end, replayed_blocks, revoked_blocks, fast_commit_tags, defects)
 FIELDS_OF(OrphanDefect, kind, inode, block, expected, found)
 FIELDS_OF(OrphanFacts, listed, deleted, truncated, processed, defects)
 FIELDS_OF(Recovery, journal, orphans, replayed)
@@ -388,18 +378,18 @@ FIELDS_OF(RepairReport, policy, dry_run, proven_clean, rounds, time, blocks, los
 FIELDS_OF(Receipt, block, before_hash, after_hash, submitted, completed, read_back, error, flush, kind)
 FIELDS_OF(Refusal, reason, error, block, size_before, size_now, why)
 FIELDS_OF(Failure, step, block, error, count)
-FIELDS_OF(CommitReport, outcome, cause, left, armed, marked, sidecar, sidecar_error, undo, undo_file, undo_bytes,
-          through_journal, why_direct, logged, log_blocks, queue, direct_io, blocks_written,
-          bytes_written, writes, flushes, seconds, receipts, superblock_receipts)
+FIELDS_OF(CommitReport, outcome, cause, left, armed, marked, sidecar, sidecar_error, undo, undo_file, undo_bytes, through_journal,
+          why_direct, logged, log_blocks, queue, direct_io, blocks_written, bytes_written, writes, flushes, seconds, receipts,
+          superblock_receipts)
 FIELDS_OF(Timings, audit, writeback, total)
 FIELDS_OF(LoggedTransaction, sequence, seconds, nanoseconds, log_begin, log_end, copies, revokes)
 FIELDS_OF(VersionChange, what, before, after)
 FIELDS_OF(BlockVersion, in_place, sequence, seconds, nanoseconds, log_block, revoked, error, changes)
 FIELDS_OF(BlockPast, block, what, versions)
 FIELDS_OF(Past, none, transactions, unbroken, bounded, copies, blocks, inode, asked)
-FIELDS_OF(ImageReport, path, partition, opened, read_only, needs_writing, offset, length, partition_type, holds, not_audited, info, verdict,
-          exit_status, error, warnings, findings, past, without_path, changes, recovery, statistics, repairs, writeback, undo_log, undone,
-          history, timings)
+FIELDS_OF(ImageReport, path, partition, opened, read_only, needs_writing, offset, length, partition_type, holds, not_audited,
+          info, verdict, exit_status, error, warnings, findings, past, without_path, changes, recovery, statistics, repairs,
+          writeback, undo_log, undone, history, timings)
 
 #undef FIELDS_OF
 

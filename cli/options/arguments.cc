@@ -45,8 +45,8 @@ std::optional<uint64_t> size_in_bytes(std::string_view text) {
 }
 
 std::optional<std::chrono::milliseconds> duration(std::string_view text) {
-  static constexpr std::pair<std::string_view, int64_t> kUnits[] = {
-      {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+  static constexpr std::pair<std::string_view, int64_t> kUnits[] = {{"", 1000},    {"ms", 1},        {"s", 1000},
+                                                                    {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
   constexpr uint64_t kMost = 1'000'000;
   const auto number = leading_number(text);
   const auto unit = std::ranges::find(kUnits, text, &std::pair<std::string_view, int64_t>::first);

@@ -8,8 +8,7 @@ namespace extscrub {
 
 namespace {
 
-constexpr auto kFormats = std::to_array<Word<Format>>({
-    {"text", Format::text}, {"json", Format::json}, {"junit", Format::junit}});
+constexpr auto kFormats = std::to_array<Word<Format>>({{"text", Format::text}, {"json", Format::json}, {"junit", Format::junit}});
 
 constexpr uint64_t kLeastMemory = uint64_t{64} << 20;  // bytes; less would do for no image
 // One read takes up to 256K: below this rate it would take longer than anybody who stops the run wants to wait.
@@ -23,8 +22,7 @@ void add_schedule_options(CLI::App& app, Options& o) {
       ->type_name("RATE")
       ->check(must_be_size("a rate of at least 64K", kLeastRate));
   app.add_flag("--nice", o.nice, "Leave processors and disks to whoever else wants them");
-  const auto state =
-      app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
+  const auto state = app.add_option("--state", o.state, "Keep results in DIR, and report what is new since the last run");
   state->type_name("DIR");
   app.add_flag("--resume", o.resume, "Go on where a run over the same images was stopped")->needs(state);
 }
@@ -43,7 +41,8 @@ CLI::Validator must_be_number(std::string what, uint64_t least, uint64_t most) {
 }
 
 CLI::Validator must_be_size(std::string what, uint64_t least) {
-  return must_be(std::move(what), [=](const std::string& text) { return size_in_bytes(text).value_or(0) >= least && size_in_bytes(text); });
+  return must_be(std::move(what),
+                 [=](const std::string& text) { return size_in_bytes(text).value_or(0) >= least && size_in_bytes(text); });
 }
 
 void add_report_options(CLI::App& app, Options& o, bool for_pipelines) {
@@ -97,10 +96,9 @@ void add_place_options(CLI::App& app, Options& o) {
   app.add_option("--block-size", o.block_size, "Block size of the file system")
       ->type_name("BYTES")
       ->check(must_be("a power of two from 1024 to 65536", is_block_size));
-  const auto partition =
-      app.add_option("--partition", o.partition, "Look at partition N of a disk only [all that hold ext2/3/4]")
-          ->type_name("N")
-          ->check(must_be_number("the number of a partition", 1, 131072));
+  const auto partition = app.add_option("--partition", o.partition, "Look at partition N of a disk only [all that hold ext2/3/4]")
+                             ->type_name("N")
+                             ->check(must_be_number("the number of a partition", 1, 131072));
   app.add_option_function<std::string>(
          "--offset", [&o](const std::string& text) { o.offset = size_in_bytes(text); },
          "Where in IMAGE the file system begins (suffixes K, M, G, T)")
@@ -132,8 +130,7 @@ void add_isolation_options(CLI::App& app, Options& o) {
 }
 
 void add_image_options(CLI::App& app, Options& o) {
-  app.add_option("IMAGE", o.images,
-                 "Image file, block device, virtual disk or NBD URI; - for a list of them on standard input")
+  app.add_option("IMAGE", o.images, "Image file, block device, virtual disk or NBD URI; - for a list of them on standard input")
       ->type_name("");
   app.add_option("--files-from", o.files_from, "Go on with the images listed in FILE, a line each")->type_name("FILE");
   app.add_flag("-0,--null", o.null_separated, "Lists have a NUL behind each name, as `find -print0` makes them");
@@ -149,7 +146,8 @@ void add_image_options(CLI::App& app, Options& o) {
   const auto quiet = app.add_flag("-q,--quiet", o.quiet, "Report only images that are not clean, a line each");
   app.add_flag("-v,--verbose", o.verbose, "Report every finding by itself, geometry, times and rates")->excludes(quiet);
   add_place_options(app, o);
-  app.add_option("--max-findings", o.max_findings, "Report no more than N findings of an image one by one, and count the rest [100000]")
+  app.add_option("--max-findings", o.max_findings,
+                 "Report no more than N findings of an image one by one, and count the rest [100000]")
       ->type_name("N")
       ->check(must_be_number("a number from 1 to 1000000000", 1, 1'000'000'000));
   add_schedule_options(app, o);

@@ -24,8 +24,7 @@ void add_choice(CLI::App& app, const std::string& option, T& value, const std::s
   std::vector<std::string> names;
   for (const auto& [word, meaning] : words) names.emplace_back(word);
   app.add_option_function<std::string>(
-         option,
-         [&value, words](const std::string& word) { value = std::ranges::find(words, word, &Word<T>::first)->second; },
+         option, [&value, words](const std::string& word) { value = std::ranges::find(words, word, &Word<T>::first)->second; },
          fmt::format("{} [{}]", help, std::ranges::find(words, value, &Word<T>::second)->first))
       ->check(CLI::IsMember(names).description(""))
       ->type_name(fmt::format("{}", fmt::join(names, "|")));

@@ -70,8 +70,7 @@ Answer answer_of(const CLI::App& app, const CLI::ParseError& error, const std::v
 
 }  // namespace
 
-std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments,
-                                            std::span<const Command* const> commands) {
+std::variant<Options, Answer> parse_options(const std::vector<std::string>& arguments, std::span<const Command* const> commands) {
   Options options;
   CLI::App app{"Audits and scrubs ext2, ext3 and ext4 images offline.", "extscrub"};
   describe(app);

@@ -21,32 +21,38 @@ template <class T>
 inline constexpr auto kWords = nullptr;
 
 template <>
-inline constexpr auto kWords<When> = std::to_array<Word<When>>({
-    {"auto", When::automatic}, {"always", When::always}, {"never", When::never}});
+inline constexpr auto kWords<When> =
+    std::to_array<Word<When>>({{"auto", When::automatic}, {"always", When::always}, {"never", When::never}});
 template <>
-inline constexpr auto kWords<RepairPolicy> = std::to_array<Word<RepairPolicy>>({
-    {"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}});
+inline constexpr auto kWords<RepairPolicy> =
+    std::to_array<Word<RepairPolicy>>({{"none", RepairPolicy::none}, {"safe", RepairPolicy::safe}, {"all", RepairPolicy::all}});
 template <>
-inline constexpr auto kWords<QueueKind> = std::to_array<Word<QueueKind>>({
-    {"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}});
+inline constexpr auto kWords<QueueKind> = std::to_array<Word<QueueKind>>(
+    {{"auto", QueueKind::automatic}, {"uring", QueueKind::io_uring}, {"threads", QueueKind::threads}});
 template <>
-inline constexpr auto kWords<CommitWay> = std::to_array<Word<CommitWay>>({
-    {"auto", CommitWay::automatic}, {"journal", CommitWay::journal}, {"direct", CommitWay::direct}});
+inline constexpr auto kWords<CommitWay> = std::to_array<Word<CommitWay>>(
+    {{"auto", CommitWay::automatic}, {"journal", CommitWay::journal}, {"direct", CommitWay::direct}});
 template <>
-inline constexpr auto kWords<Remedy> = std::to_array<Word<Remedy>>({
-    {"", Remedy::by_class}, {"scrub", Remedy::scrub}, {"repair-all", Remedy::all}});
+inline constexpr auto kWords<Remedy> =
+    std::to_array<Word<Remedy>>({{"", Remedy::by_class}, {"scrub", Remedy::scrub}, {"repair-all", Remedy::all}});
 template <>
-inline constexpr auto kWords<CommitOutcome> = std::to_array<Word<CommitOutcome>>({
-    {"committed", CommitOutcome::committed}, {"nothing-to-do", CommitOutcome::nothing_to_do}, {"refused", CommitOutcome::refused},
-    {"cancelled", CommitOutcome::cancelled}, {"errored", CommitOutcome::errored}});
+inline constexpr auto kWords<CommitOutcome> = std::to_array<Word<CommitOutcome>>({{"committed", CommitOutcome::committed},
+                                                                                  {"nothing-to-do", CommitOutcome::nothing_to_do},
+                                                                                  {"refused", CommitOutcome::refused},
+                                                                                  {"cancelled", CommitOutcome::cancelled},
+                                                                                  {"errored", CommitOutcome::errored}});
 template <>
-inline constexpr auto kWords<UndoLogState> = std::to_array<Word<UndoLogState>>({
-    {"none", UndoLogState::none}, {"failed", UndoLogState::failed}, {"removed", UndoLogState::removed},
-    {"kept", UndoLogState::kept}});
+inline constexpr auto kWords<UndoLogState> = std::to_array<Word<UndoLogState>>({{"none", UndoLogState::none},
+                                                                                {"failed", UndoLogState::failed},
+                                                                                {"removed", UndoLogState::removed},
+                                                                                {"kept", UndoLogState::kept}});
 template <>
-inline constexpr auto kWords<BufferKind> = std::to_array<Word<BufferKind>>({
-    {"block", BufferKind::block}, {"log", BufferKind::log}, {"journal-superblock", BufferKind::journal_superblock},
-    {"superblock", BufferKind::superblock}, {"error-mark", BufferKind::mark}});
+inline constexpr auto kWords<BufferKind> =
+    std::to_array<Word<BufferKind>>({{"block", BufferKind::block},
+                                     {"log", BufferKind::log},
+                                     {"journal-superblock", BufferKind::journal_superblock},
+                                     {"superblock", BufferKind::superblock},
+                                     {"error-mark", BufferKind::mark}});
 
 template <class T>
 [[nodiscard]] constexpr std::string_view word_of(T value) {

@@ -20,8 +20,7 @@ namespace extscrub {
 
 struct Engine {
   std::function<Result<Audit>(const Image&, Overlay*, const AuditOptions&)> audit = extscrub::audit;
-  std::function<Result<RepairPlan>(const Image&, RepairPolicy, const AuditOptions&)> plan_repairs =
-      extscrub::plan_repairs;
+  std::function<Result<RepairPlan>(const Image&, RepairPolicy, const AuditOptions&)> plan_repairs = extscrub::plan_repairs;
   std::function<CommitReport(const CommitRequest&, const ImageLock&)> commit = extscrub::commit;
   std::function<CommitReport(const UndoRequest&, const ImageLock&)> undo = extscrub::undo;
   std::function<Result<ImageLock>(const std::filesystem::path&)> lock = ImageLock::acquire;

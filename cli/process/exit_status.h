@@ -18,18 +18,12 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
 // errors left.
 [[nodiscard]] constexpr int exit_status(Verdict verdict, bool strict) {
   switch (verdict) {
-    case Verdict::clean:
-      return kExitOk;
-    case Verdict::recoverable:
-      return strict ? kExitErrorsLeft : kExitOk;
-    case Verdict::repaired:
-      return kExitCorrected;
-    case Verdict::damaged:
-      return kExitErrorsLeft;
-    case Verdict::errored:
-      return kExitOperational;
-    case Verdict::unreadable:
-      return kExitOperational;
+    case Verdict::clean: return kExitOk;
+    case Verdict::recoverable: return strict ? kExitErrorsLeft : kExitOk;
+    case Verdict::repaired: return kExitCorrected;
+    case Verdict::damaged: return kExitErrorsLeft;
+    case Verdict::errored: return kExitOperational;
+    case Verdict::unreadable: return kExitOperational;
     case Verdict::not_audited:  // unless what is there needs no audit, as whoever looked at it knows
       return kExitErrorsLeft;
   }
@@ -38,8 +32,7 @@ inline constexpr int kExitCancelled = 32;   // stopped by SIGINT or SIGTERM
 
 // What the device did not give (or would not have, where a list says so) was not audited: beside what the verdict says,
 // that is an operational error.
-[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings,
-                                              const std::vector<FindingCount>& past = {}) {
+[[nodiscard]] inline int read_failure_status(const std::vector<Finding>& findings, const std::vector<FindingCount>& past = {}) {
   // What is missing because the image is cut short is damage, and no failure.
   const auto cut = std::ranges::find(findings, Problem::image_truncated, &Finding::problem);
   const auto is_reading = [](const auto& f) { return f.problem == Problem::read_error || f.problem == Problem::data_unreadable; };

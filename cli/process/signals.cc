@@ -23,7 +23,7 @@ extern "C" void set_stop(int) {
 extern "C" void leave_it(int) {}
 
 struct sigaction action_of(void (*handler)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
@@ -35,7 +35,7 @@ struct sigaction action_of(void (*handler)(int)) {
 const std::atomic<bool>& catch_stop_signals() {
   const struct sigaction action = action_of(set_stop);
   for (const int signal : {SIGINT, SIGTERM}) {
-    struct sigaction old {};
+    struct sigaction old{};
     // Whoever started us may have ignored them (nohup); that is kept.
     if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN) ::sigaction(signal, &action, nullptr);
   }

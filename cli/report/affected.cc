@@ -67,12 +67,13 @@ std::string affected_lines(const ImageReport& image) {
   }
   if (image.repairs)
     for (const Loss& loss : image.repairs->losses)
-      if (loss.inode) files[{name_of_file(loss.inode, loss.path), loss.what.starts_with("moved ") ? "touched" : "lost"}].push_back(loss.bytes);
+      if (loss.inode)
+        files[{name_of_file(loss.inode, loss.path), loss.what.starts_with("moved ") ? "touched" : "lost"}].push_back(loss.bytes);
   std::string text;
   for (const auto& [file, ranges] : files)
     for (const auto& range : merged(ranges))
-      text += fmt::format("{}\t{}\t{}\t{}\n", file.first, range ? fmt::format("{}\t{}", range->first, range->end) : "-\t-", file.second,
-                          escape(name_of(image)));
+      text += fmt::format("{}\t{}\t{}\t{}\n", file.first, range ? fmt::format("{}\t{}", range->first, range->end) : "-\t-",
+                          file.second, escape(name_of(image)));
   return text;
 }
 

@@ -11,8 +11,7 @@ namespace {
 // Of an image that nobody has written to, behind "IMAGE is untouched: ".
 std::string why_untouched(const Refusal& r, CommitPurpose purpose) {
   switch (r.reason) {
-    case RefusalReason::cancelled:
-      return "stopped before the first write";
+    case RefusalReason::cancelled: return "stopped before the first write";
     case RefusalReason::changed:
       return fmt::format(
           "block {} has changed since it was read, so somebody else writes to the image; try again once nobody does",
@@ -25,20 +24,16 @@ std::string why_untouched(const Refusal& r, CommitPurpose purpose) {
     case RefusalReason::unreadable:
       return fmt::format("cannot read block {}: {}", r.block.value_or(BlockNo()), error_text(r.error));
     case RefusalReason::no_undo_log:
-      return fmt::format(
-          "there is no undo log ({}). Give --undo-file a place with room, or do without one with --no-undo", r.why);
+      return fmt::format("there is no undo log ({}). Give --undo-file a place with room, or do without one with --no-undo",
+                         r.why);
     case RefusalReason::no_way_through_journal:
-      return fmt::format(
-          "the repair cannot go through the journal ({}). With --commit=auto it is written in place then", r.why);
+      return fmt::format("the repair cannot go through the journal ({}). With --commit=auto it is written in place then", r.why);
     case RefusalReason::log_not_its_own:
       return "its journal has a block twice, or one that is something else as well. With --commit=direct it is not "
              "gone through";
-    case RefusalReason::no_memory:
-      return purpose == CommitPurpose::undo ? "there is not enough memory" : "out of memory";
-    case RefusalReason::no_memory_or_thread:
-      return "no memory or thread to write it with";
-    case RefusalReason::log_unfinished:
-      return "the undo log was not finished by its writer. --force undoes what it has";
+    case RefusalReason::no_memory: return purpose == CommitPurpose::undo ? "there is not enough memory" : "out of memory";
+    case RefusalReason::no_memory_or_thread: return "no memory or thread to write it with";
+    case RefusalReason::log_unfinished: return "the undo log was not finished by its writer. --force undoes what it has";
     case RefusalReason::not_expected:
       return "its superblock is not the one that the undo log expects, so it is another image, or somebody has changed "
              "it since. --force "
@@ -49,57 +44,45 @@ std::string why_untouched(const Refusal& r, CommitPurpose purpose) {
           "changed the "
           "image since. --force undoes it all the same",
           r.block.value_or(BlockNo()));
-    default:
-      return r.why;
+    default: return r.why;
   }
 }
 
 std::string text_of(const Refusal& r, const std::string& path, CommitPurpose purpose) {
   switch (r.reason) {
-    case RefusalReason::nothing_to_do:
-      return {};
-    case RefusalReason::block_size:
-      return fmt::format("{} cannot be written with blocks of {} bytes", path, r.why);
-    case RefusalReason::ends_before_superblock:
-      return fmt::format("{} ends before its superblock does", path);
+    case RefusalReason::nothing_to_do: return {};
+    case RefusalReason::block_size: return fmt::format("{} cannot be written with blocks of {} bytes", path, r.why);
+    case RefusalReason::ends_before_superblock: return fmt::format("{} ends before its superblock does", path);
     case RefusalReason::block_behind_end:
       return fmt::format("block {} lies behind the end of {}", r.block.value_or(BlockNo()), path);
     case RefusalReason::block_not_whole:
       return fmt::format("block {} is not staged as a block of {}", r.block.value_or(BlockNo()), path);
-    case RefusalReason::no_order:
-      return fmt::format("the blocks of {} are not staged in an order", path);
-    case RefusalReason::journal_behind_end:
-      return fmt::format("the journal's superblock lies behind the end of {}", path);
+    case RefusalReason::no_order: return fmt::format("the blocks of {} are not staged in an order", path);
+    case RefusalReason::journal_behind_end: return fmt::format("the journal's superblock lies behind the end of {}", path);
     case RefusalReason::not_opened:
       if (purpose == CommitPurpose::repair) return r.why;
       [[fallthrough]];
-    default:
-      return fmt::format("{} is untouched: {}", path, why_untouched(r, purpose));
+    default: return fmt::format("{} is untouched: {}", path, why_untouched(r, purpose));
   }
 }
 
 std::string_view words_of(WhatIsLeft left, CommitPurpose purpose) {
   if (purpose == CommitPurpose::undo) return "not all old bytes are back on the image";
   switch (left) {
-    case WhatIsLeft::in_place:
-      return "the whole repair is on the image, but for the superblock that says so";
-    case WhatIsLeft::in_journal:
-      return "the whole repair waits in the image's journal, and the next mount or scrub completes it";
-    case WhatIsLeft::as_it_was:
-      return "the repair is not on the image, which is as it was but for that";
+    case WhatIsLeft::in_place: return "the whole repair is on the image, but for the superblock that says so";
+    case WhatIsLeft::in_journal: return "the whole repair waits in the image's journal, and the next mount or scrub completes it";
+    case WhatIsLeft::as_it_was: return "the repair is not on the image, which is as it was but for that";
     case WhatIsLeft::unknown:
     case WhatIsLeft::in_part:
-    case WhatIsLeft::not_durable:
-      break;
+    case WhatIsLeft::not_durable: break;
   }
   return "the repair is not on the image, or only in part";
 }
 
 // Where it says that the image has errors.
 std::string words_of_mark(const CommitReport& c) {
-  const std::string beside = c.sidecar.empty()
-                                 ? "no file can be put beside the image to say so (" + c.sidecar_error + ")"
-                                 : c.sidecar.string() + " says so as well";
+  const std::string beside = c.sidecar.empty() ? "no file can be put beside the image to say so (" + c.sidecar_error + ")"
+                                               : c.sidecar.string() + " says so as well";
   if (c.marked && c.sidecar.empty() && c.sidecar_error.empty()) return "The image is marked as having errors";
   if (c.marked)
     return "The superblock is marked as having errors, but the journal cannot be, and its replay may put an older "
@@ -112,10 +95,9 @@ std::string words_of_mark(const CommitReport& c) {
 std::string text_of_failure(const CommitReport& c, const std::string& path, CommitPurpose purpose) {
   const Failure& failure = *c.failure();
   if (c.left == WhatIsLeft::not_durable)
-    return fmt::format("{} has the old bytes, but it is not known whether they last: flush: {}", path,
-                       error_text(failure.error));
-  return fmt::format("{}: {}; {}. {}. Look at the device below it, then {}", path, describe(failure),
-                     words_of(c.left, purpose), words_of_mark(c),
+    return fmt::format("{} has the old bytes, but it is not known whether they last: flush: {}", path, error_text(failure.error));
+  return fmt::format("{}: {}; {}. {}. Look at the device below it, then {}", path, describe(failure), words_of(c.left, purpose),
+                     words_of_mark(c),
                      purpose == CommitPurpose::undo ? "undo again, on the image or a copy on sound storage"
                                                     : "scrub the image, or a copy on sound storage, again");
 }

@@ -21,9 +21,7 @@ struct Structure {
 
 using Total = std::optional<uint64_t>;
 
-Total groups(const ImageInfo& info, const AuditStatistics&) {
-  return info.groups;
-}
+Total groups(const ImageInfo& info, const AuditStatistics&) { return info.groups; }
 
 Total table_blocks(const ImageInfo& info, const AuditStatistics&) {
   if (info.groups == 0 || info.block_size == 0) return {};
@@ -31,17 +29,11 @@ Total table_blocks(const ImageInfo& info, const AuditStatistics&) {
   return info.groups * ((bytes + info.block_size - 1) / info.block_size);
 }
 
-Total inodes(const ImageInfo&, const AuditStatistics& statistics) {
-  return statistics.inodes_in_use;
-}
+Total inodes(const ImageInfo&, const AuditStatistics& statistics) { return statistics.inodes_in_use; }
 
-Total directories(const ImageInfo&, const AuditStatistics& statistics) {
-  return statistics.directories;
-}
+Total directories(const ImageInfo&, const AuditStatistics& statistics) { return statistics.directories; }
 
-Total unknown(const ImageInfo&, const AuditStatistics&) {
-  return {};
-}
+Total unknown(const ImageInfo&, const AuditStatistics&) { return {}; }
 
 constexpr std::array<Structure, 8> kStructures{{
     {UnreadPart::group_descriptor, "group descriptors", "groups", Unit::group, groups},
@@ -94,7 +86,8 @@ std::vector<Coverage> coverage_of(const std::vector<Finding>& findings, const Im
     if (f.problem != Problem::read_error) continue;
     if (cut != findings.end() && !f.inode && f.block && *f.block >= *cut->block) continue;
     const UnreadPart part = unread_part(f);
-    const auto* it = std::ranges::find(kStructures, part == UnreadPart::descriptor_blocks ? UnreadPart::group_descriptor : part, &Structure::part);
+    const auto* it = std::ranges::find(kStructures, part == UnreadPart::descriptor_blocks ? UnreadPart::group_descriptor : part,
+                                       &Structure::part);
     const auto i = static_cast<size_t>(it - kStructures.begin());
     if (it == kStructures.end()) {
       ++others;

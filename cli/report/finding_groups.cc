@@ -61,7 +61,8 @@ class Grouping {
     };
     Ease least(true, true, RepairState::left);
     for (const auto& entry : consequences_[i]) least = std::min(least, ease(entry));
-    return {std::get<1>(least) ? Problem::inode_dtime_set : Problem::inode_checksum, std::get<RepairState>(least), Remedy::by_class};
+    return {std::get<1>(least) ? Problem::inode_dtime_set : Problem::inode_checksum, std::get<RepairState>(least),
+            Remedy::by_class};
   }
 
   // What the line of a group says of it.
@@ -70,7 +71,8 @@ class Grouping {
   [[nodiscard]] Key key(size_t i, Detail detail) const {
     if (detail == Detail::runs) return {};
     const Finding& f = findings_[i];
-    return {garbage_.contains(i), shown(i), f.path.empty(), detail == Detail::directories && !f.path.empty() ? directory_part(f.path) : ""};
+    return {garbage_.contains(i), shown(i), f.path.empty(),
+            detail == Detail::directories && !f.path.empty() ? directory_part(f.path) : ""};
   }
 
   [[nodiscard]] Finding place_of_root(size_t i) const {

@@ -20,7 +20,7 @@ struct OpenRun {
 // What must be equal for two findings to be alike.
 auto kind(const Finding& f) {
   return std::tuple<Problem, std::string_view, RepairState, Remedy, EvidenceTexts>(f.problem, f.field, f.repair, f.remedy,
-                                                                                 words_of(f.evidence));
+                                                                                   words_of(f.evidence));
 }
 
 FindingRun run_of(const Finding& f, size_t place) {
@@ -55,11 +55,10 @@ bool touches(const std::optional<Range<N>>& a, const std::optional<Range<N>>& b)
 
 // The kind of place in which `b` goes on from `a`, everything else being equal or moving along with it.
 Direction direction_between(const FindingRun& a, const FindingRun& b) {
-  if (adjoins(a.blocks, b.blocks) && same(a.inodes, b.inodes) && a.first.path == b.first.path &&
-      touches(a.groups, b.groups) && ((!a.logical && !b.logical) || adjoins(a.logical, b.logical)))
+  if (adjoins(a.blocks, b.blocks) && same(a.inodes, b.inodes) && a.first.path == b.first.path && touches(a.groups, b.groups) &&
+      ((!a.logical && !b.logical) || adjoins(a.logical, b.logical)))
     return Direction::blocks;
-  if (adjoins(a.inodes, b.inodes) && touches(a.groups, b.groups) && touches(a.blocks, b.blocks) &&
-      same(a.logical, b.logical))
+  if (adjoins(a.inodes, b.inodes) && touches(a.groups, b.groups) && touches(a.blocks, b.blocks) && same(a.logical, b.logical))
     return Direction::inodes;
   if (adjoins(a.groups, b.groups) && !a.inodes && !b.inodes && !a.blocks && !b.blocks) return Direction::groups;
   return Direction::unknown;

@@ -35,8 +35,8 @@ void append_block(std::string& text, const BlockPast& past) {
     if (v.in_place)
       fmt::format_to(out, "    in place");
     else
-      fmt::format_to(out, "    transaction {}, {}, block {} of the log{}", v.sequence, utc(static_cast<int64_t>(v.seconds)), v.log_block,
-                     v.revoked ? ", revoked" : "");
+      fmt::format_to(out, "    transaction {}, {}, block {} of the log{}", v.sequence, utc(static_cast<int64_t>(v.seconds)),
+                     v.log_block, v.revoked ? ", revoked" : "");
     if (!v.error.empty())
       fmt::format_to(out, ": {}\n", escape(v.error));
     else if (first)
@@ -57,7 +57,8 @@ HistoryJson version_json(const BlockVersion& v) {
                       {"error", word_or_null(v.error)},
                       {"changes", HistoryJson::array()}};
   for (const VersionChange& change : v.changes)
-    json["changes"].push_back({{"what", as_utf8(change.what)}, {"before", word_or_null(change.before)}, {"after", word_or_null(change.after)}});
+    json["changes"].push_back(
+        {{"what", as_utf8(change.what)}, {"before", word_or_null(change.before)}, {"after", word_or_null(change.after)}});
   return json;
 }
 
@@ -66,8 +67,8 @@ HistoryJson version_json(const BlockVersion& v) {
 std::string summary_of(const Past& past) {
   if (!past.none.empty()) return fmt::format("no history ({})", past.none);
   if (past.transactions.empty()) return "no history (the log has no transaction that is whole)";
-  return fmt::format("{} since {} ({} of {})", counted_as(past.transactions.size(), "transaction"), time_of(past.transactions.front()),
-                     counted_as(past.copies, "version"), counted_as(past.blocks, "block"));
+  return fmt::format("{} since {} ({} of {})", counted_as(past.transactions.size(), "transaction"),
+                     time_of(past.transactions.front()), counted_as(past.copies, "version"), counted_as(past.blocks, "block"));
 }
 
 std::string text_of(const Past& past) {

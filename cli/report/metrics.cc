@@ -96,9 +96,7 @@ void take_image(Samples& samples, const ImageReport& image, int64_t now) {
   for (const Verdict verdict : kVerdicts)
     set("extscrub_verdict", image.verdict == verdict ? 1 : 0, fmt::format(",verdict=\"{}\"", name(verdict)));
   for (const Severity severity : {Severity::note, Severity::warning, Severity::error})
-    set("extscrub_findings",
-        count_of(image, severity),
-        fmt::format(",severity=\"{}\"", name(severity)));
+    set("extscrub_findings", count_of(image, severity), fmt::format(",severity=\"{}\"", name(severity)));
   if (knows_changes(image)) {
     const auto change = [&](std::string_view what, auto count) {
       set("extscrub_changed_findings", count, fmt::format(",change=\"{}\"", what));

@@ -60,11 +60,11 @@ struct ImageReport {
   std::vector<FindingCount> past;     // findings past --max-findings, by code and what became of their repair
   uint64_t without_path = 0;          // findings whose path was not looked up, as there are too many
   std::optional<Changes> changes;     // since the last run, where its result is known
-  std::optional<Recovery> recovery;   // what the audit did first, in memory; nothing when it looked at the image as it is stored
+  std::optional<Recovery> recovery;  // what the audit did first, in memory; nothing when it looked at the image as it is stored
   std::optional<AuditStatistics> statistics;
   std::optional<RepairReport> repairs;
   std::optional<CommitReport> writeback;
-  std::string undo_log;        // of an undo: the log that was to be carried out
+  std::string undo_log;  // of an undo: the log that was to be carried out
   std::optional<bool> undone;  // of an undo: the image has its old bytes
   std::optional<Past> history;  // of history
   Timings timings;

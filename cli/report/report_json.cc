@@ -30,9 +30,7 @@ Json number_or_null(const std::optional<N>& number) {
     return number->value;
 }
 
-Json text_or_null(std::string_view text) {
-  return text.empty() ? Json(nullptr) : Json(as_utf8(text));
-}
+Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(as_utf8(text)); }
 
 Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
   const ProblemInfo& problem = info(f.problem);
@@ -58,7 +56,10 @@ Json json_of(const Finding& f, const std::optional<ImageInfo>& image) {
 }
 
 Json json_of(const FindingCount& c) {
-  return {{"code", info(c.problem).code}, {"severity", name(info(c.problem).severity)}, {"repair", name(c.repair)}, {"count", c.count}};
+  return {{"code", info(c.problem).code},
+          {"severity", name(info(c.problem).severity)},
+          {"repair", name(c.repair)},
+          {"count", c.count}};
 }
 
 Json geometry_of(const ImageInfo& i) {
@@ -72,19 +73,12 @@ Json geometry_of(const ImageInfo& i) {
 }
 
 Json json_of(const BlockChange& change) {
-  return {{"block", change.block.value},
-          {"what", change.what},
-          {"before", change.before},
-          {"after", change.after}};
+  return {{"block", change.block.value}, {"what", change.what}, {"before", change.before}, {"after", change.after}};
 }
 
 Json json_of(const Loss& loss) {
-  Json json = {{"code", info(loss.problem).code},
-               {"inode", nullptr},
-               {"path", text_or_null(loss.path)},
-               {"what", loss.what},
-               {"first_byte", nullptr},
-               {"end_byte", nullptr}};
+  Json json = {{"code", info(loss.problem).code}, {"inode", nullptr},   {"path", text_or_null(loss.path)}, {"what", loss.what},
+               {"first_byte", nullptr},           {"end_byte", nullptr}};
   if (loss.inode) json["inode"] = loss.inode.value;
   if (loss.bytes) {
     json["first_byte"] = loss.bytes->first;
@@ -102,9 +96,7 @@ Json json_of(const WayChoice& way) {
     else
       log.push_back({{"block", block.value}, {"count", 1}});
   }
-  return {{"way", way.journal ? "journal" : "direct"},
-          {"why_direct", text_or_null(way.why_direct)},
-          {"log", std::move(log)}};
+  return {{"way", way.journal ? "journal" : "direct"}, {"why_direct", text_or_null(way.why_direct)}, {"log", std::move(log)}};
 }
 
 Json json_of(const RepairReport& r) {
@@ -170,14 +162,10 @@ Json json_of_writeback(const ImageReport& image) {
 }
 
 Json json_of(const Recovery& r) {
-  return {{"needs_recovery", r.journal.flagged},
-          {"replayed", r.replayed},
-          {"transactions", r.journal.transactions},
-          {"blocks", r.journal.replayed_blocks},
-          {"revoked_blocks", r.journal.revoked_blocks},
-          {"fast_commits", r.journal.fast_commit_tags},
-          {"orphans_listed", r.orphans.listed},
-          {"orphans_released", r.orphans.deleted + r.orphans.truncated}};
+  return {{"needs_recovery", r.journal.flagged},        {"replayed", r.replayed},
+          {"transactions", r.journal.transactions},     {"blocks", r.journal.replayed_blocks},
+          {"revoked_blocks", r.journal.revoked_blocks}, {"fast_commits", r.journal.fast_commit_tags},
+          {"orphans_listed", r.orphans.listed},         {"orphans_released", r.orphans.deleted + r.orphans.truncated}};
 }
 
 Json json_of(const AuditStatistics& s) {
@@ -185,7 +173,10 @@ Json json_of(const AuditStatistics& s) {
           {"directories", s.directories},
           {"blocks_in_use", s.blocks_in_use},
           {"bytes_read", s.bytes_read},
-          {"journal_history", {{"transactions", s.history.transactions}, {"since", s.history.since ? Json(utc(s.history.since)) : Json(nullptr)}, {"compared", s.history.compared}}}};
+          {"journal_history",
+           {{"transactions", s.history.transactions},
+            {"since", s.history.since ? Json(utc(s.history.since)) : Json(nullptr)},
+            {"compared", s.history.compared}}}};
 }
 
 // null: not known; empty: all that is in use was verified.
@@ -261,14 +252,10 @@ Json json_of(const ProblemInfo& problem) {
           {"explanation", problem.explanation}};
 }
 
-Json document() {
-  return {{"schema", "extscrub/1"}, {"version", kVersion}};
-}
+Json document() { return {{"schema", "extscrub/1"}, {"version", kVersion}}; }
 
 // Nothing but ASCII goes out, so that no terminal acts on what a label holds.
-std::string dump(const Json& json) {
-  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
-}
+std::string dump(const Json& json) { return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"; }
 
 }  // namespace
 

@@ -27,15 +27,12 @@ namespace {
 fmt::text_style style_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::clean:
-    case Verdict::repaired:
-      return fg(fmt::terminal_color::green) | fmt::emphasis::bold;
+    case Verdict::repaired: return fg(fmt::terminal_color::green) | fmt::emphasis::bold;
     case Verdict::recoverable:
-    case Verdict::not_audited:
-      return fg(fmt::terminal_color::yellow) | fmt::emphasis::bold;
+    case Verdict::not_audited: return fg(fmt::terminal_color::yellow) | fmt::emphasis::bold;
     case Verdict::damaged:
     case Verdict::errored:
-    case Verdict::unreadable:
-      return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
+    case Verdict::unreadable: return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
   }
   return {};
 }
@@ -76,16 +73,18 @@ std::string changes_of(const ImageReport& image) {
 std::string gone_in(const ImageReport& image) {
   const auto gone = [](const Finding& f) { return f.problem == Problem::inodes_lost && f.repair == RepairState::made; };
   const auto gone_past = [](const FindingCount& c) { return c.problem == Problem::inodes_lost && c.repair == RepairState::made; };
-  return std::ranges::any_of(image.findings, gone) || std::ranges::any_of(image.past, gone_past) ? "consistent, but files are gone: see inodes-lost" : "";
+  return std::ranges::any_of(image.findings, gone) || std::ranges::any_of(image.past, gone_past)
+             ? "consistent, but files are gone: see inodes-lost"
+             : "";
 }
 
 void write_verdict(TextWriter& w, const ImageReport& image) {  // without a line's end
   const std::string path = escape(name_of(image));
   if (image.undone) {
     w.print("{}: {}", path,
-            !*image.undone                                               ? "not undone"
+            !*image.undone                                             ? "not undone"
             : image.writeback->outcome == CommitOutcome::nothing_to_do ? "undone (it had the old bytes already)"
-                                                                         : "undone");
+                                                                       : "undone");
     return;
   }
   if (image.history) {
@@ -123,9 +122,10 @@ void write_coverage(TextWriter& w, const ImageReport& image) {
   std::vector<std::string> parts;
   for (const Coverage& c : coverage_of(image.findings, *image.info, *image.statistics)) {
     if (c.total && *c.total >= c.unread)
-      parts.push_back(fmt::format("{:.1f} % of the {} ({} of {} {} could not be read)",
-                                  std::floor(1000.0 * static_cast<double>(*c.total - c.unread) / static_cast<double>(*c.total)) / 10,
-                                  c.structure, c.unread, *c.total, c.unit));
+      parts.push_back(
+          fmt::format("{:.1f} % of the {} ({} of {} {} could not be read)",
+                      std::floor(1000.0 * static_cast<double>(*c.total - c.unread) / static_cast<double>(*c.total)) / 10,
+                      c.structure, c.unread, *c.total, c.unit));
     else
       parts.push_back(fmt::format("not all of the {} ({} {} could not be read)", c.structure, c.unread, c.unit));
   }
@@ -135,19 +135,16 @@ void write_coverage(TextWriter& w, const ImageReport& image) {
 void write_statistics(TextWriter& w, const ImageReport& image) {
   if (image.statistics) {
     const AuditStatistics& s = *image.statistics;
-    w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories,
-            s.blocks_in_use);
+    w.print("  {} inodes in use, {} of them directories; {} blocks in use\n", s.inodes_in_use, s.directories, s.blocks_in_use);
     if (s.history.transactions > 0)
       w.print("  history: {} since {}{}\n", counted(s.history.transactions, "transaction"), utc(s.history.since),
               s.history.compared ? "" : "; not looked into, as too much is wrong");
-    w.print("  {} read in {:.2f} s, {}\n", human_bytes(s.bytes_read), s.seconds.count(),
-            human_rate(s.bytes_read, s.seconds));
+    w.print("  {} read in {:.2f} s, {}\n", human_bytes(s.bytes_read), s.seconds.count(), human_rate(s.bytes_read, s.seconds));
   }
   if (image.writeback && image.writeback->blocks_written > 0) {
     const CommitReport& c = *image.writeback;
-    w.print("  {} written in {:.2f} s by {} writes and {} flushes, {}, {}\n", human_bytes(c.bytes_written),
-            c.seconds.count(), c.writes, c.flushes, name(c.queue),
-            c.direct_io ? "O_DIRECT" : "O_DSYNC");
+    w.print("  {} written in {:.2f} s by {} writes and {} flushes, {}, {}\n", human_bytes(c.bytes_written), c.seconds.count(),
+            c.writes, c.flushes, name(c.queue), c.direct_io ? "O_DIRECT" : "O_DSYNC");
   }
 }
 
@@ -170,9 +167,8 @@ std::string text_report(const ImageReport& image, const TextStyle& style) {
   TextWriter w{{}, style.color};
   if (!style.quiet) {
     const std::string past = image.history ? text_of(*image.history) : std::string();
-    const bool has_body = !image.findings.empty() || !image.past.empty() || (image.changes && !image.changes->gone.empty()) || style.verbose ||
-                          (image.repairs && !image.repairs->blocks.empty()) ||
-                          !past.empty() ||
+    const bool has_body = !image.findings.empty() || !image.past.empty() || (image.changes && !image.changes->gone.empty()) ||
+                          style.verbose || (image.repairs && !image.repairs->blocks.empty()) || !past.empty() ||
                           (image.undone && *image.undone && image.writeback->blocks_written > 0);
     if (has_body) w.print("{}\n", escape(name_of(image)));
     w.text += past;

@@ -26,12 +26,9 @@ constexpr size_t kMostDirectories = 20;  // with a line each
 
 fmt::text_style style_of(Severity severity) {
   switch (severity) {
-    case Severity::note:
-      return fg(fmt::terminal_color::cyan);
-    case Severity::warning:
-      return fg(fmt::terminal_color::yellow);
-    case Severity::error:
-      return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
+    case Severity::note: return fg(fmt::terminal_color::cyan);
+    case Severity::warning: return fg(fmt::terminal_color::yellow);
+    case Severity::error: return fg(fmt::terminal_color::red) | fmt::emphasis::bold;
   }
   return {};
 }
@@ -107,9 +104,8 @@ std::string values_of(const FindingRun& run) {
 // Metadata that was not seen: what is found wrong elsewhere may follow from that alone, as files look unattached whose
 // directory cannot be read, and a scrub may not dare to touch it.
 bool is_partly_unread(const ImageReport& image) {
-  return std::ranges::any_of(image.findings, [](const Finding& f) {
-    return f.problem == Problem::read_error || f.problem == Problem::image_truncated;
-  });
+  return std::ranges::any_of(
+      image.findings, [](const Finding& f) { return f.problem == Problem::read_error || f.problem == Problem::image_truncated; });
 }
 
 // What is done about a finding that nothing was done about. `unread`: some metadata was not seen.
@@ -123,26 +119,20 @@ std::string_view remedy(const Finding& f, bool unread) {
     case RepairClass::none:
       if (f.problem == Problem::image_truncated) return "";  // what to do is among its values
       return info(f.problem).severity == Severity::note ? "" : "no repair yet";
-    case RepairClass::safe:
-      return tried ? "not repaired" : "`extscrub scrub` repairs it";
-    case RepairClass::lossy:
-      return "needs --repair=all";
+    case RepairClass::safe: return tried ? "not repaired" : "`extscrub scrub` repairs it";
+    case RepairClass::lossy: return "needs --repair=all";
   }
   return "";
 }
 
 std::string_view action_of(const Finding& f, const std::optional<RepairReport>& repairs, bool unread) {
   switch (f.repair) {
-    case RepairState::made:
-      return "repaired";
-    case RepairState::staged:
-      return "would be repaired";
+    case RepairState::made: return "repaired";
+    case RepairState::staged: return "would be repaired";
     case RepairState::left:
-      if (repairs && repairs->policy == RepairPolicy::all && info(f.problem).repair != RepairClass::none)
-        return "not repaired";
+      if (repairs && repairs->policy == RepairPolicy::all && info(f.problem).repair != RepairClass::none) return "not repaired";
       return remedy(f, unread);
-    case RepairState::none:
-      return remedy(f, unread);
+    case RepairState::none: return remedy(f, unread);
   }
   return "";
 }
@@ -151,7 +141,8 @@ std::string label_of(const TextWriter& w, Severity severity) {
   return fmt::format("  {}{}", w.painted(style_of(severity), name(severity)), std::string(8 - name(severity).size(), ' '));
 }
 
-void write_run(TextWriter& w, const FindingRun& run, const ImageReport& image, std::string_view action, const std::string& place) {
+void write_run(TextWriter& w, const FindingRun& run, const ImageReport& image, std::string_view action,
+               const std::string& place) {
   const ProblemInfo& problem = info(run.first.problem);
   w.print("{}{}: {}: {}{}", label_of(w, problem.severity), place, problem.code, problem.message, values_of(run));
   if (run.first.problem == Problem::read_error && run.blocks && image.info)
@@ -200,7 +191,8 @@ class FindingsWriter {
   void write(const std::vector<Finding>& findings, bool actions = true) {
     actions_ = actions;
     if (style_.verbose) {
-      for (const FindingRun& run : unfolded_findings(findings)) write_run(w_, run, image_, action(run.first), place_of(run, {&run.first}));
+      for (const FindingRun& run : unfolded_findings(findings))
+        write_run(w_, run, image_, action(run.first), place_of(run, {&run.first}));
       return;
     }
     const FindingGroups groups = group_findings(findings, blocks_per_cluster(image_), kMostLines);
@@ -268,7 +260,8 @@ class FindingsWriter {
     std::vector<std::string> codes = codes_of(by_code);
     const size_t shown = codes.size() > kMostCodes + 1 ? kMostCodes : codes.size(), left = codes.size() - shown;
     codes.resize(shown);
-    w_.print("          {}: {}", group.garbage ? counted(total, "finding") : fmt::format("{} more follow{}", total, total == 1 ? "s" : ""),
+    w_.print("          {}: {}",
+             group.garbage ? counted(total, "finding") : fmt::format("{} more follow{}", total, total == 1 ? "s" : ""),
              fmt::join(codes, ", "));
     if (left > 0) w_.print(" and {}", counted(left, "more code"));
     for (const auto& [done, count] : by_action)
@@ -316,7 +309,8 @@ void write_counts(TextWriter& w, const ImageReport& image) {
   std::ranges::stable_sort(directories, std::ranges::greater(), [](const auto& d) { return d.second.size(); });
   const size_t shown = std::min(directories.size(), kMostDirectories);
   for (size_t i = 0; i < shown; ++i)
-    w.print("  in {}: {} touched ({})\n", escape(directories[i].first), counted(directories[i].second.size(), "file"), some_of(directories[i].second));
+    w.print("  in {}: {} touched ({})\n", escape(directories[i].first), counted(directories[i].second.size(), "file"),
+            some_of(directories[i].second));
   size_t files = 0;
   for (size_t i = shown; i < directories.size(); ++i) files += directories[i].second.size();
   if (files > 0) w.print("  in {} more directories: {} touched\n", directories.size() - shown, counted(files, "file"));
@@ -344,7 +338,8 @@ void write_past(TextWriter& w, const ImageReport& image) {
     FindingRun run;
     run.first.problem = c.problem;
     run.first.repair = c.repair;
-    const std::string_view action = c.repair == RepairState::none ? "" : action_of(run.first, image.repairs, is_partly_unread(image));
+    const std::string_view action =
+        c.repair == RepairState::none ? "" : action_of(run.first, image.repairs, is_partly_unread(image));
     write_run(w, run, image, action, fmt::format("{} more, past --max-findings", c.count));
   }
 }

@@ -35,7 +35,8 @@ void write_losses(TextWriter& w, const std::vector<Loss>& losses, bool verbose) 
       ++left[info(losses[i].problem).code];
   }
   if (!left.empty())
-    w.print("  loss    {} more ({}): --verbose, --affected and --format=json have all\n", losses.size() - shown, fmt::join(codes_of(left), ", "));
+    w.print("  loss    {} more ({}): --verbose, --affected and --format=json have all\n", losses.size() - shown,
+            fmt::join(codes_of(left), ", "));
 }
 
 void write_changes(TextWriter& w, const std::vector<BlockChange>& blocks, bool verbose) {
@@ -43,9 +44,11 @@ void write_changes(TextWriter& w, const std::vector<BlockChange>& blocks, bool v
   const size_t shown = verbose || blocks.size() <= kMost + 1 ? blocks.size() : kMost;
   for (size_t i = 0; i < shown; ++i) {
     const BlockChange& change = blocks[i];
-    w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")", change.before, change.after);
+    w.print("  would write block {}{}: {} -> {}\n", change.block, change.what.empty() ? "" : " (" + change.what + ")",
+            change.before, change.after);
   }
-  if (shown < blocks.size()) w.print("  would write {} more: --verbose and --format=json have all\n", counted(blocks.size() - shown, "block"));
+  if (shown < blocks.size())
+    w.print("  would write {} more: --verbose and --format=json have all\n", counted(blocks.size() - shown, "block"));
 }
 
 // "block 7: 0a1b2c3d -> 4e5f6071, written, durable by flush 2, read back"

@@ -19,7 +19,8 @@ namespace extscrub {
 
 namespace {
 
-// "cannot open a.img: Permission denied", "a.img is empty" and "a.img: writing failed" without the name, which the line begins with already.
+// "cannot open a.img: Permission denied", "a.img is empty" and "a.img: writing failed" without the name, which the line begins
+// with already.
 std::string without_name(std::string text, const std::string& name) {
   if (text.starts_with(name + " ")) return text.substr(name.size() + 1);
   if (text.starts_with(name + ": ")) return text.substr(name.size() + 2);
@@ -53,8 +54,7 @@ Result<std::string> old_metrics(const std::string& file) {
 }
 
 TextStyle text_style(const Options& options, const Environment& environment) {
-  const bool color =
-      is_on(options.color, environment.out_is_terminal && !environment.no_color && options.output.empty());
+  const bool color = is_on(options.color, environment.out_is_terminal && !environment.no_color && options.output.empty());
   return {color, options.quiet, options.verbose};
 }
 
@@ -65,13 +65,12 @@ void log_to_system(int priority, const std::string& text) {
   ::syslog(priority, "%s", text.c_str());
 }
 
-bool is_on(When when, bool standard) {
-  return when == When::always || (when == When::automatic && standard);
-}
+bool is_on(When when, bool standard) { return when == When::always || (when == When::automatic && standard); }
 
 int ReportWriter::open() {
   if (!options_.metrics.empty())
-    if (const auto possible = OutputFile::may_replace(options_.metrics); !possible) return failed(options_.metrics, possible.error());
+    if (const auto possible = OutputFile::may_replace(options_.metrics); !possible)
+      return failed(options_.metrics, possible.error());
   if (const int status = open(options_.affected, affected_file_); status != kExitOk) return status;
   return open(options_.output, file_);
 }
@@ -103,20 +102,15 @@ void ReportWriter::add(ImageReport report) {
   if (options_.format != Format::text || !options_.metrics.empty()) run_.images.push_back(std::move(report));
 }
 
-bool ReportWriter::is_out() const {
-  return options_.format == Format::text && !file_ && print_status_ == kExitOk;
-}
+bool ReportWriter::is_out() const { return options_.format == Format::text && !file_ && print_status_ == kExitOk; }
 
 int ReportWriter::close() {
   run_.command = options_.command;
   const int status = write_affected() | write_metrics();
   switch (options_.format) {
-    case Format::text:
-      return status | write(text_);
-    case Format::json:
-      return status | write(json_report(run_));
-    case Format::junit:
-      return status | write(junit_report(run_));
+    case Format::text: return status | write(text_);
+    case Format::json: return status | write(json_report(run_));
+    case Format::junit: return status | write(junit_report(run_));
   }
   return status;
 }

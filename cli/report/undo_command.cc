@@ -23,9 +23,7 @@ std::string shell_word(std::string_view text) {
 
 }  // namespace
 
-std::string undo_command(const ImageReport& image) {
-  return undo_command(image.writeback->undo_file.native(), image.path);
-}
+std::string undo_command(const ImageReport& image) { return undo_command(image.writeback->undo_file.native(), image.path); }
 
 std::string undo_command(std::string_view log, std::string_view image) {
   return "extscrub undo " + shell_word(log) + " " + shell_word(image);

@@ -34,7 +34,7 @@ uint64_t memory_of_control_group() {
 }
 
 void set_limit(int resource, uint64_t limit) {
-  struct rlimit now {};
+  struct rlimit now{};
   if (::getrlimit(static_cast<__rlimit_resource>(resource), &now) != 0) return;
   now.rlim_max = std::min<rlim_t>(now.rlim_max, limit);
   now.rlim_cur = std::min<rlim_t>(now.rlim_cur, now.rlim_max);
@@ -44,7 +44,7 @@ void set_limit(int resource, uint64_t limit) {
 }  // namespace
 
 uint64_t memory_there_is() {
-  struct sysinfo machine {};
+  struct sysinfo machine{};
   if (::sysinfo(&machine) != 0) return 0;
   const uint64_t bytes = (uint64_t{machine.totalram} + machine.totalswap) * machine.mem_unit;
   return std::min(bytes, memory_of_control_group());

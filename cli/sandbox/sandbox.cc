@@ -46,7 +46,7 @@ long landlock_version() { return ::syscall(SYS_landlock_create_ruleset, nullptr,
 void allow(int ruleset, uint64_t handled, const std::string& path, uint64_t access) {
   const int fd = ::open(path.c_str(), O_PATH | O_CLOEXEC);
   if (fd < 0) return;
-  struct stat st {};
+  struct stat st{};
   const bool known = ::fstat(fd, &st) == 0;
   landlock_path_beneath_attr rule{};
   rule.allowed_access = access & handled & (known && S_ISDIR(st.st_mode) ? ~uint64_t{0} : kOfFiles);
@@ -118,10 +118,8 @@ unsigned keep_capabilities(uint64_t kept) noexcept {
 }  // namespace
 
 Sandbox::Sandbox(const SandboxRules& rules)
-    : nobody_(rules.own_identity && ::geteuid() == 0),
-      own_namespaces_(rules.own_identity || rules.mounts),
-      own_network_(!rules.calls.network),
-      left_alone_(rules.mounts && ::geteuid() != 0) {
+    : nobody_(rules.own_identity && ::geteuid() == 0), own_namespaces_(rules.own_identity || rules.mounts),
+      own_network_(!rules.calls.network), left_alone_(rules.mounts && ::geteuid() != 0) {
   if (left_alone_) {
     missing_.emplace_back("a program that mounts as another user than root keeps this user's rights");
     return;
@@ -148,8 +146,7 @@ void Sandbox::prepare_landlock(const SandboxRules& rules) {
     return;
   }
   LandlockRuleset attributes{kAllOfVersion[std::min<size_t>(static_cast<size_t>(version), kAllOfVersion.size() - 1)],
-                             version >= kTcpSince && !rules.calls.network ? kTcp : 0,
-                             version >= kScopesSince ? kAllScopes : 0};
+                             version >= kTcpSince && !rules.calls.network ? kTcp : 0, version >= kScopesSince ? kAllScopes : 0};
   const size_t size = version >= kScopesSince ? sizeof attributes : version >= kTcpSince ? 16 : 8;
   ruleset_ = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, size, 0));
   if (ruleset_ < 0) {
@@ -164,14 +161,9 @@ void Sandbox::prepare_landlock(const SandboxRules& rules) {
 }
 
 Sandbox::Sandbox(Sandbox&& other) noexcept
-    : missing_(std::move(other.missing_)),
-      filter_(std::move(other.filter_)),
-      ruleset_(std::exchange(other.ruleset_, -1)),
-      capabilities_(other.capabilities_),
-      nobody_(other.nobody_),
-      own_namespaces_(other.own_namespaces_),
-      own_network_(other.own_network_),
-      left_alone_(other.left_alone_) {}
+    : missing_(std::move(other.missing_)), filter_(std::move(other.filter_)), ruleset_(std::exchange(other.ruleset_, -1)),
+      capabilities_(other.capabilities_), nobody_(other.nobody_), own_namespaces_(other.own_namespaces_),
+      own_network_(other.own_network_), left_alone_(other.left_alone_) {}
 
 Sandbox::~Sandbox() {
   if (ruleset_ >= 0) ::close(ruleset_);

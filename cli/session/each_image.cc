@@ -43,7 +43,8 @@ struct Count {
   int status = kExitOk;
 };
 
-void take_reports(std::vector<ImageReport> reports, const std::string& path, RunState& state, ReportWriter& writer, Count& count) {
+void take_reports(std::vector<ImageReport> reports, const std::string& path, RunState& state, ReportWriter& writer,
+                  Count& count) {
   bool whole = true;  // none of its targets was cancelled
   std::ranges::move(state.missed_partitions(path, reports), std::back_inserter(reports));
   for (ImageReport& report : reports) {
@@ -62,7 +63,8 @@ void say_what_is_left(const Options& options, const Environment& environment, si
     count.status |= kExitCancelled;
   }
   if (count.done_before > 0 && !options.quiet)
-    environment.err << fmt::format("extscrub: {} of {} images were done before the last run was stopped\n", count.done_before, images);
+    environment.err << fmt::format("extscrub: {} of {} images were done before the last run was stopped\n", count.done_before,
+                                   images);
 }
 
 }  // namespace

@@ -29,8 +29,7 @@ void take_close_failure(ImageReport& report, const Error& error) {
   if (report.undone) report.undone = false;
   report.verdict = Verdict::errored;
   report.exit_status = kExitOperational;
-  report.error =
-      fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", error.message);
+  report.error = fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", error.message);
 }
 
 void report_failure(ImageReport& report, const Image& image, const Error& error) {

@@ -61,7 +61,8 @@ class ImageRun {
   }
 
  private:
-  ImageReport do_target(const Target& target, OpenedImage& image, const Environment& environment, ConsoleProgress& progress) const {
+  ImageReport do_target(const Target& target, OpenedImage& image, const Environment& environment,
+                        ConsoleProgress& progress) const {
     ImageReport report = image.report_of(target);
     if (target.not_audited.empty())
       work_on(report, target, image, environment, progress);

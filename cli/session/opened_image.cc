@@ -31,7 +31,8 @@ void confine(Input& input, const Options& options, const Environment& environmen
   std::error_code error;
   if (std::filesystem::file_size(input.path, error) > kSmall || error) reserve_unnamed_file(temporary_directory());
   SandboxRules rules;
-  for (const std::string& file : {input.path, input.disk ? std::string() : path, options.journal, options.bad_blocks, options.ddrescue_map})
+  for (const std::string& file :
+       {input.path, input.disk ? std::string() : path, options.journal, options.bad_blocks, options.ddrescue_map})
     if (!file.empty()) rules.read.push_back(file);
   for (const std::string& missing : enter_sandbox(rules)) say(missing);
 }

@@ -53,8 +53,7 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
   return std::nullopt;
 }
 
-std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options,
-                                                   const Environment& environment) {
+std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Options& options, const Environment& environment) {
   if (options.bad_blocks.empty() && options.ddrescue_map.empty()) return std::nullopt;
   const TextFileRules rules{.stop = environment.stop};
   auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map, rules)

@@ -23,7 +23,7 @@ namespace extscrub {
 
 // Opens what --journal names; when that fails, the report says so.
 [[nodiscard]] std::optional<Image> open_journal_image(ImageReport& report, const Options& options,
-                                                       const Environment& environment);
+                                                      const Environment& environment);
 
 // Reads what --bad-blocks or --ddrescue-map names; nothing where neither was given. When that fails, the report has an
 // exit status and says so.

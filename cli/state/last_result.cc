@@ -35,16 +35,13 @@ std::vector<Finding> by_fingerprint(std::vector<Finding> findings) {
   return findings;
 }
 
-bool has(const std::vector<Finding>& sorted, const Finding& f) {
-  return std::ranges::binary_search(sorted, f, is_less);
-}
+bool has(const std::vector<Finding>& sorted, const Finding& f) { return std::ranges::binary_search(sorted, f, is_less); }
 
 // Whether a finding in this place would be among these, which may be only the first of all that there were.
 bool would_be_known(const Finding& f, const std::vector<Finding>& findings, bool has_more) {
   if (!has_more || is_always_kept(f.problem)) return true;
-  return std::ranges::any_of(std::views::reverse(findings), [&](const Finding& kept) {
-    return !is_always_kept(kept.problem) && place_comes_before(f, kept);
-  });
+  return std::ranges::any_of(std::views::reverse(findings),
+                             [&](const Finding& kept) { return !is_always_kept(kept.problem) && place_comes_before(f, kept); });
 }
 
 template <class N>
@@ -93,8 +90,8 @@ std::optional<Finding> finding_of(const Json& json) {
 }
 
 std::optional<Verdict> find_verdict(const std::string& word) {
-  for (const Verdict verdict : {Verdict::clean, Verdict::recoverable, Verdict::repaired, Verdict::damaged,
-                                Verdict::errored, Verdict::unreadable, Verdict::not_audited})
+  for (const Verdict verdict : {Verdict::clean, Verdict::recoverable, Verdict::repaired, Verdict::damaged, Verdict::errored,
+                                Verdict::unreadable, Verdict::not_audited})
     if (name(verdict) == word) return verdict;
   return std::nullopt;
 }

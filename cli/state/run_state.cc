@@ -40,8 +40,8 @@ int64_t now() {
 
 // Another list of images, or other work, is another run.
 std::string name_of_run(const Options& options, std::span<const std::string> images) {
-  std::string text = fmt::format("{} {} {} {}", options.command, word_of(options.repair),
-                                 options.offset.value_or(0), options.partition);
+  std::string text =
+      fmt::format("{} {} {} {}", options.command, word_of(options.repair), options.offset.value_or(0), options.partition);
   for (const std::string& image : images) text += '\0' + absolute(image);
   return "run-" + hash_of(std::as_bytes(std::span(text)));
 }
@@ -199,8 +199,7 @@ void RunState::load_progress() {
 
 void RunState::keep_progress() {
   Json json = {{"schema", kProgressSchema}, {"done", Json::array()}};
-  for (const auto& [path, stamp] : done_)
-    json["done"].push_back({{"path", path}, {"size", stamp.size}, {"mtime", stamp.mtime}});
+  for (const auto& [path, stamp] : done_) json["done"].push_back({{"path", path}, {"size", stamp.size}, {"mtime", stamp.mtime}});
   // A name that is no UTF-8 cannot be stored; its image is done again.
   store(progress_, json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n");
 }
@@ -210,7 +209,8 @@ void RunState::store(const std::string& file, const std::string& text) {
 }
 
 void RunState::warn(const fs::path& file, const std::string& message) const {
-  environment_.err << fmt::format("extscrub: warning: state {}: {}\n", escape(file.empty() ? path_.native() : (path_ / file).native()), escape(message))
+  environment_.err << fmt::format("extscrub: warning: state {}: {}\n",
+                                  escape(file.empty() ? path_.native() : (path_ / file).native()), escape(message))
                    << std::flush;
 }
 

@@ -63,10 +63,10 @@ class RunState {
   void warn(const std::filesystem::path& file, const std::string& message) const;  // `file`: empty for the directory
 
   const Environment& environment_;
-  std::filesystem::path path_;               // of the directory
+  std::filesystem::path path_;  // of the directory
   std::optional<StateDirectory> directory_;  // nothing: no state is kept
-  std::string progress_;                     // a name in the directory; empty: without --resume
-  bool all_of_disks_ = true;                 // neither --partition nor --offset
+  std::string progress_;  // a name in the directory; empty: without --resume
+  bool all_of_disks_ = true;  // neither --partition nor --offset
   std::map<std::string, Stamp> done_;
   bool progress_changed_ = false;
   std::vector<std::pair<std::string, std::string>> results_;  // to be stored: file, text

@@ -17,13 +17,16 @@ Result<StateDirectory> StateDirectory::open(const std::filesystem::path& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(system_error("cannot make it", errno));
   StateDirectory directory;
   directory.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NONBLOCK);
-  struct stat st {};
-  if (directory.fd_ < 0 || ::fstat(directory.fd_, &st) != 0 || ::faccessat(directory.fd_, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+  struct stat st{};
+  if (directory.fd_ < 0 || ::fstat(directory.fd_, &st) != 0 ||
+      ::faccessat(directory.fd_, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0)
     return std::unexpected(Error{"it is no directory that can be read and written"});
   if (st.st_uid != 0 && st.st_uid != ::geteuid())
-    return std::unexpected(Error{fmt::format("it belongs to user {}, who could make up what is in it; use a directory of your own", st.st_uid)});
+    return std::unexpected(
+        Error{fmt::format("it belongs to user {}, who could make up what is in it; use a directory of your own", st.st_uid)});
   if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-    return std::unexpected(Error{fmt::format("others than its owner may write to it; mend that with `chmod go-w {}`", path.native())});
+    return std::unexpected(
+        Error{fmt::format("others than its owner may write to it; mend that with `chmod go-w {}`", path.native())});
   return directory;
 }
 

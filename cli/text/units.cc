@@ -21,9 +21,7 @@ std::string human_amount(double amount) {
 
 }  // namespace
 
-std::string human_bytes(uint64_t bytes) {
-  return human_amount(static_cast<double>(bytes));
-}
+std::string human_bytes(uint64_t bytes) { return human_amount(static_cast<double>(bytes)); }
 
 std::string human_rate(uint64_t bytes, std::chrono::duration<double> seconds) {
   if (seconds.count() <= 0) return "0 B/s";

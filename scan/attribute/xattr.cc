@@ -15,7 +15,8 @@ std::vector<EaEntry> entries_from(Bytes region, size_t at, size_t values_from) {
     const size_t value_at = values_from + e.e_value_offs;
     const bool fits = e.e_value_inum == 0 && value_at <= region.size() && e.e_value_size <= region.size() - value_at;
     const Bytes value = fits ? region.subspan(value_at, e.e_value_size) : Bytes();
-    out.push_back({e.e_name_index, region.subspan(name_at, e.e_name_len), value, InodeNo(e.e_value_inum), e.e_value_size, e.e_hash});
+    out.push_back(
+        {e.e_name_index, region.subspan(name_at, e.e_name_len), value, InodeNo(e.e_value_inum), e.e_value_size, e.e_hash});
     at += EXT2_EXT_ATTR_LEN(e.e_name_len);
   }
   return out;

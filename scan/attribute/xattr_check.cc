@@ -94,7 +94,8 @@ class EaChecker {
     e.hash = raw.e_hash;
     if (in_block_ && raw.e_name_index == 0) defect(EaDefectKind::name, &e).found = "e_name_index is 0";
     // The kernel gives up an inode, or the block, for one.
-    if (std::ranges::count(e.name, std::byte{0})) defect(EaDefectKind::name, &e).found = fmt::format("the name at offset {} has a NUL in it", at);
+    if (std::ranges::count(e.name, std::byte{0}))
+      defect(EaDefectKind::name, &e).found = fmt::format("the name at offset {} has a NUL in it", at);
     if (raw.e_value_inum != 0)
       check_value_inode(e);
     else
@@ -136,12 +137,16 @@ class EaChecker {
     const Inode value(g, e.value_inode, raw_inode_);
     const Bytes value_hash = bytes_of(value.base().i_atime);
     const bool hash_ok = is_ea_entry_hash(e.hash, e.name, value_hash);
-    const bool lustre = !hash_ok && value.base().i_mtime == owner_.number().value &&
-                        value.base().i_generation == owner_.base().i_generation;
-    if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE)) wrong("e_value_inum is set without the feature ea_inode");
-    else if (e.value_size == 0 || e.value_size > kLongestValue) wrong(fmt::format("e_value_size is {} for a value in inode {}", e.value_size, e.value_inode));
-    else if (is_inline_data(e)) wrong(fmt::format("inline data lies in inode {}", e.value_inode));
-    else if (!value.is(EXT4_EA_INODE_FL)) wrong(fmt::format("inode {} lacks EA_INODE_FL", e.value_inode));
+    const bool lustre =
+        !hash_ok && value.base().i_mtime == owner_.number().value && value.base().i_generation == owner_.base().i_generation;
+    if (!g.has_incompat(EXT4_FEATURE_INCOMPAT_EA_INODE))
+      wrong("e_value_inum is set without the feature ea_inode");
+    else if (e.value_size == 0 || e.value_size > kLongestValue)
+      wrong(fmt::format("e_value_size is {} for a value in inode {}", e.value_size, e.value_inode));
+    else if (is_inline_data(e))
+      wrong(fmt::format("inline data lies in inode {}", e.value_inode));
+    else if (!value.is(EXT4_EA_INODE_FL))
+      wrong(fmt::format("inode {} lacks EA_INODE_FL", e.value_inode));
     else if (!hash_ok && !lustre) {
       EaDefect& d = defect(EaDefectKind::hash, &e);
       d.expected = fmt::format("{:#010x}", ea_entry_hash(e.name, value_hash));
@@ -167,7 +172,8 @@ class EaChecker {
 
   void check_order() {
     for (size_t i = 1; i < out_.entries.size(); ++i)
-      if (const EaEntry &a = out_.entries[i - 1], &b = out_.entries[i]; !ea_entry_before(a.name_index, a.name, b.name_index, b.name)) {
+      if (const EaEntry &a = out_.entries[i - 1], &b = out_.entries[i];
+          !ea_entry_before(a.name_index, a.name, b.name_index, b.name)) {
         EaDefect& d = defect(EaDefectKind::order, &out_.entries[i]);
         d.expected = fmt::format("behind {}", attribute_name(out_.entries[i - 1].name_index, out_.entries[i - 1].name));
         return;
@@ -196,7 +202,8 @@ void clear(EaFacts& facts) {
 
 const EaEntry* EaFacts::find(uint8_t name_index, std::string_view name) const {
   const auto it = std::ranges::find_if(entries, [&](const EaEntry& e) {
-    return e.name_index == name_index && e.name.size() == name.size() && std::memcmp(e.name.data(), name.data(), name.size()) == 0;
+    return e.name_index == name_index && e.name.size() == name.size() &&
+           std::memcmp(e.name.data(), name.data(), name.size()) == 0;
   });
   return it == entries.end() ? nullptr : &*it;
 }
@@ -241,9 +248,17 @@ uint32_t ea_block_hash(const std::vector<EaEntry>& entries) {
 }
 
 std::string attribute_name(uint8_t index, Bytes name) {
-  static constexpr const char* kPrefixes[] = {"",         "user.",   "system.posix_acl_access", "system.posix_acl_default",
-                                              "trusted.", "lustre.", "security.",               "system.",
-                                              "system.richacl", "encryption.", "hurd."};
+  static constexpr const char* kPrefixes[] = {"",
+                                              "user.",
+                                              "system.posix_acl_access",
+                                              "system.posix_acl_default",
+                                              "trusted.",
+                                              "lustre.",
+                                              "security.",
+                                              "system.",
+                                              "system.richacl",
+                                              "encryption.",
+                                              "hurd."};
   std::string out = index < std::size(kPrefixes) ? kPrefixes[index] : fmt::format("{}:", index);
   out.append(reinterpret_cast<const char*>(name.data()), name.size());
   return out;

@@ -15,9 +15,7 @@ constexpr size_t kShortestCipherName = 16;
 constexpr uint32_t kInlineBlockArea = 60;  // bytes of i_block
 constexpr uint32_t kInlineDotDot = 4;      // the inode of `..`, before the entries
 
-bool has_illegal_character(std::string_view name) {
-  return name.find('/') != name.npos || name.find('\0') != name.npos;
-}
+bool has_illegal_character(std::string_view name) { return name.find('/') != name.npos || name.find('\0') != name.npos; }
 
 }  // namespace
 
@@ -27,8 +25,8 @@ unsigned default_hash_version(const ext2_super_block& super) {
 
 DirectoryChecker::DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges,
                                    DirectorySink& sink, std::span<const InodeNo> own_files)
-    : fs_(fs), g_(fs.geometry), own_files_(own_files), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink), names_(fs.geometry.block_size),
-      has_types_(fs.geometry.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE)),
+    : fs_(fs), g_(fs.geometry), own_files_(own_files), scan_(scan), hasher_(hasher), ranges_(ranges), sink_(sink),
+      names_(fs.geometry.block_size), has_types_(fs.geometry.has_incompat(EXT2_FEATURE_INCOMPAT_FILETYPE)),
       strict_names_(fs.super.s_encoding_flags & EXT4_ENC_STRICT_MODE_FL) {}
 
 void DirectoryChecker::check_block(uint32_t index, BlockNo at, uint32_t logical, Bytes block) {
@@ -144,7 +142,8 @@ bool DirectoryChecker::check_target(const DirEntry& e) {
     return false;
   };
   if (e.inode == directory_->inode) return wrong(EntryDefectKind::self);
-  const bool is_own = (ino != EXT2_ROOT_INO && ino < g_.first_inode) || std::ranges::find(own_files_, e.inode) != own_files_.end();
+  const bool is_own =
+      (ino != EXT2_ROOT_INO && ino < g_.first_inode) || std::ranges::find(own_files_, e.inode) != own_files_.end();
   if (!g_.valid_inode(e.inode) || is_own) return wrong(EntryDefectKind::inode_range);
   const GroupNo group = g_.group_of(e.inode);
   const uint32_t index = e.inode - g_.group_first_inode(group);
@@ -223,7 +222,8 @@ void DirectoryChecker::take_reference(const DirEntry& e) {
   const uint32_t child = table.find(e.inode);
   if (child == table.directories.size()) return;
   uint32_t none = 0;
-  if (!std::atomic_ref(table.directories[child].parent).compare_exchange_strong(none, directory_->inode.value, std::memory_order_relaxed))
+  if (!std::atomic_ref(table.directories[child].parent)
+           .compare_exchange_strong(none, directory_->inode.value, std::memory_order_relaxed))
     extra_links.push_back({e.inode, directory_->inode});
 }
 

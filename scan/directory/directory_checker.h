@@ -34,7 +34,8 @@ class DirectoryChecker {
     std::vector<HtreeEntry> entries;
   };
 
-  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink, std::span<const InodeNo> own_files);
+  DirectoryChecker(const FileSystem& fs, InodeScan& scan, const DirHasher& hasher, HashRanges& ranges, DirectorySink& sink,
+                   std::span<const InodeNo> own_files);
 
   // One block of the directory with that index in the table.
   void check_block(uint32_t index, BlockNo at, uint32_t logical, Bytes block);

@@ -37,7 +37,8 @@ struct DirectoryPiece {
 class DirectoryPlanner {
  public:
   DirectoryPlanner(const FileSystem& fs, const DirectoryTable& table, const std::function<bool(uint32_t)>& wanted)
-      : fs_(fs), table_(table), wanted_(wanted), most_(static_cast<uint32_t>(std::max<uint64_t>(1, kDirectoryPieceBytes / fs.geometry.block_size))),
+      : fs_(fs), table_(table), wanted_(wanted),
+        most_(static_cast<uint32_t>(std::max<uint64_t>(1, kDirectoryPieceBytes / fs.geometry.block_size))),
         gap_(kGapBytes / fs.geometry.block_size) {}
 
   // The next piece; null when there is none.
@@ -140,8 +141,9 @@ Result<uint64_t> read_directories(const FileSystem& fs, const DirectoryTable& ta
     if (progress) progress->advance(piece->blocks * size);
   };
   const size_t tokens = 2 * static_cast<size_t>(tbb::this_task_arena::max_concurrency()) + 2;
-  tbb::parallel_pipeline(tokens, tbb::make_filter<void, std::shared_ptr<DirectoryPiece>>(tbb::filter_mode::serial_in_order, plan) &
-                                     tbb::make_filter<std::shared_ptr<DirectoryPiece>, void>(tbb::filter_mode::parallel, work));
+  tbb::parallel_pipeline(tokens,
+                         tbb::make_filter<void, std::shared_ptr<DirectoryPiece>>(tbb::filter_mode::serial_in_order, plan) &
+                             tbb::make_filter<std::shared_ptr<DirectoryPiece>, void>(tbb::filter_mode::parallel, work));
   if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
   return bytes_read;
 }

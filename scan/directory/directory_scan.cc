@@ -21,7 +21,8 @@ namespace {
 
 using Checkers = tbb::enumerable_thread_specific<DirectoryChecker>;
 
-void check_one(const FileSystem& fs, const DirectoryTable& table, DirectoryChecker& checker, DirectorySink& sink, const DirectoryBlock& b) {
+void check_one(const FileSystem& fs, const DirectoryTable& table, DirectoryChecker& checker, DirectorySink& sink,
+               const DirectoryBlock& b) {
   if (b.bytes.empty()) {
     if (fs.is_missing(b.block)) return;  // said once for the whole directory
     EntryDefect d;
@@ -65,7 +66,8 @@ Result<void> hash_again(const FileSystem& fs, const DirectoryTable& table, Check
 }
 
 // Returns the leaves, by directory, that may share a name with another.
-std::vector<std::pair<uint32_t, uint32_t>> verify_indexes(const DirectoryTable& table, const std::vector<DirectoryChecker::Node>& nodes,
+std::vector<std::pair<uint32_t, uint32_t>> verify_indexes(const DirectoryTable& table,
+                                                          const std::vector<DirectoryChecker::Node>& nodes,
                                                           const HashRanges& ranges, DirectorySink& sink) {
   std::vector<std::pair<size_t, size_t>> trees;  // of nodes
   for (size_t i = 0; i < nodes.size();) {
@@ -107,13 +109,15 @@ std::vector<uint32_t> repeated_fingerprints(Checkers& checkers) {
   std::ranges::sort(all);
   std::vector<uint32_t> directories;
   for (size_t i = 1; i < all.size(); ++i)
-    if (all[i] == all[i - 1] && (directories.empty() || directories.back() != all[i].directory)) directories.push_back(all[i].directory);
+    if (all[i] == all[i - 1] && (directories.empty() || directories.back() != all[i].directory))
+      directories.push_back(all[i].directory);
   return directories;
 }
 
 // Reads the blocks in question again and compares the names themselves. Within one block that was done before.
-Result<void> find_duplicates(const FileSystem& fs, const DirectoryTable& table, const std::vector<std::pair<uint32_t, uint32_t>>& leaves,
-                             const std::vector<uint32_t>& whole, DirectorySink& sink) {
+Result<void> find_duplicates(const FileSystem& fs, const DirectoryTable& table,
+                             const std::vector<std::pair<uint32_t, uint32_t>>& leaves, const std::vector<uint32_t>& whole,
+                             DirectorySink& sink) {
   if (leaves.empty() && whole.empty()) return {};
   struct Name {
     uint32_t directory;
@@ -130,7 +134,8 @@ Result<void> find_duplicates(const FileSystem& fs, const DirectoryTable& table, 
   };
   const auto take = [&](const DirectoryBlock& b) {
     if (b.bytes.empty() || b.in_inode) return;
-    if (!std::ranges::binary_search(whole, b.directory) && !std::ranges::binary_search(leaves, std::pair(b.directory, b.logical))) return;
+    if (!std::ranges::binary_search(whole, b.directory) && !std::ranges::binary_search(leaves, std::pair(b.directory, b.logical)))
+      return;
     EntryWalk walk(b.bytes, fs.geometry.block_size);
     while (const auto e = walk.next())
       if (e->inode) parts.local().push_back({b.directory, std::string(e->name), b.logical, b.block, e->offset, e->inode});

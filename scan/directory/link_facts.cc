@@ -14,7 +14,9 @@ bool has_no_name(const FileSystem& fs, const InodeScan& scan, InodeNo ino) {
   const ext2_super_block& s = fs.super;
   const uint32_t n = ino.value;
   if (n < g.first_inode) return true;
-  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (n == s.s_usr_quota_inum || n == s.s_grp_quota_inum || n == s.s_prj_quota_inum)) return true;
+  if (g.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) &&
+      (n == s.s_usr_quota_inum || n == s.s_grp_quota_inum || n == s.s_prj_quota_inum))
+    return true;
   if (g.has_compat(EXT4_FEATURE_COMPAT_ORPHAN_FILE) && n == s.s_orphan_file_inum) return true;
   return std::ranges::binary_search(scan.directories.exempt, ino);
 }
@@ -44,7 +46,8 @@ std::vector<LinkFacts> wrong_links(const FileSystem& fs, const InodeScan& scan, 
   for (auto it = excess.begin(); it != excess.end();) {
     const auto end = std::upper_bound(it, excess.end(), *it);
     const uint32_t links = stored_links(*it);
-    if (!has_no_name(fs, scan, *it)) facts.push_back({*it, links, links + static_cast<uint32_t>(end - it) + used_by_attributes(*it)});
+    if (!has_no_name(fs, scan, *it))
+      facts.push_back({*it, links, links + static_cast<uint32_t>(end - it) + used_by_attributes(*it)});
     it = end;
   }
   std::ranges::sort(facts, {}, &LinkFacts::inode);

@@ -38,8 +38,10 @@ std::optional<LostNames> read_leaf(const Geometry& g, BlockNo at, Bytes block) {
     const unsigned here = position++;
     if (!e->inode) continue;
     if (!is_plausible(g, *e)) return {};
-    if (here == 0 && e->name == ".") leaf.directory = e->inode;
-    else if (!(here == 1 && leaf.directory && e->name == "..")) leaf.names.push_back({e->inode, std::string(e->name)});
+    if (here == 0 && e->name == ".")
+      leaf.directory = e->inode;
+    else if (!(here == 1 && leaf.directory && e->name == ".."))
+      leaf.names.push_back({e->inode, std::string(e->name)});
   }
   const bool shaped = leaf.directory || tail || !g.metadata_csum();
   if (walk.broken() || !shaped || leaf.names.empty()) return {};

@@ -41,8 +41,7 @@ void compare_descriptors(const FileSystem& fs, BackupFacts& facts) {
     for (uint32_t i = 0; i < g.desc_per_block; ++i) {
       const GroupNo group(index * g.desc_per_block + i);
       if (group.value >= g.groups) break;
-      const GroupDesc copy =
-          decode_group_desc(g, fs.super, group, Bytes(block).subspan(size_t{i} * g.desc_size, g.desc_size));
+      const GroupDesc copy = decode_group_desc(g, fs.super, group, Bytes(block).subspan(size_t{i} * g.desc_size, g.desc_size));
       const GroupDesc& ours = fs.groups[group.value];
       if (copy.block_bitmap != ours.block_bitmap || copy.inode_bitmap != ours.inode_bitmap ||
           copy.inode_table != ours.inode_table)

@@ -9,9 +9,7 @@ namespace extscrub {
 
 namespace {
 
-uint64_t stored_word(Bytes bitmap, uint32_t index) {
-  return load<uint64_t>(bitmap, size_t{index} * sizeof(uint64_t));
-}
+uint64_t stored_word(Bytes bitmap, uint32_t index) { return load<uint64_t>(bitmap, size_t{index} * sizeof(uint64_t)); }
 
 uint64_t low_bits(uint32_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
 
@@ -36,7 +34,8 @@ uint32_t ones(uint64_t word) {
 
 // Compares the first `valid` bits, and asks for ones from bit `padding` on, up to the end of the block. A bitmap that is not
 // stored (`stored` empty) is all zero, as is one in which nothing was counted.
-void compare(std::span<const GroupBits::Word> counted, Bytes stored, uint32_t valid, std::optional<uint32_t> padding, BitmapFacts& facts) {
+void compare(std::span<const GroupBits::Word> counted, Bytes stored, uint32_t valid, std::optional<uint32_t> padding,
+             BitmapFacts& facts) {
   uint32_t in_use = 0;
   const auto words = static_cast<uint32_t>(std::max(stored.size() / sizeof(uint64_t), counted.size()));
   for (uint32_t i = 0; i < words; ++i) {

@@ -33,22 +33,22 @@ struct FileSystem {
   const Image* image = nullptr;
   const Overlay* blocks = nullptr;  // how every block is read
   ext2_super_block super{};
-  BlockNo super_block;           // the superblock gone by; where a backup was asked for, `super` is the primary if that is sound
+  BlockNo super_block;  // the superblock gone by; where a backup was asked for, `super` is the primary if that is sound
   bool super_checksum_ok = true;
-  std::string primary_problem;   // why the primary superblock was not gone by; empty when it was
-  std::optional<BlockNo> end;    // the first block that is missing, where the image is cut short
+  std::string primary_problem;  // why the primary superblock was not gone by; empty when it was
+  std::optional<BlockNo> end;  // the first block that is missing, where the image is cut short
   // Features in `super` that the stored primary has not, but its backups have or the checksums of its descriptors prove.
   uint32_t lost_compat = 0, lost_incompat = 0, lost_ro_compat = 0;
   bool lost_creator = false;  // the same of s_creator_os, which makes it the Hurd's; the backups say that it is Linux's
   Geometry geometry;
   std::vector<GroupDesc> groups;  // geometry.groups of them
-  std::vector<MovedStructure> moved;   // what `groups` says otherwise than the primary descriptors, by evidence
-  std::vector<GroupNo> undecided;      // a backup descriptor names other places, and nothing tells which are right
+  std::vector<MovedStructure> moved;  // what `groups` says otherwise than the primary descriptors, by evidence
+  std::vector<GroupNo> undecided;  // a backup descriptor names other places, and nothing tells which are right
   MetadataMap metadata;
   std::vector<BlockNo> bad_blocks;  // listed in the bad-blocks inode, but for the next ones; sorted, usually empty
   std::vector<BlockNo> bad_metadata;  // listed there, and no list can be right in that; sorted, usually empty
-  std::vector<BlockNo> bad_again;     // listed there a second time, or what the list lies in; sorted, usually empty
-  std::vector<InodeNo> orphans;     // on the orphan list: kept until the next mount releases them; sorted
+  std::vector<BlockNo> bad_again;  // listed there a second time, or what the list lies in; sorted, usually empty
+  std::vector<InodeNo> orphans;  // on the orphan list: kept until the next mount releases them; sorted
 
   // The image was cut off in front of this block.
   [[nodiscard]] bool is_missing(BlockNo block) const { return end && block >= *end; }

@@ -44,10 +44,14 @@ class MetadataMap {
 
 // Where the descriptor says that its bitmap or inode table lies.
 [[nodiscard]] inline BlockNo& place_in(GroupDesc& d, MetadataKind kind) {
-  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
+  return kind == MetadataKind::block_bitmap   ? d.block_bitmap
+         : kind == MetadataKind::inode_bitmap ? d.inode_bitmap
+                                              : d.inode_table;
 }
 [[nodiscard]] inline const BlockNo& place_in(const GroupDesc& d, MetadataKind kind) {
-  return kind == MetadataKind::block_bitmap ? d.block_bitmap : kind == MetadataKind::inode_bitmap ? d.inode_bitmap : d.inode_table;
+  return kind == MetadataKind::block_bitmap   ? d.block_bitmap
+         : kind == MetadataKind::inode_bitmap ? d.inode_bitmap
+                                              : d.inode_table;
 }
 
 // Whether the descriptor's structure lies where this group may have it: inside the file system, and inside the group

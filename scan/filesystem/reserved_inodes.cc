@@ -10,7 +10,8 @@ bool is_named_journal(const FileSystem& fs, InodeNo ino) {
 
 bool is_named_quota_file(const FileSystem& fs, InodeNo ino) {
   const ext2_super_block& s = fs.super;
-  return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) && (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
+  return fs.geometry.has_ro_compat(EXT4_FEATURE_RO_COMPAT_QUOTA) &&
+         (s.s_usr_quota_inum == ino.value || s.s_grp_quota_inum == ino.value);
 }
 
 bool is_resize_inode(const FileSystem& fs, InodeNo ino) {
@@ -38,7 +39,8 @@ namespace {
 // A device has its number in the first two words of i_block, and no contents.
 bool is_odd_device(const Inode& inode) {
   const FileType type = inode.type();
-  const bool device = type == FileType::character || type == FileType::block || type == FileType::fifo || type == FileType::socket;
+  const bool device =
+      type == FileType::character || type == FileType::block || type == FileType::fifo || type == FileType::socket;
   const Bytes behind = inode.block_area().subspan(2 * sizeof(uint32_t));
   return device && (inode.size() != 0 || std::ranges::any_of(behind, [](std::byte b) { return b != std::byte{0}; }));
 }
@@ -47,7 +49,8 @@ bool is_odd_device(const Inode& inode) {
 
 bool may_be_inode(const Geometry& g, const Inode& inode) {
   const ext2_inode& base = inode.base();
-  if (inode.type() == FileType::unknown || (inode.type() == FileType::none && base.i_mode != 0) || has_foreign_bytes(inode)) return false;
+  if (inode.type() == FileType::unknown || (inode.type() == FileType::none && base.i_mode != 0) || has_foreign_bytes(inode))
+    return false;
   if (inode.uses_extents() && inode.has_block_map() && load<uint16_t>(inode.block_area()) != EXT3_EXT_MAGIC) return false;
   constexpr uint32_t kUnknownFlags = 0x0800'0000 | 0x0100'0000 | 0x8000'0000;
   if (base.i_flags & kUnknownFlags) return false;

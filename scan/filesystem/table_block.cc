@@ -87,10 +87,11 @@ bool same(const Inode& a, const Inode& b, But but) {
     clear(offsetof(ext2_inode, i_atime));
     clear(offsetof(ext2_inode_large, i_atime_extra));
     store(bytes, offsetof(ext2_inode, osd2.linux2.l_i_checksum_lo), uint16_t{0});
-    if (inode.has_extra(offsetof(ext2_inode_large, i_checksum_hi) + sizeof(uint16_t))) store(bytes, offsetof(ext2_inode_large, i_checksum_hi), uint16_t{0});
+    if (inode.has_extra(offsetof(ext2_inode_large, i_checksum_hi) + sizeof(uint16_t)))
+      store(bytes, offsetof(ext2_inode_large, i_checksum_hi), uint16_t{0});
     if (but == But::times)
-      for (const size_t offset : {offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime), offsetof(ext2_inode_large, i_ctime_extra),
-                                  offsetof(ext2_inode_large, i_mtime_extra)})
+      for (const size_t offset : {offsetof(ext2_inode, i_ctime), offsetof(ext2_inode, i_mtime),
+                                  offsetof(ext2_inode_large, i_ctime_extra), offsetof(ext2_inode_large, i_mtime_extra)})
         clear(offset);
     return raw;
   };
@@ -121,7 +122,8 @@ bool is_sound(const FileSystem& fs, const TableBlock& place, Bytes block) {
     if (g.metadata_csum()) {
       if (!inode.is_blank() && !fits_inode_checksum(g, inode.number(), inode.raw())) return false;
     } else if (!inode.is_blank() && !is_reserved(g, inode.number()) &&
-               (!may_be_inode(g, inode) || holds_more_than_inode(g, inode) || (inode.base().i_links_count > 0 && inode.type() == FileType::none))) {
+               (!may_be_inode(g, inode) || holds_more_than_inode(g, inode) ||
+                (inode.base().i_links_count > 0 && inode.type() == FileType::none))) {
       return false;
     }
   }
@@ -157,7 +159,9 @@ bool is_older(const FileSystem& fs, const TableBlock& place, Bytes old, Bytes fr
   int64_t known = std::numeric_limits<int64_t>::min();  // the old version is of then, or later
   for (uint32_t i = 0; i < place.count; ++i) known = std::max(known, last_event(fs, inode_at(fs, place, old, i)).earliest);
   if (known > written.known) return false;
-  const auto cannot_be = [&](const Moment& m) { return m.latest < known || (m.earliest > written.known && m.latest < written.begin); };
+  const auto cannot_be = [&](const Moment& m) {
+    return m.latest < known || (m.earliest > written.known && m.latest < written.begin);
+  };
   bool older = false;
   for (const InodeNo ino : differing_inodes(fs, place, old, fresh)) {
     const Inode was = inode_at(fs, place, old, ino - place.first), is = inode_at(fs, place, fresh, ino - place.first);

@@ -34,7 +34,8 @@ enum class Evidence : uint8_t {
 
 // A place that looks like the group's table, other than where its descriptor says: what `copies` of the descriptors say,
 // and where mke2fs puts it. None of it may lie on other metadata.
-[[nodiscard]] std::optional<BlockNo> find_table(const FileSystem& fs, GroupNo group, std::span<const std::vector<GroupDesc>> copies);
+[[nodiscard]] std::optional<BlockNo> find_table(const FileSystem& fs, GroupNo group,
+                                                std::span<const std::vector<GroupDesc>> copies);
 
 // The blocks can be taken for the group's `kind`: no other structure that is where it may be lies there.
 [[nodiscard]] bool is_vacant(const FileSystem& fs, GroupNo group, MetadataKind kind, BlockNo first, uint32_t count);

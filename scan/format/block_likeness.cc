@@ -25,7 +25,8 @@ Likeness compare_versions(Bytes place, Bytes first, Bytes fresh, LikenessUnit un
     if (unit == LikenessUnit::bit) {
       const auto changed = std::to_integer<uint8_t>(first[i] ^ fresh[i]);
       like.changed += static_cast<size_t>(std::popcount(changed));
-      like.as_fresh += static_cast<size_t>(std::popcount(static_cast<uint8_t>(changed & ~std::to_integer<uint8_t>(place[i] ^ fresh[i]))));
+      like.as_fresh +=
+          static_cast<size_t>(std::popcount(static_cast<uint8_t>(changed & ~std::to_integer<uint8_t>(place[i] ^ fresh[i]))));
     } else if (!std::ranges::equal(first.subspan(i, step), fresh.subspan(i, step))) {
       ++like.changed;
       like.as_fresh += std::ranges::equal(place.subspan(i, step), fresh.subspan(i, step));

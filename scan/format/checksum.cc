@@ -40,9 +40,8 @@ uint32_t inode_seed(const Geometry& g, InodeNo ino, uint32_t generation) {
 }
 
 bool has_checksum_hi(const Geometry& g, Bytes raw) {
-  return g.inode_size > EXT2_GOOD_OLD_INODE_SIZE &&
-         load<uint16_t>(raw, offsetof(ext2_inode_large, i_extra_isize)) >=
-             kInodeChecksumHi + sizeof(uint16_t) - EXT2_GOOD_OLD_INODE_SIZE;
+  return g.inode_size > EXT2_GOOD_OLD_INODE_SIZE && load<uint16_t>(raw, offsetof(ext2_inode_large, i_extra_isize)) >=
+                                                        kInodeChecksumHi + sizeof(uint16_t) - EXT2_GOOD_OLD_INODE_SIZE;
 }
 
 uint32_t inode_checksum(const Geometry& g, InodeNo ino, Bytes raw) {
@@ -52,9 +51,7 @@ uint32_t inode_checksum(const Geometry& g, InodeNo ino, Bytes raw) {
   // in wider pieces than it was written in, and the processor waits for it, 180 ns an inode.
   constexpr size_t kWord = sizeof(uint64_t), kFirst = kInodeChecksumLo / kWord * kWord;
   static_assert(kInodeChecksumHi / kWord * kWord == kFirst + kWord);
-  const auto without = [&](size_t at, size_t field) {
-    return load<uint64_t>(raw, at) & ~(uint64_t{0xFFFF} << (field - at) * 8);
-  };
+  const auto without = [&](size_t at, size_t field) { return load<uint64_t>(raw, at) & ~(uint64_t{0xFFFF} << (field - at) * 8); };
   uint32_t crc = crc32c(seed, raw.first(kFirst));
   crc = crc32c_of(crc, without(kFirst, kInodeChecksumLo));
   if (raw.size() <= kFirst + kWord) return crc & 0xFFFF;

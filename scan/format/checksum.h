@@ -12,8 +12,7 @@ namespace extscrub {
 
 // bg_checksum of the raw descriptor (desc_size bytes): the low 16 bits of a CRC32C under metadata_csum, a CRC16 under
 // gdt_csum (which starts from the UUID).
-[[nodiscard]] uint16_t group_desc_checksum(const Geometry& geometry, const ext2_super_block& super, GroupNo group,
-                                           Bytes raw);
+[[nodiscard]] uint16_t group_desc_checksum(const Geometry& geometry, const ext2_super_block& super, GroupNo group, Bytes raw);
 
 // bg_{block,inode}_bitmap_csum over `bits` / 8 bytes of the bitmap block; 16 bits with 32-byte descriptors.
 [[nodiscard]] uint32_t bitmap_checksum(const Geometry& geometry, Bytes bitmap, uint32_t bits);
@@ -49,7 +48,8 @@ void seal_inode(const Geometry& geometry, InodeNo ino, MutableBytes raw);
 
 // h_checksum of an extended attribute block: its number (64 bits), then the block with the field taken as zero.
 [[nodiscard]] uint32_t ea_block_checksum(const Geometry& geometry, BlockNo block, Bytes bytes);
-// The block that h_checksum was made for, if that is one of the first 2^32. Other bytes than an attribute block's give any number.
+// The block that h_checksum was made for, if that is one of the first 2^32. Other bytes than an attribute block's give any
+// number.
 [[nodiscard]] BlockNo sealed_ea_block(const Geometry& geometry, Bytes bytes);
 
 }  // namespace extscrub

@@ -4,12 +4,8 @@
 
 namespace extscrub {
 
-std::string error_text(int code) {
-  return std::generic_category().message(code);
-}
+std::string error_text(int code) { return std::generic_category().message(code); }
 
-Error system_error(std::string what, int code) {
-  return {std::move(what) + ": " + error_text(code), code};
-}
+Error system_error(std::string what, int code) { return {std::move(what) + ": " + error_text(code), code}; }
 
 }  // namespace extscrub

@@ -22,8 +22,6 @@ struct Run {
 }
 
 // The node below an index entry.
-[[nodiscard]] inline BlockNo child_of(const ext3_extent_idx& e) {
-  return BlockNo(uint64_t{e.ei_leaf_hi} << 32 | e.ei_leaf);
-}
+[[nodiscard]] inline BlockNo child_of(const ext3_extent_idx& e) { return BlockNo(uint64_t{e.ei_leaf_hi} << 32 | e.ei_leaf); }
 
 }  // namespace extscrub

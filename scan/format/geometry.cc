@@ -16,11 +16,11 @@ namespace {
 
 // What this program can read whole; the journal_dev feature makes the image a journal, not a file system. A feature that is
 // unknown may own blocks and fields that no rule knows of, also where the kernel may mount without knowing it.
-constexpr uint32_t kKnownCompat =
-    EXT2_FEATURE_COMPAT_DIR_PREALLOC | EXT2_FEATURE_COMPAT_IMAGIC_INODES | EXT3_FEATURE_COMPAT_HAS_JOURNAL |
-    EXT2_FEATURE_COMPAT_EXT_ATTR | EXT2_FEATURE_COMPAT_RESIZE_INODE | EXT2_FEATURE_COMPAT_DIR_INDEX |
-    EXT4_FEATURE_COMPAT_SPARSE_SUPER2 | EXT4_FEATURE_COMPAT_FAST_COMMIT | EXT4_FEATURE_COMPAT_STABLE_INODES |
-    EXT4_FEATURE_COMPAT_ORPHAN_FILE;
+constexpr uint32_t kKnownCompat = EXT2_FEATURE_COMPAT_DIR_PREALLOC | EXT2_FEATURE_COMPAT_IMAGIC_INODES |
+                                  EXT3_FEATURE_COMPAT_HAS_JOURNAL | EXT2_FEATURE_COMPAT_EXT_ATTR |
+                                  EXT2_FEATURE_COMPAT_RESIZE_INODE | EXT2_FEATURE_COMPAT_DIR_INDEX |
+                                  EXT4_FEATURE_COMPAT_SPARSE_SUPER2 | EXT4_FEATURE_COMPAT_FAST_COMMIT |
+                                  EXT4_FEATURE_COMPAT_STABLE_INODES | EXT4_FEATURE_COMPAT_ORPHAN_FILE;
 constexpr uint32_t kKnownRoCompat =
     EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE | EXT4_FEATURE_RO_COMPAT_HUGE_FILE |
     EXT4_FEATURE_RO_COMPAT_GDT_CSUM | EXT4_FEATURE_RO_COMPAT_DIR_NLINK | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |
@@ -29,10 +29,9 @@ constexpr uint32_t kKnownRoCompat =
     EXT4_FEATURE_RO_COMPAT_VERITY | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
 constexpr uint32_t kKnownIncompat =
     EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER | EXT2_FEATURE_INCOMPAT_META_BG |
-    EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_MMP |
-    EXT4_FEATURE_INCOMPAT_FLEX_BG | EXT4_FEATURE_INCOMPAT_EA_INODE | EXT4_FEATURE_INCOMPAT_CSUM_SEED |
-    EXT4_FEATURE_INCOMPAT_LARGEDIR | EXT4_FEATURE_INCOMPAT_INLINE_DATA | EXT4_FEATURE_INCOMPAT_ENCRYPT |
-    EXT4_FEATURE_INCOMPAT_CASEFOLD;
+    EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_MMP | EXT4_FEATURE_INCOMPAT_FLEX_BG |
+    EXT4_FEATURE_INCOMPAT_EA_INODE | EXT4_FEATURE_INCOMPAT_CSUM_SEED | EXT4_FEATURE_INCOMPAT_LARGEDIR |
+    EXT4_FEATURE_INCOMPAT_INLINE_DATA | EXT4_FEATURE_INCOMPAT_ENCRYPT | EXT4_FEATURE_INCOMPAT_CASEFOLD;
 
 std::unexpected<Error> unusable(std::string why, int code = 0) { return std::unexpected(Error{std::move(why), code}); }
 
@@ -87,7 +86,8 @@ Result<void> derive_counts(const ext2_super_block& s, Geometry& g) {
   if (g.clusters_per_group < 8 || g.clusters_per_group > 8 * g.block_size || g.clusters_per_group % 8)
     return unusable(fmt::format("s_{}_per_group is {}", g.cluster_bits ? "clusters" : "blocks", g.clusters_per_group));
   if (uint64_t{g.clusters_per_group} << g.cluster_bits != g.blocks_per_group)
-    return unusable(fmt::format("s_blocks_per_group is {} and s_clusters_per_group {}", g.blocks_per_group, g.clusters_per_group));
+    return unusable(
+        fmt::format("s_blocks_per_group is {} and s_clusters_per_group {}", g.blocks_per_group, g.clusters_per_group));
 
   const uint64_t groups = (g.blocks - g.first_data_block + g.blocks_per_group - 1) / g.blocks_per_group;
   g.inodes_per_group = s.s_inodes_per_group;
@@ -160,8 +160,7 @@ Result<Geometry> derive_geometry(const ext2_super_block& s, uint64_t image_size)
   g.incompat = s.s_feature_incompat;
   g.ro_compat = s.s_feature_ro_compat;
   g.backup_groups = {s.s_backup_bgs[0], s.s_backup_bgs[1]};
-  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_JOURNAL_DEV))
-    return unusable("it is an external journal, not a file system", ENOTSUP);
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)) return unusable("it is an external journal, not a file system", ENOTSUP);
   const uint32_t compat = g.compat & ~kKnownCompat, incompat = g.incompat & ~kKnownIncompat;
   const uint32_t ro_compat = g.ro_compat & ~kKnownRoCompat;
   if (compat | incompat | ro_compat)
@@ -172,17 +171,18 @@ Result<Geometry> derive_geometry(const ext2_super_block& s, uint64_t image_size)
   if (auto r = derive_descriptors(s, g); !r) return std::unexpected(r.error());
   if (g.blocks > image_size >> g.block_bits && g.blocks > (image_size + g.block_size - 1) >> g.block_bits)
     return unusable(fmt::format("the superblock says {} blocks of {} bytes, the image holds {}", g.blocks, g.block_size,
-                                image_size >> g.block_bits), ERANGE);
+                                image_size >> g.block_bits),
+                    ERANGE);
 
-  g.csum_seed = g.has_incompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED) ? s.s_checksum_seed
-                                                                : crc32c(~0u, std::as_bytes(std::span(s.s_uuid)));
+  g.csum_seed =
+      g.has_incompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED) ? s.s_checksum_seed : crc32c(~0u, std::as_bytes(std::span(s.s_uuid)));
   return g;
 }
 
 std::vector<std::string> feature_names(uint32_t compat, uint32_t incompat, uint32_t ro_compat) {
   std::vector<std::string> names;
-  for (const auto& [set, mask] : {std::pair{E2P_FEATURE_COMPAT, compat}, {E2P_FEATURE_INCOMPAT, incompat},
-                                 {E2P_FEATURE_RO_INCOMPAT, ro_compat}})
+  for (const auto& [set, mask] :
+       {std::pair{E2P_FEATURE_COMPAT, compat}, {E2P_FEATURE_INCOMPAT, incompat}, {E2P_FEATURE_RO_INCOMPAT, ro_compat}})
     for (unsigned bit = 0; bit < 32; ++bit)
       if (mask & 1u << bit) {
         char buffer[64];

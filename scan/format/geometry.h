@@ -46,9 +46,7 @@ struct Geometry {
   [[nodiscard]] bool extents() const { return has_incompat(EXT3_FEATURE_INCOMPAT_EXTENTS); }
 
   [[nodiscard]] uint64_t clusters(GroupNo g) const { return (group_blocks(g) + (1u << cluster_bits) - 1) >> cluster_bits; }
-  [[nodiscard]] BlockNo group_first(GroupNo g) const {
-    return BlockNo(first_data_block + uint64_t{g.value} * blocks_per_group);
-  }
+  [[nodiscard]] BlockNo group_first(GroupNo g) const { return BlockNo(first_data_block + uint64_t{g.value} * blocks_per_group); }
   [[nodiscard]] uint32_t group_blocks(GroupNo g) const {  // the last group may be short
     const uint64_t rest = blocks - group_first(g).value;
     return rest < blocks_per_group ? static_cast<uint32_t>(rest) : blocks_per_group;

@@ -36,8 +36,7 @@ GroupDesc decode_group_desc(const Geometry& g, const ext2_super_block& super, Gr
   return out;
 }
 
-void encode_group_desc(const Geometry& g, const ext2_super_block& super, GroupNo group, const GroupDesc& desc,
-                       MutableBytes raw) {
+void encode_group_desc(const Geometry& g, const ext2_super_block& super, GroupNo group, const GroupDesc& desc, MutableBytes raw) {
   ext4_group_desc d = widen(g, raw);
   const auto split = [](uint32_t value, auto& lo, auto& hi) {
     lo = static_cast<uint16_t>(value);

@@ -40,8 +40,8 @@ EXTSCRUB_INLINE void pack(std::string_view rest, const char* end, bool is_signed
     std::memcpy(&row, rest.data(), std::min(rest.size(), kChunk));
   }
   ByteVector bytes = reinterpret_cast<ByteVector&>(row);
-  bytes = __builtin_shufflevector(bytes, bytes, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16, 23,
-                                  22, 21, 20, 27, 26, 25, 24, 31, 30, 29, 28);
+  bytes = __builtin_shufflevector(bytes, bytes, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16, 23, 22, 21,
+                                  20, 27, 26, 25, 24, 31, 30, 29, 28);
   row = reinterpret_cast<Vector&>(bytes);
   // A character that counts as negative takes 256 less from its place, which is one from the place above.
   if (is_signed) row -= (row & 0x80808080u) << 1;

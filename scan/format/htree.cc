@@ -23,9 +23,12 @@ uint32_t node_checksum(uint32_t seed, Bytes block, size_t entries_at, const ext2
 }
 
 void check_root_info(const Geometry& g, const ext2_dx_root_info& info, bool siphash, HtreeNode& node) {
-  const auto wrong = [&](HtreeDefectKind kind, uint64_t expected, uint64_t found) { node.defects.push_back({kind, 0, expected, found}); };
+  const auto wrong = [&](HtreeDefectKind kind, uint64_t expected, uint64_t found) {
+    node.defects.push_back({kind, 0, expected, found});
+  };
   if (info.reserved_zero != 0) wrong(HtreeDefectKind::reserved, 0, info.reserved_zero);
-  if (info.info_length < sizeof info || info.info_length % sizeof(ext2_dx_entry) != 0 || (g.metadata_csum() && info.info_length != sizeof info))
+  if (info.info_length < sizeof info || info.info_length % sizeof(ext2_dx_entry) != 0 ||
+      (g.metadata_csum() && info.info_length != sizeof info))
     wrong(HtreeDefectKind::length, sizeof info, info.info_length);
   if (info.unused_flags & EXT2_HASH_FLAG_INCOMPAT) wrong(HtreeDefectKind::flags, 0, info.unused_flags);
   if (siphash ? info.hash_version != EXT2_HASH_SIPHASH : info.hash_version > EXT2_HASH_TEA)
@@ -114,7 +117,8 @@ class Verifier {
     for (size_t i = 0; i < referenced_.size(); ++i) {
       if (referenced_[i] == 0 && kinds_[i] != HashRange::unseen && whole_)
         defects_.push_back({HtreeDefectKind::unreferenced, static_cast<uint32_t>(i)});
-      if (referenced_[i] > 1) defects_.push_back({HtreeDefectKind::referenced_again, static_cast<uint32_t>(i), 1, referenced_[i]});
+      if (referenced_[i] > 1)
+        defects_.push_back({HtreeDefectKind::referenced_again, static_cast<uint32_t>(i), 1, referenced_[i]});
     }
     return std::move(defects_);
   }
@@ -194,8 +198,7 @@ class Verifier {
 }  // namespace
 
 std::vector<HtreeDefect> verify_htree(unsigned levels, std::span<const HtreeNodeAt> nodes, std::span<const uint8_t> kinds,
-                                      std::span<const HashRange> ranges,
-                                      std::vector<std::pair<uint32_t, uint32_t>>& continued) {
+                                      std::span<const HashRange> ranges, std::vector<std::pair<uint32_t, uint32_t>>& continued) {
   return Verifier(levels, nodes, kinds, ranges, continued).run();
 }
 

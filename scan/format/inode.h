@@ -55,10 +55,10 @@ class Inode {
 
 // By the upper four bits of i_mode. Not a local of file_type(): there the stack protector would guard a copy of it in every
 // call.
-inline constexpr std::array kFileTypes = {
-    FileType::none,      FileType::fifo,    FileType::character, FileType::unknown, FileType::directory, FileType::unknown,
-    FileType::block,     FileType::unknown, FileType::regular,   FileType::unknown, FileType::symlink,   FileType::unknown,
-    FileType::socket,    FileType::unknown, FileType::unknown,   FileType::unknown};
+inline constexpr std::array kFileTypes = {FileType::none,      FileType::fifo,    FileType::character, FileType::unknown,
+                                          FileType::directory, FileType::unknown, FileType::block,     FileType::unknown,
+                                          FileType::regular,   FileType::unknown, FileType::symlink,   FileType::unknown,
+                                          FileType::socket,    FileType::unknown, FileType::unknown,   FileType::unknown};
 
 [[nodiscard]] constexpr FileType file_type(uint16_t mode) { return kFileTypes[mode >> 12]; }
 

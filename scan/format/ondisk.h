@@ -3,7 +3,8 @@
 // Stateless: any thread.
 #pragma once
 
-#include <ext2fs/ext2_fs.h>
+#include <ext2fs/ext2_fs.h>  // which the others need
+
 #include <ext2fs/ext2_ext_attr.h>
 #include <ext2fs/ext3_extents.h>
 

@@ -11,8 +11,7 @@ namespace extscrub {
 
 namespace {
 
-static_assert(offsetof(ext2_super_block, s_checksum) == 0x3FC &&
-              offsetof(ext2_super_block, s_first_error_errcode) == 0x27A);
+static_assert(offsetof(ext2_super_block, s_checksum) == 0x3FC && offsetof(ext2_super_block, s_first_error_errcode) == 0x27A);
 
 // Numbers of ext4.h. EBADMSG is EFSBADCRC and EUCLEAN is EFSCORRUPTED in the kernel's file systems.
 constexpr std::array<std::pair<int, uint8_t>, 16> kErrorCodes{{
@@ -35,9 +34,7 @@ constexpr std::array<std::pair<int, uint8_t>, 16> kErrorCodes{{
 }};
 constexpr uint8_t kUnknownError = 1;
 
-uint64_t time_of(uint32_t low, uint8_t high) {
-  return low | uint64_t{high} << 32;
-}
+uint64_t time_of(uint32_t low, uint8_t high) { return low | uint64_t{high} << 32; }
 
 std::array<uint8_t, 32> name_field(std::string_view name) {
   std::array<uint8_t, 32> field{};
@@ -85,9 +82,7 @@ bool is_sound_superblock(ConstSuperblockBytes superblock) {
   return super.s_magic == EXT2_SUPER_MAGIC && has_right_checksum(super);
 }
 
-bool says_clean(ConstSuperblockBytes superblock) {
-  return (load<ext2_super_block>(superblock).s_state & EXT2_VALID_FS) != 0;
-}
+bool says_clean(ConstSuperblockBytes superblock) { return (load<ext2_super_block>(superblock).s_state & EXT2_VALID_FS) != 0; }
 
 void arm_superblock(SuperblockBytes superblock) {
   change(superblock, [](ext2_super_block& s) { s.s_state &= static_cast<uint16_t>(~EXT2_VALID_FS); });
@@ -157,8 +152,7 @@ void apply_error_mark(SuperblockBytes superblock, const ErrorMark& mark) {
   change(superblock, [&](ext2_super_block& s) {
     s.s_state |= EXT2_ERROR_FS;
     ErrorFields errors = error_fields(s);
-    errors.count =
-        static_cast<uint32_t>(std::min<uint64_t>(errors.count + mark.count, std::numeric_limits<uint32_t>::max()));
+    errors.count = static_cast<uint32_t>(std::min<uint64_t>(errors.count + mark.count, std::numeric_limits<uint32_t>::max()));
     // The times say whether there is a first error, not s_first_error_errcode: e2fsck leaves that behind.
     if (errors.first.time == 0) errors.first = recorded(mark.first, mark.time);
     errors.last = recorded(mark.last, mark.time);

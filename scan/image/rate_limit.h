@@ -14,8 +14,7 @@ class RateLimit {
   using Clock = std::chrono::steady_clock;
 
   // `stop` ends all waiting, now and from then on; may be null.
-  explicit RateLimit(uint64_t bytes_per_second, const std::atomic<bool>* stop = nullptr)
-      : rate_(bytes_per_second), stop_(stop) {}
+  explicit RateLimit(uint64_t bytes_per_second, const std::atomic<bool>* stop = nullptr) : rate_(bytes_per_second), stop_(stop) {}
 
   // Returns when `bytes` more may be read: once the time is over that what was taken before is worth.
   void take(uint64_t bytes);

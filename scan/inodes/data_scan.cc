@@ -39,10 +39,7 @@ std::vector<BlockRange> metadata_of(const FileSystem& fs) {
 class DataPlanner {
  public:
   DataPlanner(const FileSystem& fs, const InodeScan& scan)
-      : g_(fs.geometry),
-        scan_(scan),
-        metadata_(metadata_of(fs)),
-        most_(std::max<uint64_t>(1, kDataPieceBytes / g_.block_size)),
+      : g_(fs.geometry), scan_(scan), metadata_(metadata_of(fs)), most_(std::max<uint64_t>(1, kDataPieceBytes / g_.block_size)),
         last_(fs.end.value_or(BlockNo(g_.blocks))) {}
 
   // The next piece; an empty one at the end.
@@ -144,9 +141,7 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
     result.bytes_read += (piece.end - piece.first) * size;
     return piece;
   };
-  tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{ReadBuffer(std::max(kDataPieceBytes, size)), {}};
-  });
+  tbb::enumerable_thread_specific<Reader> readers([&] { return Reader{ReadBuffer(std::max(kDataPieceBytes, size)), {}}; });
   const auto read = [&](const BlockRange& piece) {
     read_piece(fs, piece, readers.local());
     if (progress) progress->advance((piece.end - piece.first) * size);

@@ -79,8 +79,8 @@ class Claimer : public RunSink {
 
 struct InodeWorker {
   InodeWorker(const FileSystem& fs, InodeScan& scan)
-      : buffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), prefetcher(fs), walker(fs, &prefetcher), claimer(fs.geometry, scan), usage(fs),
-        directories(fs) {
+      : buffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), prefetcher(fs), walker(fs, &prefetcher),
+        claimer(fs.geometry, scan), usage(fs), directories(fs) {
     claimer.metadata = &fs.metadata;
   }
   ReadBuffer buffer;
@@ -214,7 +214,8 @@ void take_broken_map(const FileSystem& fs, const InodeFacts& facts, InodeWorker&
   for (const MapDefect& d : facts.map->defects) {
     if (d.kind != MapDefectKind::metadata_node) continue;
     const MetadataExtent* e = fs.metadata.find(d.block);
-    if (!e || e->kind == MetadataKind::superblock || e->kind == MetadataKind::descriptors || e->kind == MetadataKind::mmp) continue;
+    if (!e || e->kind == MetadataKind::superblock || e->kind == MetadataKind::descriptors || e->kind == MetadataKind::mmp)
+      continue;
     worker.metadata_as_nodes.insert(d.block);
     if (facts.checksum_ok && holds_node(fs, facts.inode, d.block)) worker.nodes_in_metadata.insert(d.block);
   }
@@ -420,9 +421,8 @@ Result<void> for_each_used_inode(const FileSystem& fs, Progress* progress, const
     ReadBuffer buffer;
     std::vector<ReadFailure> failures;  // known from the first scan
   };
-  tbb::enumerable_thread_specific<Reader> readers([&] {
-    return Reader{ReadBuffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), {}};
-  });
+  tbb::enumerable_thread_specific<Reader> readers(
+      [&] { return Reader{ReadBuffer(std::max<size_t>(kTablePieceBytes, fs.geometry.block_size)), {}}; });
   const auto work = [&](Reader&, const TablePiece& piece, Bytes data, const std::vector<bool>& good) {
     decode_piece(fs, piece, data, good, 0, piece.count, [&](const Inode& inode) {
       if (in_use(fs, inode)) fn(inode);

@@ -74,8 +74,8 @@ struct GroupTally {
 struct InodeScan {
   explicit InodeScan(const FileSystem& fs)
       : claims(fs.geometry.groups, fs.geometry.clusters_per_group),
-        claimed_again(fs.geometry.groups, fs.geometry.clusters_per_group),
-        used(fs.geometry.groups, fs.geometry.inodes_per_group), noise(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs),
+        claimed_again(fs.geometry.groups, fs.geometry.clusters_per_group), used(fs.geometry.groups, fs.geometry.inodes_per_group),
+        noise(fs.geometry.groups, fs.geometry.inodes_per_group), tallies(fs.geometry.groups), usage(fs),
         links(fs.geometry.groups, fs.geometry.inodes_per_group) {}
 
   // An attribute names the inode for its value. Complete after scan_ea_blocks().
@@ -100,10 +100,10 @@ struct InodeScan {
   LinkTable links;                           // of inodes in use
   DirectoryTable directories;
   std::vector<InodeNo> broken_maps;          // inodes that may use blocks that were not seen; sorted
-  std::set<BlockNo> metadata_as_nodes;       // blocks of bitmaps and inode tables that a map names as its indirect or extent block
-  std::set<BlockNo> nodes_in_metadata;       // of these, those that hold such a block
+  std::set<BlockNo> metadata_as_nodes;  // blocks of bitmaps and inode tables that a map names as its indirect or extent block
+  std::set<BlockNo> nodes_in_metadata;  // of these, those that hold such a block
   bool any_claimed_again = false;
-  uint64_t large_files = 0;                  // regular files of 2 GiB and more
+  uint64_t large_files = 0;  // regular files of 2 GiB and more
   uint64_t bytes_read = 0;
 };
 

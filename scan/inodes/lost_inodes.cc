@@ -35,7 +35,8 @@ bool may_be_half_written(const FileSystem& fs) {
 
 // e2fsck counts the inodes in a part of the table that is listed as bad as in use.
 bool has_bad_table(const FileSystem& fs, const GroupDesc& d) {
-  return std::ranges::any_of(fs.bad_metadata, [&](BlockNo b) { return b >= d.inode_table && b - d.inode_table < fs.geometry.itable_blocks; });
+  return std::ranges::any_of(fs.bad_metadata,
+                             [&](BlockNo b) { return b >= d.inode_table && b - d.inode_table < fs.geometry.itable_blocks; });
 }
 
 bool is_sound(const BitmapFacts& bitmap) {
@@ -130,7 +131,8 @@ uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const Gr
   const uint32_t seen = seen_in(scan.tallies[group.value]);
   const uint32_t counted = believed ? g.inodes_per_group - d.free_inodes : 0;
   const auto by_descriptor = static_cast<uint32_t>(above(counted, seen));
-  const auto by_super = static_cast<uint32_t>(std::min<uint64_t>(counts.gone, g.inodes_per_group - std::min(seen, g.inodes_per_group)));
+  const auto by_super =
+      static_cast<uint32_t>(std::min<uint64_t>(counts.gone, g.inodes_per_group - std::min(seen, g.inodes_per_group)));
   if (by_descriptor == 0 && by_super == 0) return 0;
   if (counts.all_there) return 0;  // then it is the descriptor's count that is wrong
 

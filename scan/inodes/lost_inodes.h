@@ -19,6 +19,7 @@ struct InodeCounts {
 // the descriptor and the superblock. Where two of them agree exactly, every inode counts. Where they do not, or where a
 // crash may have left a few inodes behind the bitmap, only many do: the least that two of them say, and where the bitmap
 // is gone, what the descriptor says if that is the greater part.
-[[nodiscard]] uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const GroupFacts& facts, const InodeCounts& counts);
+[[nodiscard]] uint32_t count_lost_inodes(const FileSystem& fs, const InodeScan& scan, const GroupFacts& facts,
+                                         const InodeCounts& counts);
 
 }  // namespace extscrub

@@ -10,7 +10,8 @@ std::vector<InodeNo> find_own_files(const FileSystem& fs) {
   if (const InodeNo orphans = find_orphan_file(fs)) files.push_back(orphans);
   for (const QuotaType type : kQuotaTypes) {
     const InodeNo ino = quota_inode(fs, type);
-    if (fs.geometry.valid_inode(ino) && ino.value >= fs.geometry.first_inode && read_quota_file(fs, type).readable) files.push_back(ino);
+    if (fs.geometry.valid_inode(ino) && ino.value >= fs.geometry.first_inode && read_quota_file(fs, type).readable)
+      files.push_back(ino);
   }
   return files;
 }

@@ -44,7 +44,9 @@ bool has_form_of_extents(Bytes bytes) {
   return header.eh_magic == EXT3_EXT_MAGIC && header.eh_max <= most && header.eh_entries <= header.eh_max && header.eh_depth <= 4;
 }
 
-bool has_extent_tail(Bytes bytes) { return has_form_of_extents(bytes) && extent_tail_offset(bytes) + sizeof(uint32_t) <= bytes.size(); }
+bool has_extent_tail(Bytes bytes) {
+  return has_form_of_extents(bytes) && extent_tail_offset(bytes) + sizeof(uint32_t) <= bytes.size();
+}
 
 bool is_extent_node(const FileSystem& fs, const Inode& inode, Bytes bytes) {
   if (!fs.geometry.metadata_csum()) return has_form_of_extents(bytes);

@@ -23,8 +23,8 @@ class Collector : public RunSink {
   void collect(BlockNo first, uint64_t count, uint64_t logical, Owner::Use use, bool unwritten = false) {
     const BlockNo end = first + count;
     for (auto part = wanted_(first, end); part; part = wanted_(part->end, end))
-      found.push_back({part->first, static_cast<uint32_t>(part->end - part->first), inode,
-                       logical + (part->first - first), use, metadata, group, unwritten, file_size});
+      found.push_back({part->first, static_cast<uint32_t>(part->end - part->first), inode, logical + (part->first - first), use,
+                       metadata, group, unwritten, file_size});
   }
 
   const MetadataMap& metadata_map;

@@ -30,7 +30,7 @@ using FindBlocks = std::function<std::optional<BlockRange>(BlockNo first, BlockN
 [[nodiscard]] FindBlocks blocks_in(const std::vector<BlockRange>& ranges);
 
 // All owners of the blocks that are asked for, sorted by block, then inode. Errors: cancelled.
-[[nodiscard]] Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan,
-                                                     const FindBlocks& wanted, Progress* progress);
+[[nodiscard]] Result<std::vector<Owner>> find_owners(const FileSystem& fs, const InodeScan& scan, const FindBlocks& wanted,
+                                                     Progress* progress);
 
 }  // namespace extscrub

@@ -29,7 +29,8 @@ uint64_t total_bytes(const std::vector<TablePiece>& pieces, uint32_t block_size)
 
 bool is_bad(const FileSystem& fs, BlockNo block) { return std::ranges::binary_search(fs.bad_blocks, block); }
 
-std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures) {
+std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out,
+                             std::vector<ReadFailure>& failures) {
   std::vector<bool> good(piece.blocks, true);
   bool any_bad = false;
   for (uint32_t i = 0; i < piece.blocks && !fs.bad_blocks.empty(); ++i)

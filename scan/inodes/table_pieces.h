@@ -37,7 +37,8 @@ struct TablePiece {
 
 // Reads a piece without the blocks that are given up as bad; where that fails, block by block, so that only what cannot be
 // read is lost. Returns, for each block, whether it holds what the image has.
-[[nodiscard]] std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out, std::vector<ReadFailure>& failures);
+[[nodiscard]] std::vector<bool> read_piece(const FileSystem& fs, const TablePiece& piece, MutableBytes out,
+                                           std::vector<ReadFailure>& failures);
 
 // Calls each(inode) for those inodes of the piece, from index `begin` to `end`, that could be read.
 template <class Each>

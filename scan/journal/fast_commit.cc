@@ -39,7 +39,8 @@ class FastCommitScan {
     while (offset + kFcTagSize <= bytes.size()) {
       const auto tag = load<uint16_t>(bytes, offset);
       const size_t length = load<uint16_t>(bytes, offset + 2);
-      if (offset + kFcTagSize + length > bytes.size() || !valid_length(tag, length)) return broken(JournalDefectKind::fast_commit_tag, at, tag);
+      if (offset + kFcTagSize + length > bytes.size() || !valid_length(tag, length))
+        return broken(JournalDefectKind::fast_commit_tag, at, tag);
       const Bytes whole = bytes.subspan(offset, kFcTagSize + length);
       if (!take(tag, whole, at)) return false;
       offset += whole.size();

@@ -137,8 +137,8 @@ struct FastCommitTag {
 };
 
 [[nodiscard]] bool has_journal_uuid(const ext2_super_block& super);
-// Two of the three fields tell: one that is damaged makes no inode a device. Where they name a device and an inode, this is gone by
-// that has a journal: nobody makes one who has a device.
+// Two of the three fields tell: one that is damaged makes no inode a device. Where they name a device and an inode, this is gone
+// by that has a journal: nobody makes one who has a device.
 [[nodiscard]] bool names_journal_device(const FileSystem& fs);
 
 struct Journal {

@@ -16,21 +16,21 @@ struct LoggedTransaction {
   uint64_t seconds = 0;  // when it was committed
   uint32_t nanoseconds = 0;
   uint32_t log_begin = 0, log_end = 0;  // blocks of the log; the end, behind its commit block, may have gone round to the begin
-  uint32_t copies = 0, revokes = 0;     // logged blocks, and revoke records
+  uint32_t copies = 0, revokes = 0;  // logged blocks, and revoke records
 };
 
 struct LoggedCopy {
   BlockNo block;
   uint32_t log_block = 0;
   uint32_t transaction = 0;  // index into the transactions
-  uint32_t checksum = 0;     // of its tag: 16 bits with checksums of version 2, 0 without any
-  bool escaped = false;      // it begins with the journal's magic number, and was logged with zeros there
-  bool revoked = false;      // by the same or a newer transaction
+  uint32_t checksum = 0;  // of its tag: 16 bits with checksums of version 2, 0 without any
+  bool escaped = false;  // it begins with the journal's magic number, and was logged with zeros there
+  bool revoked = false;  // by the same or a newer transaction
 };
 
 struct JournalHistory {
   std::vector<LoggedTransaction> transactions;  // oldest first
-  std::vector<LoggedCopy> copies;               // by block, then oldest first
+  std::vector<LoggedCopy> copies;  // by block, then oldest first
   // From this transaction on none is missing, as their numbers and places tell, up to the one that the journal will write
   // next: the newest copy here of a block is the newest that there was only if its transaction is one of these, or if there
   // is no newer one at all. All of them when it is 0; none when it is transactions.size().
@@ -52,7 +52,8 @@ inline constexpr size_t kMostCopies = 1 << 20;
 
 // Fills `out`, a block, with the copy as it belongs in place. Errors: it cannot be read, has been written over, or the checksum
 // of its tag does not fit.
-[[nodiscard]] Result<void> read_copy(const Journal& journal, const JournalHistory& history, const LoggedCopy& copy, MutableBytes out);
+[[nodiscard]] Result<void> read_copy(const Journal& journal, const JournalHistory& history, const LoggedCopy& copy,
+                                     MutableBytes out);
 
 // Whether `bytes`, a block, is the copy. With checksums of version 3 the tag's decides without reading the log, but for blocks
 // that it cannot tell from each other: the superblock and extent blocks.

@@ -16,9 +16,9 @@ namespace {
 
 constexpr uint64_t kLastSecond = 253'402'300'799;  // of the year 9999: no date is later, whatever is stored
 
-constexpr uint32_t kHeaderBytes = 16 << 10;   // read at once: a commit block and what follows it
-constexpr uint32_t kAhead = 16;               // descriptors of a long transaction asked for ahead: all of them are full but the last
-constexpr uint32_t kSearchBytes = 64 << 10;   // the same, in a search
+constexpr uint32_t kHeaderBytes = 16 << 10;  // read at once: a commit block and what follows it
+constexpr uint32_t kAhead = 16;  // descriptors of a long transaction asked for ahead: all of them are full but the last
+constexpr uint32_t kSearchBytes = 64 << 10;  // the same, in a search
 // A descriptor has fewer tags than this to a block of the log: without a header for longer, the log has never been written there.
 // Searched all the same are, of a log that is not too long, so many bytes.
 constexpr uint64_t kMostSearchedBytes = 32 << 20;
@@ -38,7 +38,8 @@ class RingWalk {
   explicit RingWalk(const Journal& journal)
       : journal_(journal), super_(journal.super), window_(journal), length_(super_.end - super_.first),
         header_blocks_(blocks_of(journal, kHeaderBytes)), search_blocks_(blocks_of(journal, kSearchBytes)),
-        stretch_(journal.log.block_size() / 8 + 2), most_searched_(kMostSearchedBytes / journal.log.block_size()), seen_(length_) {}
+        stretch_(journal.log.block_size() / 8 + 2), most_searched_(kMostSearchedBytes / journal.log.block_size()),
+        seen_(length_) {}
 
   // From here round the ring, until it comes to a header that was met before.
   void walk(uint32_t start) {
@@ -61,9 +62,7 @@ class RingWalk {
         case kDescriptor: descriptor(block); break;
         case kRevoke: revoke(block); break;
         case kCommit: commit(block, header->sequence); break;
-        default:
-          open_.reset();
-          advance(1);
+        default: open_.reset(); advance(1);
       }
     }
   }
@@ -79,8 +78,8 @@ class RingWalk {
       const uint32_t begin = t.log_begin - super_.first, end = t.log_end - super_.first;
       const uint32_t headers = begin < end ? before[end] - before[begin] : before[length_] - before[begin] + before[end];
       const bool is_end = t.log_begin == super_.first && std::ranges::any_of(ends_round_, [&](const LoggedTransaction& other) {
-        return other.sequence == t.sequence && other.log_end == t.log_end && other.log_begin != t.log_begin;
-      });
+                            return other.sequence == t.sequence && other.log_end == t.log_end && other.log_begin != t.log_begin;
+                          });
       if (headers == entry.headers && !is_end) result.push_back(t);
     }
     return result;
@@ -125,8 +124,7 @@ class RingWalk {
 
   // The descriptor at hand is full: the next ones lie as far from each other.
   void prefetch_like() const {
-    for (uint32_t i = open_->headers == 1 ? 1 : kAhead; i <= kAhead; ++i)
-      journal_.log.prefetch(behind(i * (tags_.size() + 1)));
+    for (uint32_t i = open_->headers == 1 ? 1 : kAhead; i <= kAhead; ++i) journal_.log.prefetch(behind(i * (tags_.size() + 1)));
   }
 
   // Checksums of version 1 cover the logged blocks too.
@@ -195,7 +193,7 @@ class RingWalk {
   const Journal& journal_;
   const JournalSuper& super_;
   LogWindow window_;
-  uint32_t length_;         // of the ring, in blocks
+  uint32_t length_;  // of the ring, in blocks
   uint32_t header_blocks_, search_blocks_, stretch_;
   uint64_t most_searched_;
   std::vector<bool> seen_;  // headers, by block of the ring
@@ -203,14 +201,14 @@ class RingWalk {
   std::vector<LoggedTransaction> ends_round_;  // of them, those that go over the log's end
   std::vector<Tag> tags_;
 
-  uint32_t at_ = 0;              // block of the log
-  uint64_t steps_ = 0;           // blocks gone on in this walk
-  uint64_t searched_ = 0;        // in all walks
+  uint32_t at_ = 0;  // block of the log
+  uint64_t steps_ = 0;  // blocks gone on in this walk
+  uint64_t searched_ = 0;  // in all walks
   std::optional<RingEntry> open_;  // the transaction at hand, while it may be whole
   uint64_t open_steps_ = 0;
   uint32_t crc_ = ~0u;
   std::optional<uint32_t> committed_;  // the commit block before this block is of that transaction
-  bool fresh_ = false;              // the walk has begun here, where a log begins
+  bool fresh_ = false;  // the walk has begun here, where a log begins
 };
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace extscrub {
 namespace {
 
 auto shape(const Geometry& g) {
-  return std::tie(g.block_size, g.cluster_bits, g.first_data_block, g.blocks, g.blocks_per_group, g.groups,
-                  g.inodes_per_group, g.inode_size, g.desc_size, g.first_meta_bg, g.reserved_gdt_blocks);
+  return std::tie(g.block_size, g.cluster_bits, g.first_data_block, g.blocks, g.blocks_per_group, g.groups, g.inodes_per_group,
+                  g.inode_size, g.desc_size, g.first_meta_bg, g.reserved_gdt_blocks);
 }
 
 bool same_places(const GroupDesc& a, const GroupDesc& b) {
@@ -46,8 +46,7 @@ std::optional<View> view(const Image& image, const Overlay& blocks) {
 bool same_inode(const View& a, const View& b) {
   const InodeNo ino = a.journal.facts.inode;
   std::vector<std::byte> before(a.fs.geometry.inode_size), after(before.size());
-  return ino == b.journal.facts.inode && read_inode(a.fs, ino, before) && read_inode(b.fs, ino, after) &&
-         before == after;
+  return ino == b.journal.facts.inode && read_inode(a.fs, ino, before) && read_inode(b.fs, ino, after) && before == after;
 }
 
 // A log that has a block twice, or one that is something else as well, holds what was written there last.
@@ -68,8 +67,7 @@ std::string why_unfit(const Journal& journal, const JournalFacts& replayed) {
   const JournalFacts& facts = journal.facts;
   if (!facts.present) return "the file system has no journal";
   if (facts.external) return "the journal lies on another device";
-  if (!facts.usable || !facts.defects.empty() || !replayed.defects.empty() || !replayed.whole)
-    return "the journal is damaged";
+  if (!facts.usable || !facts.defects.empty() || !replayed.defects.empty() || !replayed.whole) return "the journal is damaged";
   return {};
 }
 
@@ -80,8 +78,7 @@ std::string why_unfit(const View& stored, const View& mended, const Overlay& sta
     return "bitmaps or inode tables get other places";
   const Journal& now = stored.journal;
   const Journal& then = mended.journal;
-  if (!then.facts.usable || !same_inode(stored, mended) || !now.log.lies_as(then.log) ||
-      !same_format(now.super, then.super))
+  if (!then.facts.usable || !same_inode(stored, mended) || !now.log.lies_as(then.log) || !same_format(now.super, then.super))
     return "the journal itself is repaired";
   const auto superblock = now.log.place(now.log.super_block());
   const uint64_t whole_blocks = staged.image().size() / staged.block_size();

@@ -30,6 +30,7 @@ struct LogInUse {
 
 // `staged`: the image as it will be. `replayed`: what replaying the journal that is stored now has met. The transaction goes
 // where the log's oldest blocks are, and over none of those to be kept: who is interrupted finds them again.
-[[nodiscard]] JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed, const LogInUse& in_use);
+[[nodiscard]] JournalSpace find_journal_space(const Image& image, const Overlay& staged, const JournalFacts& replayed,
+                                              const LogInUse& in_use);
 
 }  // namespace extscrub

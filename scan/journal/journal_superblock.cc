@@ -97,8 +97,7 @@ class JournalFinder {
     }
     ext2_super_block super;
     if (!device->read(kSuperblockOffset, mutable_bytes_of(super)) || super.s_magic != EXT2_SUPER_MAGIC ||
-        !(super.s_feature_incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV) ||
-        super.s_log_block_size != fs_.super.s_log_block_size) {
+        !(super.s_feature_incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV) || super.s_log_block_size != fs_.super.s_log_block_size) {
       defect(facts, JournalDefectKind::device_invalid);
       return false;
     }
@@ -189,9 +188,7 @@ std::optional<BlockNo> JournalLog::place(uint64_t log_block) const {
 }
 
 bool JournalLog::contains(BlockNo block) const {
-  return std::ranges::any_of(runs_, [=](const Run& run) {
-    return block >= run.physical && block - run.physical < run.count;
-  });
+  return std::ranges::any_of(runs_, [=](const Run& run) { return block >= run.physical && block - run.physical < run.count; });
 }
 
 bool JournalLog::lies_as(const JournalLog& other) const {
@@ -230,8 +227,7 @@ bool read_features(Bytes block, Journal& journal) {
     defect(facts, JournalDefectKind::unknown_features, kIncompatKnown, s.incompat);
     return false;
   }
-  if ((s.has_incompat(kIncompatCsumV2) && s.has_incompat(kIncompatCsumV3)) ||
-      (s.csum_v2_or_v3() && s.compat & kCompatChecksum)) {
+  if ((s.has_incompat(kIncompatCsumV2) && s.has_incompat(kIncompatCsumV3)) || (s.csum_v2_or_v3() && s.compat & kCompatChecksum)) {
     defect(facts, JournalDefectKind::checksum_features);
     return false;
   }
@@ -240,7 +236,8 @@ bool read_features(Bytes block, Journal& journal) {
       defect(facts, JournalDefectKind::checksum_type, kCrc32c, type);
       return false;
     }
-    if (const uint32_t crc = journal_superblock_checksum(block.first<kSuperSize>()), found = be32(block, kChecksum); crc != found) {
+    if (const uint32_t crc = journal_superblock_checksum(block.first<kSuperSize>()), found = be32(block, kChecksum);
+        crc != found) {
       defect(facts, JournalDefectKind::checksum, crc, found);
       return false;
     }
@@ -338,7 +335,8 @@ bool use_backup_map(const FileSystem& fs, Journal& journal) {
   Journal other;
   other.facts.flagged = journal.facts.flagged;
   other.facts.present = true;
-  if (!JournalFinder(fs, other).find_backup() || other.log.lies_as(journal.log) || !read_super(fs, other) || !is_in_use(fs, other.log))
+  if (!JournalFinder(fs, other).find_backup() || other.log.lies_as(journal.log) || !read_super(fs, other) ||
+      !is_in_use(fs, other.log))
     return false;
   journal = std::move(other);
   return true;

@@ -10,14 +10,16 @@ namespace extscrub {
 namespace {
 
 // The newest copies that what lies in place should be, by block.
-std::vector<LoggedCopy> newest_copies(const Journal& journal, const JournalHistory& history, const FileSystem& fs, uint64_t since) {
+std::vector<LoggedCopy> newest_copies(const Journal& journal, const JournalHistory& history, const FileSystem& fs,
+                                      uint64_t since) {
   const BlockNo super(kSuperblockOffset / fs.geometry.block_size);
   std::vector<LoggedCopy> newest;
   for (size_t i = 0; i < history.copies.size(); ++i) {
     const LoggedCopy& copy = history.copies[i];
     if (i + 1 < history.copies.size() && history.copies[i + 1].block == copy.block) continue;
     if (copy.revoked || copy.transaction < history.unbroken || history.transactions[copy.transaction].seconds <= since) continue;
-    if (copy.block == super || fs.blocks->has(copy.block) || fs.is_missing(copy.block) || journal.log.contains(copy.block)) continue;
+    if (copy.block == super || fs.blocks->has(copy.block) || fs.is_missing(copy.block) || journal.log.contains(copy.block))
+      continue;
     newest.push_back(copy);
   }
   return newest;
@@ -26,7 +28,8 @@ std::vector<LoggedCopy> newest_copies(const Journal& journal, const JournalHisto
 }  // namespace
 
 HistoryCheck::HistoryCheck(const Journal& journal, const JournalHistory& history, const FileSystem& fs, uint64_t since)
-    : journal_(journal), history_(history), fs_(fs), newest_(newest_copies(journal, history, fs, since)), state_(newest_.size()) {}
+    : journal_(journal), history_(history), fs_(fs), newest_(newest_copies(journal, history, fs, since)), state_(newest_.size()) {
+}
 
 void HistoryCheck::look(BlockNo first, Bytes blocks) {
   const uint32_t size = fs_.geometry.block_size;
@@ -45,7 +48,8 @@ void HistoryCheck::read_rest(Depth depth) {
   for (size_t i = 0; i < newest_.size(); ++i) {
     if (state_[i].load(std::memory_order_relaxed) != State::unseen) continue;
     const MetadataExtent* extent = fs_.metadata.find(newest_[i].block);
-    if (depth == Depth::all || (extent && extent->kind == MetadataKind::inode_table) || has_older(newest_[i].block)) rest.push_back(i);
+    if (depth == Depth::all || (extent && extent->kind == MetadataKind::inode_table) || has_older(newest_[i].block))
+      rest.push_back(i);
   }
   constexpr size_t kGrain = 64;  // blocks
   tbb::parallel_for(tbb::blocked_range<size_t>(0, rest.size(), kGrain), [&](const auto& range) {
@@ -85,7 +89,8 @@ std::vector<StaleBlock> HistoryCheck::finish(Depth depth) {
   read_rest(depth);
   std::vector<StaleBlock> stale;
   for (size_t i = 0; i < newest_.size(); ++i)
-    if (state_[i].load(std::memory_order_relaxed) == State::differs) stale.push_back({newest_[i].block, newest_[i], find_same(newest_[i].block), find_oldest(newest_[i].block)});
+    if (state_[i].load(std::memory_order_relaxed) == State::differs)
+      stale.push_back({newest_[i].block, newest_[i], find_same(newest_[i].block), find_oldest(newest_[i].block)});
   return stale;
 }
 

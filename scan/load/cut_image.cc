@@ -24,7 +24,8 @@ bool descriptors_are_there(const FileSystem& fs) {
 std::optional<bool> another_agrees(const FileSystem& fs) {
   const Geometry& g = fs.geometry;
   std::optional<bool> agrees;
-  for (GroupNo group; group.value < g.groups && g.group_first(group).value < blocks_there(fs) && !agrees.value_or(false); ++group) {
+  for (GroupNo group; group.value < g.groups && g.group_first(group).value < blocks_there(fs) && !agrees.value_or(false);
+       ++group) {
     if (!g.has_super(group) || g.super_block(group) == fs.super_block) continue;
     if (const auto copy = read_superblock(fs, group); copy && copy->s_magic == EXT2_SUPER_MAGIC)
       agrees = same_uuid(fs.super, *copy) && same_size(fs.super, *copy);

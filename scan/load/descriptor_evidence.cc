@@ -153,7 +153,8 @@ class Judge {
     guess_in_flex_group(doubt, out);
     if (group.value > 0) out.push_back(place_in(fs_.groups[group.value - 1], doubt.kind) + 1);
     if (group.value + 1 < g_.groups)
-      if (const BlockNo next = place_in(fs_.groups[group.value + 1], doubt.kind); next.value > 0) out.emplace_back(next.value - 1);
+      if (const BlockNo next = place_in(fs_.groups[group.value + 1], doubt.kind); next.value > 0)
+        out.emplace_back(next.value - 1);
     return out;
   }
 
@@ -188,8 +189,6 @@ void judge_descriptors(FileSystem& fs) {
   Judge(fs).run();
 }
 
-bool judge_claimed(FileSystem& fs, const std::vector<ClaimedStructure>& claimed) {
-  return Judge(fs).rejudge(claimed);
-}
+bool judge_claimed(FileSystem& fs, const std::vector<ClaimedStructure>& claimed) { return Judge(fs).rejudge(claimed); }
 
 }  // namespace extscrub

@@ -87,7 +87,8 @@ std::vector<Backup> find_backups(const Source& source, const LoadOptions& option
   const auto take = [&](uint64_t at, uint64_t block_size, bool usable) {
     auto c = read_candidate({source.image, nullptr, source.size, source.search}, at);
     if (!c || !c->checksum_ok || c->geometry.block_size != block_size || !belongs_at(c->super, c->geometry, at)) return;
-    const auto same = std::ranges::find_if(found, [&](const Backup& b) { return same_uuid(b.candidate.super, c->super) && b.usable >= usable; });
+    const auto same = std::ranges::find_if(
+        found, [&](const Backup& b) { return same_uuid(b.candidate.super, c->super) && b.usable >= usable; });
     if (same == found.end() && found.size() < kMost) found.push_back({std::move(*c), at, usable});
   };
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
@@ -100,8 +101,7 @@ std::vector<Backup> find_backups(const Source& source, const LoadOptions& option
     }
   }
   if (places == Places::all)
-    for (const FoundBackup& b : source.search.found())
-      take(b.block.value * b.block_size, b.block_size, b.sealed);
+    for (const FoundBackup& b : source.search.found()) take(b.block.value * b.block_size, b.block_size, b.sealed);
   return found;
 }
 
@@ -140,7 +140,8 @@ std::optional<Candidate> with_usual_desc_size(const Source& source) {
 
 // Features without which structures that are there are taken for damage; the kernel never turns one off.
 constexpr uint32_t kKeptCompat = EXT2_FEATURE_COMPAT_EXT_ATTR;
-constexpr uint32_t kKeptIncompat = EXT4_FEATURE_INCOMPAT_64BIT | EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_INLINE_DATA;
+constexpr uint32_t kKeptIncompat =
+    EXT4_FEATURE_INCOMPAT_64BIT | EXT3_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_INLINE_DATA;
 
 // The primary with those of these features that it has not, and every sound backup has: a bit of it was lost.
 std::optional<Candidate> with_lost_features(const Source& source, const Candidate& primary) {
@@ -152,8 +153,8 @@ std::optional<Candidate> with_lost_features(const Source& source, const Candidat
   for (GroupNo group(1); group.value < g.groups && sound < kEnough && (compat || incompat); ++group) {
     if (!g.has_super(group)) continue;
     const auto copy = read_super(source, g.super_block(group).value << g.block_bits);
-    if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != primary.super.s_blocks_count || !checksum_matches(*copy) ||
-        !std::ranges::equal(copy->s_uuid, primary.super.s_uuid))
+    if (!copy || copy->s_magic != EXT2_SUPER_MAGIC || copy->s_blocks_count != primary.super.s_blocks_count ||
+        !checksum_matches(*copy) || !std::ranges::equal(copy->s_uuid, primary.super.s_uuid))
       continue;
     compat &= copy->s_feature_compat;
     incompat &= copy->s_feature_incompat;
@@ -246,7 +247,8 @@ std::optional<Backup> outvoting_backup(const Source& source, const Candidate& pr
     if (!take(b.at)) return {};
   if (others.empty()) return {};
   const Backup& first = others.front();
-  const auto agreeing = std::ranges::count_if(others, [&](const Backup& b) { return same_numbers(first.candidate.super, b.candidate.super); });
+  const auto agreeing =
+      std::ranges::count_if(others, [&](const Backup& b) { return same_numbers(first.candidate.super, b.candidate.super); });
   const auto fills_image = [&](const Geometry& of) { return of.blocks == source.image.size() >> of.block_bits; };
   const bool sized = fills_image(first.candidate.geometry) && !fills_image(g);
   if (agreeing < 2 && !sized && fits_its_place(file_system(source, primary, kSuperblockOffset))) return {};
@@ -348,14 +350,18 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
   if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
   auto usual = primary ? std::nullopt : with_usual_desc_size(source);
-  if (usual && fits_its_place(file_system(source, *usual, kSuperblockOffset))) return file_system(source, std::move(*usual), kSuperblockOffset);
+  if (usual && fits_its_place(file_system(source, *usual, kSuperblockOffset)))
+    return file_system(source, std::move(*usual), kSuperblockOffset);
   const std::vector<Backup> backups = find_backups(source, options, Places::all);
   const Backup* backup = choose_backup(source, primary, backups);
   // With nothing but its checksum against it the primary is still the one that knows the file system's state.
   if (backup && !(primary && same_layout(primary->super, backup->candidate.super))) {
     const bool sealed = primary && primary->checksum_ok;
     if (!sealed || (inodes_fit_groups(backup->candidate) && !same_groups(*primary, backup->candidate)))
-      return by_backup(source, *backup, !primary ? primary.error().message : sealed ? "its groups do not fit its inodes" : "its checksum does not match");
+      return by_backup(source, *backup,
+                       !primary ? primary.error().message
+                       : sealed ? "its groups do not fit its inodes"
+                                : "its checksum does not match");
   }
   if (usual) return file_system(source, std::move(*usual), kSuperblockOffset);
   if (!primary) return std::unexpected(primary.error());
@@ -375,7 +381,8 @@ Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const 
     fs->super.s_creator_os = EXT2_OS_LINUX;
     fs->super_checksum_ok |= checksum_matches(fs->super);  // then that is all that is wrong
   }
-  if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size()) fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
+  if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size())
+    fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
   if (fs || fs.error().code == ENOTSUP) return fs;
   auto cut = load_from({image, overlay, kAnySize, search}, options);
   if (!cut || !is_cut_short(*cut)) return fs;
@@ -386,7 +393,8 @@ Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const 
 std::string name_found(const std::vector<FoundBackup>& backups) {
   constexpr size_t kNamed = 4;
   std::vector<std::string> names;
-  for (const FoundBackup& b : backups | std::views::take(kNamed)) names.push_back(fmt::format("--superblock {} --block-size {}", b.block, b.block_size));
+  for (const FoundBackup& b : backups | std::views::take(kNamed))
+    names.push_back(fmt::format("--superblock {} --block-size {}", b.block, b.block_size));
   return fmt::format("; what looks like its backup: {}", fmt::join(names, ", or "));
 }
 

@@ -79,7 +79,8 @@ uint64_t first_block_of(Bytes raw) {
 bool is_root_block(Bytes block) {
   EntryWalk walk(block, static_cast<uint32_t>(block.size()));
   const auto dot = walk.next(), dotdot = walk.next();
-  return dot && dotdot && dot->name == "." && dotdot->name == ".." && dot->inode.value == EXT2_ROOT_INO && dotdot->inode.value == EXT2_ROOT_INO;
+  return dot && dotdot && dot->name == "." && dotdot->name == ".." && dot->inode.value == EXT2_ROOT_INO &&
+         dotdot->inode.value == EXT2_ROOT_INO;
 }
 
 // Whether the second inode of a table at block `table` is a root directory's.
@@ -132,9 +133,11 @@ bool same_size(const ext2_super_block& a, const ext2_super_block& b) {
 bool same_numbers(const ext2_super_block& primary, const ext2_super_block& backup) {
   const auto numbers = [](const ext2_super_block& s) {
     const bool clusters = s.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC;
-    return std::tuple(s.s_inodes_count, s.s_first_data_block, s.s_log_block_size, clusters ? s.s_log_cluster_size : 0, s.s_inodes_per_group);
+    return std::tuple(s.s_inodes_count, s.s_first_data_block, s.s_log_block_size, clusters ? s.s_log_cluster_size : 0,
+                      s.s_inodes_per_group);
   };
-  if (!same_size(primary, backup) || numbers(primary) != numbers(backup) || primary.s_rev_level < backup.s_rev_level) return false;
+  if (!same_size(primary, backup) || numbers(primary) != numbers(backup) || primary.s_rev_level < backup.s_rev_level)
+    return false;
   if (primary.s_rev_level > backup.s_rev_level) return true;
   return primary.s_inode_size == backup.s_inode_size && primary.s_first_ino == backup.s_first_ino;
 }

@@ -87,11 +87,15 @@ BadBlocks read_bad_blocks(const FileSystem& fs) {
   std::ranges::sort(all);
   std::ranges::sort(list.nodes);
   BadBlocks blocks;
-  const auto is_again = [&](BlockNo block) { return std::ranges::binary_search(list.nodes, block) || (!blocks.listed.empty() && blocks.listed.back() == block); };
+  const auto is_again = [&](BlockNo block) {
+    return std::ranges::binary_search(list.nodes, block) || (!blocks.listed.empty() && blocks.listed.back() == block);
+  };
   GivenUp is_given_up(fs);
   for (const BlockNo block : all)
-    if (is_again(block)) blocks.again.push_back(block);
-    else (must_be_good(fs, block) && !is_given_up(block) ? blocks.in_metadata : blocks.listed).push_back(block);
+    if (is_again(block))
+      blocks.again.push_back(block);
+    else
+      (must_be_good(fs, block) && !is_given_up(block) ? blocks.in_metadata : blocks.listed).push_back(block);
   return blocks;
 }
 

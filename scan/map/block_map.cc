@@ -61,7 +61,8 @@ void add_first_block(const Inode& inode, std::vector<BlockNo>& blocks) {
 }
 
 void MapWalker::prefetch(BlockNo block) const {
-  if (prefetcher_ && fs_.geometry.contains(block)) fs_.image->prefetch(block.value * fs_.geometry.block_size, fs_.geometry.block_size);
+  if (prefetcher_ && fs_.geometry.contains(block))
+    fs_.image->prefetch(block.value * fs_.geometry.block_size, fs_.geometry.block_size);
 }
 
 const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
@@ -81,7 +82,8 @@ const BlockMap& MapWalker::walk(const Inode& inode, RunSink& sink) {
     walk_indirect();
   take_translator();
   const bool by_block = inode.number().value == EXT2_RESIZE_INO || inode.number().value == EXT2_BAD_INO;
-  if (fs_.geometry.cluster_bits && !inode.uses_extents() && !by_block && map_.data_blocks > 0) defect(MapDefectKind::block_mapped, BlockNo(), 0, BlockNo());
+  if (fs_.geometry.cluster_bits && !inode.uses_extents() && !by_block && map_.data_blocks > 0)
+    defect(MapDefectKind::block_mapped, BlockNo(), 0, BlockNo());
   return map_;
 }
 

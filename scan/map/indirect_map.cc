@@ -52,10 +52,12 @@ void MapWalker::walk_indirect_node(BlockNo block, unsigned level, uint64_t logic
 void MapWalker::map_block(BlockNo block, uint64_t logical, BlockNo node) {
   if (!block) return;
   if (!fs_.geometry.contains(block)) return defect(MapDefectKind::out_of_range, node, logical, block);
-  if (logical >= logical_limit(fs_.geometry, *inode_)) defect(MapDefectKind::too_far, node, logical, block, logical_limit(fs_.geometry, *inode_), logical);
+  if (logical >= logical_limit(fs_.geometry, *inode_))
+    defect(MapDefectKind::too_far, node, logical, block, logical_limit(fs_.geometry, *inode_), logical);
   const uint64_t mask = (uint64_t{1} << fs_.geometry.cluster_bits) - 1;
   const bool by_block = inode_->number().value == EXT2_RESIZE_INO || inode_->number().value == EXT2_BAD_INO;
-  if (!by_block && (block.value ^ logical) & mask) defect(MapDefectKind::cluster, node, logical, block, logical & mask, block.value & mask);
+  if (!by_block && (block.value ^ logical) & mask)
+    defect(MapDefectKind::cluster, node, logical, block, logical & mask, block.value & mask);
   if (pending_.count > 0 && block == pending_.physical + pending_.count && logical == pending_.logical + pending_.count &&
       pending_.count < kLongestRange) {
     ++pending_.count;

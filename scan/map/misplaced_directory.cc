@@ -33,7 +33,8 @@ bool is_inline_directory(const Geometry& g, const Inode& inode) {
   const Bytes area = inode.block_area();
   if (!g.valid_inode(InodeNo(load<uint32_t>(area)))) return false;
   EntryWalk walk(area.subspan(EXT4_INLINE_DATA_DOTDOT_SIZE), g.block_size);
-  while (walk.next()) {}
+  while (walk.next()) {
+  }
   return !walk.broken();
 }
 
@@ -55,8 +56,7 @@ bool can_be_map(const Geometry& g, const Inode& inode) {
 }  // namespace
 
 bool is_root_astray(const Inode& inode) {
-  return inode.number().value == EXT2_ROOT_INO &&
-         (inode.type() != FileType::directory || inode.base().i_links_count == 0);
+  return inode.number().value == EXT2_ROOT_INO && (inode.type() != FileType::directory || inode.base().i_links_count == 0);
 }
 
 bool begins_like_directory(const FileSystem& fs, const Inode& inode) {

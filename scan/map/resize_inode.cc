@@ -27,7 +27,8 @@ ResizeInodeFacts wrong(std::string what, BlockNo block = {}, uint64_t expected =
 class ReservedList {
  public:
   ReservedList(const FileSystem& fs, BlockNo dind, Bytes list)
-      : fs_(fs), g_(fs.geometry), dind_(dind), list_(list), backups_(backup_groups(fs.geometry)), copies_(fs.geometry.block_size) {}
+      : fs_(fs), g_(fs.geometry), dind_(dind), list_(list), backups_(backup_groups(fs.geometry)),
+        copies_(fs.geometry.block_size) {}
 
   ResizeInodeFacts check() {
     if (const auto n = count(); n && contradicts(*n)) return {{}, {}, {}, {}, n};
@@ -102,11 +103,13 @@ ResizeInodeFacts read_resize_inode(const FileSystem& fs) {
   const Inode inode(g, InodeNo(EXT2_RESIZE_INO), raw);
   const auto blocks = load<std::array<uint32_t, EXT2_N_BLOCKS>>(inode.block_area());
   const bool any = std::ranges::any_of(blocks, [](uint32_t b) { return b != 0; });
-  if (!g.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE)) return any ? wrong("it has blocks without the feature") : ResizeInodeFacts{};
+  if (!g.has_compat(EXT2_FEATURE_COMPAT_RESIZE_INODE))
+    return any ? wrong("it has blocks without the feature") : ResizeInodeFacts{};
 
   const BlockNo dind(blocks[EXT2_DIND_BLOCK]);
   for (size_t i = 0; i < blocks.size(); ++i)
-    if (i != EXT2_DIND_BLOCK && blocks[i] != 0) return wrong("it maps more than its doubly indirect block", BlockNo(blocks[i]), 0, blocks[i]);
+    if (i != EXT2_DIND_BLOCK && blocks[i] != 0)
+      return wrong("it maps more than its doubly indirect block", BlockNo(blocks[i]), 0, blocks[i]);
   if (!g.contains(dind)) return wrong("its doubly indirect block is not in the file system", dind);
   if (inode.type() != FileType::regular || inode.base().i_links_count == 0) return wrong("it is no regular file in use");
   for (const uint32_t flag : {EXT2_INDEX_FL, EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL})

@@ -79,12 +79,15 @@ class QuotaReader {
       const auto child = load<uint32_t>(buffer, i * sizeof(uint32_t));
       if (child == 0) continue;
       if (child >= header_.blocks) {
-        defect("", fmt::format("a block below {}", header_.blocks), fmt::format("block {} of the tree names block {}", block, child));
+        defect("", fmt::format("a block below {}", header_.blocks),
+               fmt::format("block {} of the tree names block {}", block, child));
         continue;
       }
       const uint32_t ids = prefix | i << (8 * (kQuotaDepth - 1 - depth));
-      if (depth + 1 < kQuotaDepth) walk(child, depth + 1, ids);
-      else take_id(child, ids);
+      if (depth + 1 < kQuotaDepth)
+        walk(child, depth + 1, ids);
+      else
+        take_id(child, ids);
     }
   }
 
@@ -141,7 +144,8 @@ class QuotaReader {
     uint32_t count = 0;
     each_entry([&](const QuotaEntry& e) { facts_.entries.push_back(e), ++count; });
     if (header.next_free >= header_.blocks || header.prev_free >= header_.blocks)
-      defect("dqdh_next_free", fmt::format("less than {}", header_.blocks), fmt::format("{} and {} in block {}", header.next_free, header.prev_free, block));
+      defect("dqdh_next_free", fmt::format("less than {}", header_.blocks),
+             fmt::format("{} and {} in block {}", header.next_free, header.prev_free, block));
     if (header.entries != count)
       defect("dqdh_entries", fmt::to_string(count), fmt::format("{} in block {}", header.entries, block));
   }
@@ -167,7 +171,8 @@ QuotaFileFacts read_quota_file(const FileSystem& fs, QuotaType type) {
   }
   const Inode inode(fs.geometry, facts.inode, raw);
   if (inode.type() != FileType::regular || !inode.has_block_map() || inode.base().i_links_count == 0) {
-    facts.defects.push_back({"i_mode", "a regular file in use", fmt::format("{}, {} links", name(inode.type()), inode.base().i_links_count)});
+    facts.defects.push_back(
+        {"i_mode", "a regular file in use", fmt::format("{}, {} links", name(inode.type()), inode.base().i_links_count)});
     return facts;
   }
   FileReader file(fs, inode);

@@ -42,9 +42,7 @@ class QuotaUsage {
   void add(const QuotaUsage& other);
 
   // By id.
-  [[nodiscard]] const std::unordered_map<uint32_t, Usage>& of(QuotaType type) const {
-    return usage_[static_cast<size_t>(type)];
-  }
+  [[nodiscard]] const std::unordered_map<uint32_t, Usage>& of(QuotaType type) const { return usage_[static_cast<size_t>(type)]; }
   // The part of it that inline symbolic links have: e2fsck leaves it out.
   [[nodiscard]] Usage inline_symlinks(QuotaType type, uint32_t id) const;
 

@@ -37,14 +37,14 @@ uint64_t attribute_block(const TestImage& image, uint32_t inode) {
 }
 
 template <class T>
-Place poke_header(const TestImage& image, T ext2_ext_attr_header::*field, T value) {
+Place poke_header(const TestImage& image, T ext2_ext_attr_header::* field, T value) {
   const uint32_t inode = add_large(image, "/three");
   image.patch<ext2_ext_attr_header>(attribute_block(image, inode), [&](ext2_ext_attr_header& h) { h.*field = value; });
   return Place{.inode = inode, .block = attribute_block(image, inode) / image.block_size()};
 }
 
 template <class T>
-Place poke_entry(const TestImage& image, T ext2_ext_attr_entry::*field, T value) {
+Place poke_entry(const TestImage& image, T ext2_ext_attr_entry::* field, T value) {
   const uint32_t inode = add_small(image, "/three");
   image.patch<ext2_ext_attr_entry>(inode_entries(image, inode), [&](ext2_ext_attr_entry& e) { e.*field = value; });
   return Place{.inode = inode};
@@ -60,7 +60,8 @@ uint32_t value_inode(const TestImage& image) {
 }
 
 // Of /three's attribute whose value lies in an inode, in the attribute's own entry.
-Place change_entry_of_value(const TestImage& image, const std::function<void(ext2_ext_attr_entry&)>& change, std::string_view name = {}) {
+Place change_entry_of_value(const TestImage& image, const std::function<void(ext2_ext_attr_entry&)>& change,
+                            std::string_view name = {}) {
   (void)value_inode(image);
   const uint32_t inode = image.inode_of("/three");
   const auto first = image.peek<ext2_ext_attr_entry>(inode_entries(image, inode));
@@ -122,18 +123,21 @@ const Scenario kAttributeScenarios[] = {
        image.poke(second + sizeof a, 'c');
        return Place{.inode = inode};
      },
-     {}, true},
+     {},
+     true},
     {ea_value_inode, "attribute's value inode lost its flag", "ext4-eainode",
      [](const TestImage& image) {
        set_value_inode(image, "flags", fmt::format("{:#x}", kExtentsFlag));
        return Place{.inode = image.inode_of("/three")};
      }},
-    {ea_value_inode, "value of no bytes in an inode", "ext4-eainode",
-     [](const TestImage& image) {
-       return change_entry_of_value(image, [](ext2_ext_attr_entry& e) { e.e_value_size = 0; });
-     },
+    {ea_value_inode,
+     "value of no bytes in an inode",
+     "ext4-eainode",
+     [](const TestImage& image) { return change_entry_of_value(image, [](ext2_ext_attr_entry& e) { e.e_value_size = 0; }); },
      {inode_blocks, inode_checksum}},
-    {ea_value_inode, "inline data in an inode of its own", "ext4-eainode",
+    {ea_value_inode,
+     "inline data in an inode of its own",
+     "ext4-eainode",
      [](const TestImage& image) {
        return change_entry_of_value(image, [](ext2_ext_attr_entry& e) { e.e_name_index = 7; }, "data");
      },
@@ -146,14 +150,21 @@ const Scenario kAttributeScenarios[] = {
      [](const TestImage& image) { return poke_header(image, &ext2_ext_attr_header::h_refcount, uint32_t{2}); }},
     {ea_block_checksum, "attribute block changed without sealing it", "ext4-1k",
      [](const TestImage& image) { return poke_header(image, &ext2_ext_attr_header::h_checksum, uint32_t{7}); }},
-    {ea_block_hash, "attribute block with another hash", "ext4-plain",
-     [](const TestImage& image) { return poke_header(image, &ext2_ext_attr_header::h_hash, uint32_t{7}); }, {}, true},
-    {ea_inode_unreferenced, "directory marked as an attribute value", "ext4-eainode",
+    {ea_block_hash,
+     "attribute block with another hash",
+     "ext4-plain",
+     [](const TestImage& image) { return poke_header(image, &ext2_ext_attr_header::h_hash, uint32_t{7}); },
+     {},
+     true},
+    {ea_inode_unreferenced,
+     "directory marked as an attribute value",
+     "ext4-eainode",
      [](const TestImage& image) {
        image.debugfs("sif /dir/sub/deeper flags 0x280000");
        return Place{.inode = image.inode_of("/dir/sub/deeper")};
      },
-     {entry_value_inode, inode_flags}, true},
+     {entry_value_inode, inode_flags},
+     true},
     {ea_inode_refcount, "attribute value with seven references counted", "ext4-eainode",
      [](const TestImage& image) { return set_value_inode(image, "version", "7"); }},
     {inode_links, "attribute value with three links", "ext4-eainode",
@@ -164,14 +175,18 @@ const Scenario kAttributeScenarios[] = {
      "attribute value shorter than its attribute",
      "ext4-eainode",
      [](const TestImage& image) { return set_value_inode(image, "size", "1999"); },
-     {ea_inode_hash}, true},
-    {ea_inode_hash, "attribute value with a changed byte", "ext4-eainode",
+     {ea_inode_hash},
+     true},
+    {ea_inode_hash,
+     "attribute value with a changed byte",
+     "ext4-eainode",
      [](const TestImage& image) {
        const uint32_t inode = value_inode(image);
        image.poke(image.offset(image.block_of(fmt::format("<{}>", inode))), 'x');
        return Place{.inode = inode};
      },
-     {}, true},
+     {},
+     true},
     {inline_data, "inline directory with another size", "ext4-inline",
      [](const TestImage& image) {
        image.debugfs("sif /dir/sub/deeper size 1000");
@@ -191,7 +206,9 @@ const Scenario kAttributeScenarios[] = {
        image.debugfs("sif /three flags 0x80800");
        return Place{.inode = image.inode_of("/three")};
      }},
-    {quota_inode, "user quota file in the journal's inode", "ext4-quota",
+    {quota_inode,
+     "user quota file in the journal's inode",
+     "ext4-quota",
      [](const TestImage& image) {
        image.debugfs("ssv usr_quota_inum 8");
        return Place{.field = "s_usr_quota_inum"};
@@ -205,12 +222,15 @@ const Scenario kAttributeScenarios[] = {
        return Place{.field = "s_usr_quota_inum"};
      },
      {quota_file, reserved_inode, quota_usage}},
-    {quota_file, "quota file without its magic number", "ext4-quota",
+    {quota_file,
+     "quota file without its magic number",
+     "ext4-quota",
      [](const TestImage& image) {
        image.poke(image.offset(image.block_of("<3>")), uint32_t{7});
        return Place{.inode = 3, .field = "dqh_magic"};
      },
-     {}, true},
+     {},
+     true},
     {quota_file, "quota file with a tree that leads outside", "ext4-quota",
      [](const TestImage& image) {
        image.poke(image.offset(image.block_of("<4>", 1)) + 4 * 5, uint32_t{70000});
@@ -238,7 +258,9 @@ const Scenario kAttributeScenarios[] = {
        image.poke(image.offset(block) + offsetof(mmp_struct, mmp_time), uint64_t{7});
        return Place{.block = block};
      }},
-    {mmp_in_use, "file system that is mounted elsewhere", "ext4-mmp",
+    {mmp_in_use,
+     "file system that is mounted elsewhere",
+     "ext4-mmp",
      [](const TestImage& image) {
        const ext2_super_block super = image.superblock();
        image.patch<mmp_struct>(image.offset(super.s_mmp_block), [&](mmp_struct& mmp) {
@@ -247,8 +269,11 @@ const Scenario kAttributeScenarios[] = {
        });
        return Place{.block = super.s_mmp_block};
      },
-     {}, true},
-    {feature_large_file, "file of 3 GiB without the feature large_file", "ext4-plain",
+     {},
+     true},
+    {feature_large_file,
+     "file of 3 GiB without the feature large_file",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("sif /runs3 size 3000000000");
        image.debugfs("feature -large_file");
@@ -269,8 +294,6 @@ const Scenario kAttributeScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> attribute_damage() {
-  return kAttributeScenarios;
-}
+std::span<const Scenario> attribute_damage() { return kAttributeScenarios; }
 
 }  // namespace extscrub::test

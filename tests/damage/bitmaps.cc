@@ -39,7 +39,8 @@ const Scenario kBitmapScenarios[] = {
        return Place{.block = block};
      },
      {inodes_lost, entry_inode_unused, inode_unattached, directory_unconnected, inode_links, inode_bitmap_mismatch,
-      block_bitmap_mismatch, group_free_inodes, group_free_blocks, group_used_dirs, superblock_free_inodes, superblock_free_blocks}},
+      block_bitmap_mismatch, group_free_inodes, group_free_blocks, group_used_dirs, superblock_free_inodes,
+      superblock_free_blocks}},
     {block_bitmap_checksum, "stored checksum of a block bitmap changed", "ext4-noflex",
      [](const TestImage& image) {
        spoil_bitmap_checksum(image, offsetof(ext4_group_desc, bg_block_bitmap_csum_lo));
@@ -113,8 +114,6 @@ const Scenario kBitmapScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> bitmap_damage() {
-  return kBitmapScenarios;
-}
+std::span<const Scenario> bitmap_damage() { return kBitmapScenarios; }
 
 }  // namespace extscrub::test

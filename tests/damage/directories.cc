@@ -13,8 +13,9 @@ namespace {
 using enum Problem;
 
 const std::vector<Problem> kNameGone = {inode_unattached};
-const std::vector<Problem> kBlockGone = {inode_blocks,          inode_unattached,  inode_size, directory_unconnected,
-                                         block_bitmap_mismatch, group_free_blocks, superblock_free_blocks};
+const std::vector<Problem> kBlockGone = {inode_blocks,          inode_unattached,      inode_size,
+                                         directory_unconnected, block_bitmap_mismatch, group_free_blocks,
+                                         superblock_free_blocks};
 
 // Where the entry lies in the image, in bytes.
 uint64_t entry_at(const TestImage& image, const std::string& directory, std::string_view name, uint64_t logical = 0) {
@@ -59,8 +60,11 @@ void encrypt(const TestImage& image, const std::string& path, uint8_t key) {
 }
 
 const Scenario kDirectoryScenarios[] = {
-    {directory_record, "record length that is no multiple of four", "ext4-plain",
-     [](const TestImage& image) { return poke_entry(image, "/dir", "file9", kRecLen, uint16_t{18}); }, {inode_unattached, directory_unconnected}},
+    {directory_record,
+     "record length that is no multiple of four",
+     "ext4-plain",
+     [](const TestImage& image) { return poke_entry(image, "/dir", "file9", kRecLen, uint16_t{18}); },
+     {inode_unattached, directory_unconnected}},
     {directory_dot, "'.' names another inode", "ext4-plain",
      [](const TestImage& image) { return poke_entry(image, "/dir/sub", ".", kInode, uint32_t{12}); }},
     {directory_dot, "first entry is not '.'", "ext2-1k",
@@ -94,7 +98,9 @@ const Scenario kDirectoryScenarios[] = {
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kName, '/'); }},
     {entry_name_invalid, "name with a zero byte", "ext2-4k",
      [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kName + 2, '\0'); }},
-    {entry_name_short, "short name in an encrypted directory", "ext4-stable",
+    {entry_name_short,
+     "short name in an encrypted directory",
+     "ext4-stable",
      [](const TestImage& image) {
        encrypt(image, "/dir", 1);
        return Place{.inode = image.inode_of("/dir")};
@@ -105,7 +111,9 @@ const Scenario kDirectoryScenarios[] = {
        encrypt(image, "/many", 1);
        return Place{.inode = image.inode_of("/many")};
      }},
-    {entry_policy, "directory with another key than the one it is in", "ext4-stable",
+    {entry_policy,
+     "directory with another key than the one it is in",
+     "ext4-stable",
      [](const TestImage& image) {
        encrypt(image, "/dir/sub", 1);
        encrypt(image, "/dir/sub/deeper", 2);
@@ -127,10 +135,14 @@ const Scenario kDirectoryScenarios[] = {
        return Place{.inode = image.inode_of("/dir")};
      }},
     {entry_inode_unused, "entry for an inode that is free", "ext4-plain",
-     [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
+     [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); },
+     kNameGone},
     {entry_inode_uninit, "entry for an inode that was never used", "ext4-gdtcsum",
-     [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); }, kNameGone},
-    {entry_inode_bad_block, "entry for an inode on a bad block that is given up", "ext4-plain",
+     [](const TestImage& image) { return poke_entry(image, "/dir", "file1", kInode, image.superblock().s_inodes_count - 3); },
+     kNameGone},
+    {entry_inode_bad_block,
+     "entry for an inode on a bad block that is given up",
+     "ext4-plain",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/dir/file20");
        const uint64_t block = image.inode_offset(inode) / image.block_size();
@@ -145,7 +157,9 @@ const Scenario kDirectoryScenarios[] = {
      },
      {inode_unattached, inode_blocks, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, directory_unconnected,
       entry_inode_unused, group_free_inodes, superblock_free_inodes, inode_bitmap_mismatch, inodes_lost}},
-    {entry_value_inode, "entry for an attribute's value", "ext4-eainode",
+    {entry_value_inode,
+     "entry for an attribute's value",
+     "ext4-eainode",
      [](const TestImage& image) {
        image.debugfs(fmt::format("sif <{}> flags 0x280000", image.inode_of("/three")));
        return Place{.inode = EXT2_ROOT_INO};
@@ -200,7 +214,9 @@ const Scenario kDirectoryScenarios[] = {
        return Place{.inode = image.inode_of("/many"), .logical = 0};
      },
      kBlockGone},
-    {directory_inline_size, "inline directory with room for half an entry", "ext4-inline",
+    {directory_inline_size,
+     "inline directory with room for half an entry",
+     "ext4-inline",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/dir/sub");
        const uint64_t at = image.inode_offset(inode) + EXT2_GOOD_OLD_INODE_SIZE +
@@ -278,7 +294,9 @@ const Scenario kDirectoryScenarios[] = {
        image.debugfs("unlink /dir/sub");
        return Place{.inode = inode};
      }},
-    {directory_unconnected, "two directories that hold each other", "ext4-plain",
+    {directory_unconnected,
+     "two directories that hold each other",
+     "ext4-plain",
      [](const TestImage& image) {
        const uint32_t outer = image.inode_of("/dir/sub"), inner = image.inode_of("/dir/sub/deeper");
        image.debugfs(fmt::format("link <{}> /dir/sub/deeper/loop", outer));
@@ -292,11 +310,13 @@ const Scenario kDirectoryScenarios[] = {
        return Place{.inode = image.inode_of("/dir/sub")};
      }},
     {directory_dotdot_wrong, "'..' names the root instead of the parent", "ext4-plain",
-     [](const TestImage& image) { 
+     [](const TestImage& image) {
        poke_entry(image, "/dir/sub/deeper", "..", kInode, uint32_t{EXT2_ROOT_INO});
        return Place{.inode = image.inode_of("/dir/sub/deeper")};
      }},
-    {lost_found_missing, "root without lost+found", "ext4-plain",
+    {lost_found_missing,
+     "root without lost+found",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("rmdir /lost+found");
        return Place{.inode = EXT2_ROOT_INO};

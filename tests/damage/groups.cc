@@ -8,7 +8,7 @@ namespace extscrub::test {
 namespace {
 
 template <class T>
-void poke_descriptor(const TestImage& image, uint32_t group, T ext4_group_desc::*field, auto value) {
+void poke_descriptor(const TestImage& image, uint32_t group, T ext4_group_desc::* field, auto value) {
   ext4_group_desc probe{};
   const auto at = reinterpret_cast<const std::byte*>(&(probe.*field)) - reinterpret_cast<const std::byte*>(&probe);
   image.poke(image.descriptor_offset(group) + at, static_cast<T>(value));
@@ -151,8 +151,6 @@ const Scenario kGroupScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> group_damage() {
-  return kGroupScenarios;
-}
+std::span<const Scenario> group_damage() { return kGroupScenarios; }
 
 }  // namespace extscrub::test

@@ -14,7 +14,7 @@ const std::vector<Problem> kMapGone = {inode_blocks, inode_size, block_bitmap_mi
                                        superblock_free_blocks};
 const std::vector<Problem> kInodeGone = {block_bitmap_mismatch, group_free_blocks, superblock_free_blocks,
                                          inode_bitmap_mismatch, group_free_inodes, superblock_free_inodes,
-                                         group_used_dirs,       inode_dtime_zero,      entry_inode_unused};
+                                         group_used_dirs,       inode_dtime_zero,  entry_inode_unused};
 
 // Sets a field with debugfs, which seals the inode.
 Place set_field(const TestImage& image, const std::string& file, std::string_view field, std::string_view value) {
@@ -67,8 +67,12 @@ const Scenario kInodeScenarios[] = {
      {extent_header, inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks}},
     {inode_flags, "inline data where the feature is off", "ext4-plain",
      [](const TestImage& image) { return set_field(image, "/small", "flags", "0x10080000"); }, kMapGone},
-    {inode_verity_unsupported, "file with fs-verity where the feature is off", "ext4-1k",
-     [](const TestImage& image) { return set_field(image, "/three", "flags", "0x180000"); }, {}, true},
+    {inode_verity_unsupported,
+     "file with fs-verity where the feature is off",
+     "ext4-1k",
+     [](const TestImage& image) { return set_field(image, "/three", "flags", "0x180000"); },
+     {},
+     true},
     {inode_field_nonzero, "fragment address is not zero", "ext2-1k",
      [](const TestImage& image) { return set_field(image, "/three", "faddr", "5"); }},
     {inode_special_blocks,
@@ -119,7 +123,8 @@ const Scenario kInodeScenarios[] = {
        image.debugfs("sif / block[0] 0");
        return set_field(image, "/", "mode", "0100755");
      },
-     {group_used_dirs, group_free_blocks, superblock_free_blocks, block_bitmap_mismatch, inode_blocks, inode_size, inode_unattached}},
+     {group_used_dirs, group_free_blocks, superblock_free_blocks, block_bitmap_mismatch, inode_blocks, inode_size,
+      inode_unattached}},
     {root_inode,
      "root directory calls itself a regular file",
      "ext2-1k",
@@ -152,7 +157,9 @@ const Scenario kInodeScenarios[] = {
        image.debugfs("sif <1> blocks 4");
        return Place{.inode = EXT2_BAD_INO, .block = 2};
      }},
-    {bad_blocks_again, "list of bad blocks names a block twice", "ext4-plain",
+    {bad_blocks_again,
+     "list of bad blocks names a block twice",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("sif <1> block[0] 25000");
        image.debugfs("sif <1> block[3] 25000");
@@ -161,7 +168,9 @@ const Scenario kInodeScenarios[] = {
        return Place{.inode = EXT2_BAD_INO, .block = 25000};
      },
      {block_multiply_claimed, group_free_blocks, superblock_free_blocks}},
-    {bad_blocks_again, "list of bad blocks names its own indirect block", "ext4-plain",
+    {bad_blocks_again,
+     "list of bad blocks names its own indirect block",
+     "ext4-plain",
      [](const TestImage& image) {
        image.poke(image.offset(25000), std::array<uint32_t, 3>{25000, 25001, 25002});
        image.debugfs("sif <1> block[IND] 25000");
@@ -211,8 +220,6 @@ const Scenario kInodeScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> inode_damage() {
-  return kInodeScenarios;
-}
+std::span<const Scenario> inode_damage() { return kInodeScenarios; }
 
 }  // namespace extscrub::test

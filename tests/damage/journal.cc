@@ -25,14 +25,18 @@ const Scenario kJournalScenarios[] = {
        return Place{};
      },
      {reserved_inode}},
-    {journal_superblock, "journal superblock with more blocks than the journal has", "ext4-plain",
+    {journal_superblock,
+     "journal superblock with more blocks than the journal has",
+     "ext4-plain",
      [](const TestImage& image) {
        const JournalLog log(image, {});
        image.fill(log.offset_of(0) + kMaxLen, 4, std::byte{0x11});
        return Place{.inode = EXT2_JOURNAL_INO};
      },
      {journal_needs_recovery}},
-    {journal_superblock_checksum, "journal superblock changed without being sealed", "ext4-plain",
+    {journal_superblock_checksum,
+     "journal superblock changed without being sealed",
+     "ext4-plain",
      [](const TestImage& image) {
        const JournalLog log(image, kFormatV3);
        image.fill(log.offset_of(0) + kChecksum, 4, std::byte{0x11});
@@ -45,7 +49,9 @@ const Scenario kJournalScenarios[] = {
        image.debugfs("feature -needs_recovery");
        return Place{.inode = EXT2_JOURNAL_INO};
      }},
-    {journal_checksum, "commit block that is damaged", "ext4-plain",
+    {journal_checksum,
+     "commit block that is damaged",
+     "ext4-plain",
      [](const TestImage& image) {
        JournalLog log(image, kFormatV3);
        log.descriptor({{20001, log.block_of('a')}});
@@ -55,7 +61,9 @@ const Scenario kJournalScenarios[] = {
      },
      {journal_needs_recovery},
      true},
-    {journal_log, "logged block that belongs behind the end of the image", "ext4-plain",
+    {journal_log,
+     "logged block that belongs behind the end of the image",
+     "ext4-plain",
      [](const TestImage& image) {
        JournalLog log(image, {});
        log.descriptor({{0x7FFFFFFF, log.block_of('a')}});
@@ -64,7 +72,9 @@ const Scenario kJournalScenarios[] = {
      },
      {journal_needs_recovery},
      true},
-    {journal_error, "journal that the kernel gave up", "ext4-plain",
+    {journal_error,
+     "journal that the kernel gave up",
+     "ext4-plain",
      [](const TestImage& image) {
        JournalLog log(image, {});
        log.descriptor({{20001, log.block_of('a')}});
@@ -74,7 +84,9 @@ const Scenario kJournalScenarios[] = {
      },
      {journal_needs_recovery, superblock_error_mark},
      true},
-    {orphan_list, "orphan list that begins at a reserved inode", "ext4-plain",
+    {orphan_list,
+     "orphan list that begins at a reserved inode",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("ssv last_orphan 5");
        return Place{.inode = 5};
@@ -113,8 +125,6 @@ const Scenario kJournalScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> journal_damage() {
-  return kJournalScenarios;
-}
+std::span<const Scenario> journal_damage() { return kJournalScenarios; }
 
 }  // namespace extscrub::test

@@ -26,8 +26,7 @@ uint64_t entry_offset(uint64_t node, unsigned number) {
 
 // Changes an entry (an Extent or an Index) of the root in the file's inode.
 template <class Entry>
-Place change_root(const TestImage& image, const std::string& file, unsigned number,
-                  const std::function<void(Entry&)>& change) {
+Place change_root(const TestImage& image, const std::string& file, unsigned number, const std::function<void(Entry&)>& change) {
   const uint32_t inode = image.inode_of(file);
   image.patch<Entry>(entry_offset(image.map_offset(inode), number), change);
   return Place{.inode = inode};
@@ -78,9 +77,7 @@ const Scenario kMapScenarios[] = {
      },
      kBlocksMoved},
     {extent_out_of_range, "index to a block before the first", "ext4-plain",
-     [](const TestImage& image) {
-       return change_root<Index>(image, "/runs10", 0, [](Index& index) { index.ei_leaf = 0; });
-     },
+     [](const TestImage& image) { return change_root<Index>(image, "/runs10", 0, [](Index& index) { index.ei_leaf = 0; }); },
      kBlocksMoved},
     {extent_order, "extents in the wrong order", "ext4-plain",
      [](const TestImage& image) {
@@ -89,14 +86,10 @@ const Scenario kMapScenarios[] = {
      },
      kBlocksMoved},
     {extent_overlap, "extent leaf with overlapping logical ranges", "ext4-plain",
-     [](const TestImage& image) {
-       return change_root<Extent>(image, "/runs3", 1, [](Extent& extent) { extent.ee_block = 32; });
-     },
+     [](const TestImage& image) { return change_root<Extent>(image, "/runs3", 1, [](Extent& extent) { extent.ee_block = 32; }); },
      kBlocksMoved},
     {extent_length_zero, "extent without a length", "ext4-plain",
-     [](const TestImage& image) {
-       return change_root<Extent>(image, "/runs3", 1, [](Extent& extent) { extent.ee_len = 0; });
-     },
+     [](const TestImage& image) { return change_root<Extent>(image, "/runs3", 1, [](Extent& extent) { extent.ee_len = 0; }); },
      kBlocksMoved},
     {extent_too_far, "extent over the limit of logical blocks", "ext4-plain",
      [](const TestImage& image) {
@@ -111,8 +104,7 @@ const Scenario kMapScenarios[] = {
        image.patch<Index>(entry_offset(image.map_offset(inode), 0), [](auto& index) { index.ei_block = 5; });
        return Place{.inode = inode};
      },
-     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, extent_overlap,
-      extent_order}},
+     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, extent_overlap, extent_order}},
     {extent_index_mismatch, "second index of a deep tree begins too early", "ext4-plain",
      [](const TestImage& image) {
        const uint64_t node = first_child(image, "/runs600");
@@ -141,7 +133,9 @@ const Scenario kMapScenarios[] = {
        image.poke<uint32_t>(tail, image.peek<uint32_t>(tail) ^ 1);
        return Place{.inode = image.inode_of("/runs600"), .block = node};
      }},
-    {block_multiply_claimed, "file on an inode table, where files may share their data", "ext4-plain",
+    {block_multiply_claimed,
+     "file on an inode table, where files may share their data",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("feature shared_blocks");
        const uint32_t table = image.descriptor(0).bg_inode_table;
@@ -176,7 +170,9 @@ const Scenario kMapScenarios[] = {
        image.debugfs(fmt::format("sif <{}> flags 0", inode), true);
        return Place{.inode = inode, .field = "i_flags"};
      }},
-    {extent_unwritten_dir, "directory whose extent is unwritten", "ext4-plain",
+    {extent_unwritten_dir,
+     "directory whose extent is unwritten",
+     "ext4-plain",
      [](const TestImage& image) {
        return change_root<Extent>(image, "/dir", 0, [](Extent& extent) { extent.ee_len += EXT_INIT_MAX_LEN; });
      },
@@ -208,8 +204,8 @@ const Scenario kMapScenarios[] = {
      "indirect block is a block bitmap",
      "ext2-1k",
      [](const TestImage& image) { return set_block(image, "/big", "IND", image.block_bitmap(1)); },
-     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks,
-      block_multiply_claimed, indirect_out_of_range}},
+     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, block_multiply_claimed,
+      indirect_out_of_range}},
     {map_metadata_block,
      "extent leaf lies in the inode table",
      "ext4-plain",
@@ -217,8 +213,8 @@ const Scenario kMapScenarios[] = {
        const uint32_t table = image.descriptor(1).bg_inode_table;
        return change_root<Index>(image, "/runs10", 0, [&](Index& index) { index.ei_leaf = table; });
      },
-     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks,
-      block_multiply_claimed, extent_header}},
+     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, block_multiply_claimed,
+      extent_header}},
     {map_loop, "double-indirect block lists itself", "ext2-1k",
      [](const TestImage& image) {
        const uint32_t inode = image.inode_of("/big");
@@ -232,12 +228,11 @@ const Scenario kMapScenarios[] = {
      "ext4-plain",
      [](const TestImage& image) {
        const uint64_t node = first_child(image, "/runs600");
-       image.patch<Index>(entry_offset(image.offset(node), 1),
-                          [&](auto& index) { index.ei_leaf = static_cast<uint32_t>(node); });
+       image.patch<Index>(entry_offset(image.offset(node), 1), [&](auto& index) { index.ei_leaf = static_cast<uint32_t>(node); });
        return Place{.inode = image.inode_of("/runs600"), .block = node};
      },
-     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks,
-      block_multiply_claimed, extent_header, extent_index_mismatch}},
+     {inode_blocks, inode_size, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks, block_multiply_claimed,
+      extent_header, extent_index_mismatch}},
     {block_multiply_claimed,
      "two files with the same block",
      "ext2-1k",
@@ -267,8 +262,6 @@ const Scenario kMapScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> map_damage() {
-  return kMapScenarios;
-}
+std::span<const Scenario> map_damage() { return kMapScenarios; }
 
 }  // namespace extscrub::test

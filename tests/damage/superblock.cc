@@ -10,7 +10,7 @@ namespace extscrub::test {
 namespace {
 
 template <class T>
-void poke_superblock(const TestImage& image, T ext2_super_block::*field, auto value, uint64_t block_offset = 0) {
+void poke_superblock(const TestImage& image, T ext2_super_block::* field, auto value, uint64_t block_offset = 0) {
   image.patch<ext2_super_block>(block_offset ? block_offset : kSuperblockOffset,
                                 [&](ext2_super_block& super) { super.*field = static_cast<T>(value); });
 }
@@ -67,19 +67,25 @@ const Scenario kSuperblockScenarios[] = {
        image.debugfs("ssv r_blocks_count 40000000");
        return Place{.field = "s_r_blocks_count"};
      }},
-    {superblock_field, "fragments of a group are not its blocks", "ext4-plain",
+    {superblock_field,
+     "fragments of a group are not its blocks",
+     "ext4-plain",
      [](const TestImage& image) {
        image.debugfs("ssv clusters_per_group 4096");
        return Place{.field = "s_clusters_per_group"};
      },
      {superblock_backup_bad}},
-    {superblock_field, "descriptors larger than the kernel takes them", "ext4-4k",
+    {superblock_field,
+     "descriptors larger than the kernel takes them",
+     "ext4-4k",
      [](const TestImage& image) {
        image.debugfs("ssv desc_size 2048");
        return Place{.field = "s_desc_size"};
      },
      {superblock_backup_bad}},
-    {superblock_field, "encoding of file names that does not exist", "ext4-casefold",
+    {superblock_field,
+     "encoding of file names that does not exist",
+     "ext4-casefold",
      [](const TestImage& image) {
        image.debugfs("ssv encoding 7");
        return Place{.field = "s_encoding"};
@@ -114,9 +120,7 @@ const Scenario kSuperblockScenarios[] = {
        return Place{};
      },
      {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks}},
-    {superblock_resize_inode,
-     "reserved block lists a block outside the file system behind its copies",
-     "ext4-1k",
+    {superblock_resize_inode, "reserved block lists a block outside the file system behind its copies", "ext4-1k",
      [](const TestImage& image) {
        image.poke<uint32_t>(first_reserved(image) + image.block_size() - 4, 0xff000000);
        return Place{.inode = EXT2_RESIZE_INO, .block = 0xff000000};
@@ -160,9 +164,7 @@ const Scenario kSuperblockScenarios[] = {
        return Place{.field = "s_first_ino"};
      },
      {inode_links, lost_found_missing, entry_inode_invalid, reserved_inode}},
-    {superblock_field,
-     "impossible size of descriptors, and no backup to go by",
-     "ext4-1group",
+    {superblock_field, "impossible size of descriptors, and no backup to go by", "ext4-1group",
      [](const TestImage& image) {
        image.debugfs("ssv desc_size 2");
        return Place{.field = "s_desc_size"};
@@ -184,8 +186,7 @@ const Scenario kSuperblockScenarios[] = {
        image.poke<uint32_t>(at + 4, image.peek<uint32_t>(at));
        return Place{};
      },
-     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, map_loop, inode_blocks,
-      block_multiply_claimed}},
+     {block_bitmap_mismatch, superblock_free_blocks, group_free_blocks, map_loop, inode_blocks, block_multiply_claimed}},
     {superblock_free_blocks, "superblock counts five free blocks", "ext4-1k",
      [](const TestImage& image) {
        image.debugfs("ssv free_blocks_count 5");
@@ -277,17 +278,13 @@ const Scenario kSuperblockScenarios[] = {
        image.debugfs(fmt::format("ssv last_orphan {}", inode));
        return Place{};
      }},
-    {superblock_features,
-     "orphans in an orphan file that is not there",
-     "ext4-plain",
+    {superblock_features, "orphans in an orphan file that is not there", "ext4-plain",
      [](const TestImage& image) {
        poke_superblock(image, &ext2_super_block::s_feature_ro_compat,
                        image.superblock().s_feature_ro_compat | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
        return Place{};
      }},
-    {superblock_features,
-     "metadata_csum lost, and nothing else",
-     "ext4-1k",
+    {superblock_features, "metadata_csum lost, and nothing else", "ext4-1k",
      [](const TestImage& image) {
        poke_superblock(image, &ext2_super_block::s_feature_ro_compat,
                        image.superblock().s_feature_ro_compat & ~uint32_t{EXT4_FEATURE_RO_COMPAT_METADATA_CSUM});
@@ -317,7 +314,9 @@ const Scenario kSuperblockScenarios[] = {
        image.debugfs(fmt::format("ssv orphan_file_inum {}", image.inode_of("/three")));
        return Place{.field = "s_orphan_file_inum"};
      }},
-    {superblock_field, "size of descriptors that cannot be, where their size is fixed", "ext2-1k",
+    {superblock_field,
+     "size of descriptors that cannot be, where their size is fixed",
+     "ext2-1k",
      [](const TestImage& image) {
        image.debugfs("ssv desc_size 12");
        return Place{.field = "s_desc_size"};
@@ -330,8 +329,7 @@ const Scenario kSuperblockScenarios[] = {
        image.debugfs("feature meta_bg");
        return Place{};
      },
-     {superblock_backup_bad, superblock_resize_inode, block_bitmap_mismatch, group_free_blocks,
-      superblock_free_blocks}},
+     {superblock_backup_bad, superblock_resize_inode, block_bitmap_mismatch, group_free_blocks, superblock_free_blocks}},
     {journal_inode_missing,
      "journal inode is empty",
      "ext4-plain",
@@ -344,8 +342,6 @@ const Scenario kSuperblockScenarios[] = {
 
 }  // namespace
 
-std::span<const Scenario> superblock_damage() {
-  return kSuperblockScenarios;
-}
+std::span<const Scenario> superblock_damage() { return kSuperblockScenarios; }
 
 }  // namespace extscrub::test

@@ -86,7 +86,8 @@ class FieldTrial {
       complaints_ += fmt::format("cannot go on: {}\n", error.what());
     }
     if (complaints_.empty()) return "";
-    return fmt::format("{}, {}: {}{}\n{}{}", table_.structure, row.field, text(wrong), sealed ? "" : ", not sealed", complaints_, found_);
+    return fmt::format("{}, {}: {}{}\n{}{}", table_.structure, row.field, text(wrong), sealed ? "" : ", not sealed", complaints_,
+                       found_);
   }
 
  private:
@@ -150,9 +151,12 @@ class FieldTrial {
   void check_code(const std::vector<Finding>& findings, const Fate& fate, bool by_checksum) {
     const auto has = [&](Problem code) { return std::ranges::count(findings, code, &Finding::problem) > 0; };
     const auto is_usual = [&](const Finding& f) { return std::ranges::count(usual_, f.problem) > 0; };
-    if (by_checksum) expect(std::ranges::any_of(table_.unsealed, has) || (fate.code && has(*fate.code)), "the checksum is not noticed");
-    else if (fate.code) expect(has(*fate.code), fmt::format("no {}", info(*fate.code).code));
-    else expect(std::ranges::all_of(findings, is_usual), "it is noticed");
+    if (by_checksum)
+      expect(std::ranges::any_of(table_.unsealed, has) || (fate.code && has(*fate.code)), "the checksum is not noticed");
+    else if (fate.code)
+      expect(has(*fate.code), fmt::format("no {}", info(*fate.code).code));
+    else
+      expect(std::ranges::all_of(findings, is_usual), "it is noticed");
   }
 
   void check_mended(const TestImage& image, const FieldRow& row, bool own_may_change) {
@@ -172,7 +176,8 @@ class FieldTrial {
 
   void keep_image(const TestImage& image, const char* directory, std::string_view field) {
     std::string name = fmt::format("{}-{}-{}", table_.structure, field, kept_++);
-    std::ranges::replace_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_'; }, '_');
+    std::ranges::replace_if(
+        name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_'; }, '_');
     std::filesystem::copy_file(image.path(), std::filesystem::path(directory) / (name + ".img"),
                                std::filesystem::copy_options::overwrite_existing);
   }

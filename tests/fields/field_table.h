@@ -46,9 +46,13 @@ struct Fate {
 [[nodiscard]] constexpr Fate safe_guess(Problem code) { return {code, RepairNeeded::safe, "", false, true}; }
 [[nodiscard]] constexpr Fate lossy(Problem code) { return {code, RepairNeeded::lossy, "", false, true}; }
 [[nodiscard]] constexpr Fate unseen(const char* why) { return {std::nullopt, RepairNeeded::none, why}; }
-[[nodiscard]] constexpr Fate refused(const char* because) { return {std::nullopt, RepairNeeded::none, because, false, false, false, false, true}; }
+[[nodiscard]] constexpr Fate refused(const char* because) {
+  return {std::nullopt, RepairNeeded::none, because, false, false, false, false, true};
+}
 [[nodiscard]] constexpr Fate lossy_as_it_hides(Problem code) { return {code, RepairNeeded::lossy, "", false, true, true}; }
-[[nodiscard]] constexpr Fate unseen_uncovered(const char* why) { return {std::nullopt, RepairNeeded::none, why, false, false, false, true}; }
+[[nodiscard]] constexpr Fate unseen_uncovered(const char* why) {
+  return {std::nullopt, RepairNeeded::none, why, false, false, false, true};
+}
 // e2fsck complains, without a reason that the kernel would share.
 [[nodiscard]] constexpr Fate unseen_but_by_e2fsck(const char* why) { return {std::nullopt, RepairNeeded::none, why, true}; }
 

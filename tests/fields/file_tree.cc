@@ -49,7 +49,8 @@ uint32_t crc_of_attributes(const FileSystem& fs, const Inode& inode) {
   return crc;
 }
 
-void add_paths(const std::multimap<uint32_t, Name>& names, uint32_t directory, const std::string& path, FileTree& tree, int depth = 0) {
+void add_paths(const std::multimap<uint32_t, Name>& names, uint32_t directory, const std::string& path, FileTree& tree,
+               int depth = 0) {
   if (depth > 30) return;
   for (auto [it, end] = names.equal_range(directory); it != end; ++it) {
     const Name& name = it->second;
@@ -79,9 +80,13 @@ FileTree tree_of(const Image& image, const Overlay* overlay) {
   const auto take = [&](const Inode& inode) {
     const bool system = inode.number().value < EXT2_GOOD_OLD_FIRST_INO || inode.number().value == fs->super.s_orphan_file_inum;
     if (inode.base().i_links_count == 0 || (system && inode.number().value != EXT2_ROOT_INO)) return;
-    const FileItem item{inode.base().i_mode, inode.base().i_links_count, inode.base().i_uid, inode.base().i_gid,
+    const FileItem item{inode.base().i_mode,
+                        inode.base().i_links_count,
+                        inode.base().i_uid,
+                        inode.base().i_gid,
                         inode.type() == FileType::directory ? 0 : inode.size(),  // an index made again may take another block
-                        crc_of_contents(*fs, inode), crc_of_attributes(*fs, inode)};
+                        crc_of_contents(*fs, inode),
+                        crc_of_attributes(*fs, inode)};
     const std::lock_guard lock(mutex);
     tree.inodes[inode.number().value] = item;
   };
@@ -99,27 +104,35 @@ FileTree tree_of(const Image& image, const Overlay* overlay) {
   return tree;
 }
 
-std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own, uint32_t own_inode) {
+std::string difference(const FileTree& before, const FileTree& after, const std::vector<std::string_view>& own,
+                       uint32_t own_inode) {
   std::string result;
   std::set<uint32_t> own_inodes = {own_inode};
   for (const std::string_view path : own) own_inodes.insert(path == "/" ? EXT2_ROOT_INO : before.paths.at(std::string(path)));
   for (const auto& [ino, item] : before.inodes) {
     if (own_inodes.contains(ino)) continue;
     const auto it = after.inodes.find(ino);
-    if (it == after.inodes.end()) result += fmt::format("inode {} is gone\n", ino);
+    if (it == after.inodes.end())
+      result += fmt::format("inode {} is gone\n", ino);
     else if (FileItem now = it->second; now != item) {
       const bool is_directory = file_type(item.mode) == FileType::directory;
       // What is found again below lost+found is one more link of that, or of the directory it was in.
       if (is_directory && !own.empty()) now.links = item.links;
-      if (now != item) result += fmt::format("inode {}: mode {:o}, now {:o}; links {}, now {}; size {}, now {}; contents {:x}, now {:x}; attributes {:x}, now {:x}\n",
-                              ino, item.mode, now.mode, item.links, now.links, item.size, now.size, item.contents, now.contents, item.attributes, now.attributes);
+      if (now != item)
+        result += fmt::format(
+            "inode {}: mode {:o}, now {:o}; links {}, now {}; size {}, now {}; contents {:x}, now {:x}; attributes {:x}, now "
+            "{:x}\n",
+            ino, item.mode, now.mode, item.links, now.links, item.size, now.size, item.contents, now.contents, item.attributes,
+            now.attributes);
     }
   }
   for (const auto& [path, ino] : before.paths) {
     if (is_below(path, own)) continue;
     const auto it = after.paths.find(path);
-    if (it == after.paths.end()) result += fmt::format("{} is gone\n", path);
-    else if (it->second != ino) result += fmt::format("{} was inode {}, is {}\n", path, ino, it->second);
+    if (it == after.paths.end())
+      result += fmt::format("{} is gone\n", path);
+    else if (it->second != ino)
+      result += fmt::format("{} was inode {}, is {}\n", path, ino, it->second);
   }
   if (own.empty())
     for (const auto& [path, ino] : after.paths)

@@ -41,7 +41,8 @@ void make_small_tree(const std::filesystem::path& root) {
   if (mkfifo((root / "pipe").c_str(), 0600) != 0) throw std::runtime_error("mkfifo");
 }
 
-const std::vector<std::string> kSmall = {"-b", "1024", "-g", "1024", "-J", "size=1", "-N", "160", "-E", "resize=65536", "-L", "fields"};
+const std::vector<std::string> kSmall = {"-b", "1024", "-g", "1024",         "-J", "size=1",
+                                         "-N", "160",  "-E", "resize=65536", "-L", "fields"};
 
 }  // namespace
 
@@ -96,7 +97,8 @@ Spot block_spot(const TestImage& image, const std::string& path, uint64_t logica
 }
 
 void seal_superblock(const SealedSpot& at) {
-  at.image.patch<ext2_super_block>(kSuperblockOffset, [](ext2_super_block& super) { super.s_checksum = extscrub::superblock_checksum(super); });
+  at.image.patch<ext2_super_block>(kSuperblockOffset,
+                                   [](ext2_super_block& super) { super.s_checksum = extscrub::superblock_checksum(super); });
 }
 
 void seal_spot_inode(const SealedSpot& at) {

@@ -6,18 +6,19 @@
 
 namespace extscrub::test {
 
-// What the files of the image are: /plain, /two and /three of a few blocks, /pieces with a map of many runs, /dir with some files and
-// a directory /dir/sub, /many with an index, /link and /longlink, /pipe and /device; /plain has an attribute in the inode, /two
-// one in a block.
-[[nodiscard]] const TestImage& small_ext4();       // checksums, 64 bytes a descriptor, a journal
-[[nodiscard]] const TestImage& small_ext4_32();    // uninit_bg, 32 bytes a descriptor
-[[nodiscard]] const TestImage& small_plain();      // no checksums, extents
-[[nodiscard]] const TestImage& small_ext3();       // maps of blocks, no checksums
+// What the files of the image are: /plain, /two and /three of a few blocks, /pieces with a map of many runs, /dir with some files
+// and a directory /dir/sub, /many with an index, /link and /longlink, /pipe and /device; /plain has an attribute in the inode,
+// /two one in a block.
+[[nodiscard]] const TestImage& small_ext4();  // checksums, 64 bytes a descriptor, a journal
+[[nodiscard]] const TestImage& small_ext4_32();  // uninit_bg, 32 bytes a descriptor
+[[nodiscard]] const TestImage& small_plain();  // no checksums, extents
+[[nodiscard]] const TestImage& small_ext3();  // maps of blocks, no checksums
 
 // The options that make them small.
 [[nodiscard]] std::vector<std::string> with_small_options(std::vector<std::string> options);
 // Of another kind, with the same files.
-[[nodiscard]] TestImage make_small_image(const std::vector<std::string>& mke2fs_options, const std::vector<std::string>& requests = {});
+[[nodiscard]] TestImage make_small_image(const std::vector<std::string>& mke2fs_options,
+                                         const std::vector<std::string>& requests = {});
 
 [[nodiscard]] Spot inode_spot(const TestImage& image, const std::string& path);
 [[nodiscard]] Spot block_spot(const TestImage& image, const std::string& path, uint64_t logical);

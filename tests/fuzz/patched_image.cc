@@ -117,8 +117,9 @@ void require(bool holds, const char* what) {
 
 size_t add_patch(uint8_t* data, size_t size, size_t most, unsigned seed) {
   std::minstd_rand random(seed);
-  constexpr uint32_t kNumbers[] = {0, 1, 2, 3, 4, 8, 11, 12, 0x7F, 0xFF, 0x100, 0x3FC, 0x3FF, 0x400, 0x7FFF, 0x8000, 0x8001,
-                                   0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFE, 0xFFFFFFFF};
+  constexpr uint32_t kNumbers[] = {0,      1,      2,       3,          4,          8,          11,         12,
+                                   0x7F,   0xFF,   0x100,   0x3FC,      0x3FF,      0x400,      0x7FFF,     0x8000,
+                                   0x8001, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFE, 0xFFFFFFFF};
   std::byte patch[2 * sizeof(PatchHead)];
   const size_t width = 1u << random() % 3;
   PatchHead head{static_cast<uint16_t>(random() % 256), static_cast<uint16_t>(random() % kBlock), static_cast<uint16_t>(width)};
@@ -129,8 +130,14 @@ size_t add_patch(uint8_t* data, size_t size, size_t most, unsigned seed) {
   switch (random() % 5) {
     case 0: number = static_cast<uint32_t>(random()); break;
     case 1: number = static_cast<uint32_t>(random() % 1024); break;
-    case 2: head.length |= kAdd; number = static_cast<uint32_t>(random() % 17) - 8; break;
-    case 3: head.length |= kAdd; number = 1u << random() % 32; break;
+    case 2:
+      head.length |= kAdd;
+      number = static_cast<uint32_t>(random() % 17) - 8;
+      break;
+    case 3:
+      head.length |= kAdd;
+      number = 1u << random() % 32;
+      break;
     default: break;
   }
   if (random() % 4 == 0) number = __builtin_bswap32(number) >> (32 - 8 * width);  // as in the log
@@ -139,8 +146,9 @@ size_t add_patch(uint8_t* data, size_t size, size_t most, unsigned seed) {
   if (random() % 8 == 0) {
     head.length = kCopy | sizeof head;
     const size_t unit = 4u << random() % 9;
-    store(patch, sizeof head, PatchHead{static_cast<uint16_t>(random() % 256), static_cast<uint16_t>(random() % kBlock / unit * unit),
-                                        static_cast<uint16_t>(unit)});
+    store(patch, sizeof head,
+          PatchHead{static_cast<uint16_t>(random() % 256), static_cast<uint16_t>(random() % kBlock / unit * unit),
+                    static_cast<uint16_t>(unit)});
     head.offset = static_cast<uint16_t>(head.offset / unit * unit);
     length = 2 * sizeof head;
   }

@@ -73,7 +73,9 @@ class LogSealer {
   void put(uint64_t log_block, size_t offset, Bytes bytes) {
     image_.write(journal_.log.place(log_block)->value * size_ + offset, bytes);
   }
-  void put_be32_at(uint64_t log_block, size_t offset, uint32_t value) { put(log_block, offset, bytes_of(__builtin_bswap32(value))); }
+  void put_be32_at(uint64_t log_block, size_t offset, uint32_t value) {
+    put(log_block, offset, bytes_of(__builtin_bswap32(value)));
+  }
 
   // Returns the block to go on with.
   uint64_t seal_block(Bytes b, uint64_t at) {
@@ -105,8 +107,10 @@ class LogSealer {
       if (data.empty()) break;
       sum_ = crc32_be(sum_, data);
       const uint32_t crc = crc32c(crc32c(seed_, b.subspan(kHeaderSequence, 4)), data);
-      if (v3) put_be32_at(at, tag + kTag3Checksum, crc);
-      else if (checksums()) put(at, tag + kTagChecksum16, bytes_of(__builtin_bswap16(static_cast<uint16_t>(crc))));
+      if (v3)
+        put_be32_at(at, tag + kTag3Checksum, crc);
+      else if (checksums())
+        put(at, tag + kTagChecksum16, bytes_of(__builtin_bswap16(static_cast<uint16_t>(crc))));
       const uint16_t flags = be16(b, tag + kTagFlags16);
       tag += width + (flags & kTagSameUuid ? 0 : kTagUuidSize);
       if (flags & kTagLast) return next + 1;

@@ -68,8 +68,8 @@ bool is_at(const Finding& finding, Problem problem, const Place& place) {
   if (place.group && finding.group != GroupNo(*place.group)) return false;
   if (place.inode && finding.inode != InodeNo(*place.inode)) return false;
   if (place.logical && finding.logical != place.logical) return false;
-  if (place.block && (!finding.block || *place.block < finding.block->value ||
-                      *place.block - finding.block->value >= finding.block_count))
+  if (place.block &&
+      (!finding.block || *place.block < finding.block->value || *place.block - finding.block->value >= finding.block_count))
     return false;
   return place.field.empty() || finding.field == place.field;
 }
@@ -78,10 +78,9 @@ std::string describe(const std::vector<Finding>& findings) {
   std::string result;
   for (const Finding& f : findings) {
     const auto [expected, found] = texts_of(f.evidence);
-    result +=
-        fmt::format("{} group {} inode {} block {}+{} logical {} path '{}' field '{}' expected '{}' found '{}' {}\n",
-                    info(f.problem).code, text(f.group), text(f.inode), text(f.block), f.block_count, text(f.logical),
-                    f.path, f.field, expected, found, name(f.repair));
+    result += fmt::format("{} group {} inode {} block {}+{} logical {} path '{}' field '{}' expected '{}' found '{}' {}\n",
+                          info(f.problem).code, text(f.group), text(f.inode), text(f.block), f.block_count, text(f.logical),
+                          f.path, f.field, expected, found, name(f.repair));
   }
   return result;
 }

@@ -38,9 +38,7 @@ JournalLog::JournalLog(const TestImage& image, const LogFormat& format) : image_
 
 bool JournalLog::v2_or_v3() const { return format_.incompat & (kIncompatCsumV2 | kIncompatCsumV3); }
 
-uint64_t JournalLog::offset_of(uint32_t log_block) const {
-  return image_.offset(places_.at(log_block));
-}
+uint64_t JournalLog::offset_of(uint32_t log_block) const { return image_.offset(places_.at(log_block)); }
 
 void JournalLog::seal_super() const {
   std::vector<std::byte> super(kSuperSize);

@@ -1,5 +1,5 @@
-#include "tests/support/catch.h"
 #include "tests/support/past_image.h"
+#include "tests/support/catch.h"
 
 #include <fmt/format.h>
 
@@ -115,7 +115,8 @@ std::set<uint64_t> PastImage::difference(const TestImage& a, const TestImage& b)
   std::set<uint64_t> blocks;
   for (size_t at = 0; at + size <= left.size(); at += size) {
     const Bytes was = Bytes(left).subspan(at, size), is = Bytes(right).subspan(at, size);
-    if (std::memcmp(was.data(), is.data(), size) != 0 && !is_superblock(was) && !journal_.contains(at / size)) blocks.insert(at / size);
+    if (std::memcmp(was.data(), is.data(), size) != 0 && !is_superblock(was) && !journal_.contains(at / size))
+      blocks.insert(at / size);
   }
   return blocks;
 }

@@ -37,8 +37,12 @@ class PastImage {
   [[nodiscard]] uint32_t sequence() const { return sequence_ - 1; }              // its number
   [[nodiscard]] const std::set<uint64_t>& changed() const { return changed_; }   // blocks, by the last write()
   [[nodiscard]] std::vector<std::byte> block(uint64_t block) const { return block_of(image_, block); }
-  [[nodiscard]] std::vector<std::byte> block_before(uint64_t block) const { return block_of(before_, block); }     // before the last write()
-  [[nodiscard]] std::vector<std::byte> block_as_written(uint64_t block) const { return block_of(right_, block); }   // by the last write
+  [[nodiscard]] std::vector<std::byte> block_before(uint64_t block) const {
+    return block_of(before_, block);
+  }     // before the last write()
+  [[nodiscard]] std::vector<std::byte> block_as_written(uint64_t block) const {
+    return block_of(right_, block);
+  }   // by the last write
   // Blocks that are not what the last write left, but for superblocks and the journal.
   [[nodiscard]] std::set<uint64_t> not_as_written() const;
 

@@ -41,7 +41,8 @@ Seal seals_inode(const TestImage& sound, uint32_t ino) {
 }
 
 // Of a block that belongs to an inode: fn(seed, block).
-Seal seals_block(const TestImage& sound, uint32_t ino, uint64_t block, const std::function<void(const Geometry&, uint32_t, MutableBytes)>& fn) {
+Seal seals_block(const TestImage& sound, uint32_t ino, uint64_t block,
+                 const std::function<void(const Geometry&, uint32_t, MutableBytes)>& fn) {
   const Geometry g = geometry_of(sound);
   const auto generation = load<uint32_t>(raw_inode(sound, ino), offsetof(ext2_inode, i_generation));
   return [g, ino, generation, block, fn](const TestImage& image) {
@@ -62,8 +63,10 @@ Seal seals_extent_block(const TestImage& sound, uint32_t ino, uint64_t block) {
 // A leaf, or the root of an index.
 Seal seals_directory_block(const TestImage& sound, uint32_t ino, uint64_t block) {
   return seals_block(sound, ino, block, [](const Geometry&, uint32_t seed, MutableBytes bytes) {
-    if (leaf_tail(bytes)) seal_leaf(seed, bytes);
-    else seal_htree_node(seed, bytes, kHtreeRootInfo + 8);
+    if (leaf_tail(bytes))
+      seal_leaf(seed, bytes);
+    else
+      seal_htree_node(seed, bytes, kHtreeRootInfo + 8);
   });
 }
 
@@ -81,7 +84,8 @@ Seal seals_descriptor(const TestImage& sound, uint32_t group) {
     if (!g.group_csum()) return;
     std::vector<std::byte> raw(g.desc_size);
     image.read(image.descriptor_offset(group), raw);
-    image.poke(image.descriptor_offset(group) + offsetof(ext2_group_desc, bg_checksum), group_desc_checksum(g, image.superblock(), GroupNo(group), raw));
+    image.poke(image.descriptor_offset(group) + offsetof(ext2_group_desc, bg_checksum),
+               group_desc_checksum(g, image.superblock(), GroupNo(group), raw));
   };
 }
 
@@ -97,7 +101,8 @@ Seal seals_attribute_block(const TestImage& sound, uint64_t block) {
 // Collects the pointers of one inode's map.
 class MapFields {
  public:
-  MapFields(const PointerImage& image, uint32_t ino, std::string owner, Fields& fields) : image_(image.image), ino_(ino), owner_(std::move(owner)), fields_(fields) {
+  MapFields(const PointerImage& image, uint32_t ino, std::string owner, Fields& fields)
+      : image_(image.image), ino_(ino), owner_(std::move(owner)), fields_(fields) {
     const auto raw = raw_inode(image_, ino);
     uid_ = load<uint16_t>(raw, offsetof(ext2_inode, i_uid));
     extents_ = load<uint32_t>(raw, offsetof(ext2_inode, i_flags)) & EXT4_EXTENTS_FL;
@@ -125,7 +130,8 @@ class MapFields {
     image_.read(image_.offset(node), std::as_writable_bytes(std::span(entries)));
     const auto first = std::ranges::find_if(entries, [](uint32_t e) { return e != 0; });
     if (first == entries.end()) return;
-    add(fmt::format("entry in a node of level {}", level), image_.offset(node) + static_cast<uint64_t>(first - entries.begin()) * 4, {});
+    add(fmt::format("entry in a node of level {}", level),
+        image_.offset(node) + static_cast<uint64_t>(first - entries.begin()) * 4, {});
     if (level > 1) collect_node(*first, level - 1);
   }
 
@@ -133,7 +139,8 @@ class MapFields {
     const auto header = image_.peek<ext3_extent_header>(at);
     const Seal seal = node ? seals_extent_block(image_, ino_, node) : seals_inode(image_, ino_);
     const uint64_t second = header.eh_entries > 1 ? sizeof(ext3_extent) : 0;
-    if (header.eh_depth == 0) return add(node ? "ee_start in a block" : "ee_start", at + sizeof header + second + offsetof(ext3_extent, ee_start), seal);
+    if (header.eh_depth == 0)
+      return add(node ? "ee_start in a block" : "ee_start", at + sizeof header + second + offsetof(ext3_extent, ee_start), seal);
     add(node ? "ei_leaf in a block" : "ei_leaf", at + sizeof header + second + offsetof(ext3_extent_idx, ei_leaf), seal);
     const auto child = image_.peek<ext3_extent_idx>(at + sizeof header).ei_leaf;
     if (all_levels) collect_extents(image_.offset(child), child, true);
@@ -158,8 +165,15 @@ PointerField entry_field(const PointerImage& image, const std::string& directory
     EntryWalk walk(bytes, size);
     while (const auto entry = walk.next())
       if (entry->name == name && entry->inode)
-        return {fmt::format("entry {} of {}", name, directory), image.image.offset(block) + entry->offset, dir, image.before.files.at(directory).uid,
-                seals_directory_block(image.image, dir, block), {}, {named}, PointerField::Kind::other, true};
+        return {fmt::format("entry {} of {}", name, directory),
+                image.image.offset(block) + entry->offset,
+                dir,
+                image.before.files.at(directory).uid,
+                seals_directory_block(image.image, dir, block),
+                {},
+                {named},
+                PointerField::Kind::other,
+                true};
   }
 }
 
@@ -178,14 +192,16 @@ Fields map_pointers(const PointerImage& image) {
   MapFields(image, image.inode("/home/link"), "/home/link", fields).collect({0});
   for (const char* path : {"/home/short", "/home/acl"}) {
     const uint32_t ino = image.inode(path);
-    fields.push_back({fmt::format("i_file_acl of {}", path), image.image.inode_offset(ino) + offsetof(ext2_inode, i_file_acl), ino, kUser, seals_inode(image.image, ino)});
+    fields.push_back({fmt::format("i_file_acl of {}", path), image.image.inode_offset(ino) + offsetof(ext2_inode, i_file_acl),
+                      ino, kUser, seals_inode(image.image, ino)});
   }
   return fields;
 }
 
 Fields directory_map_pointers(const PointerImage& image) {
   Fields fields;
-  for (const char* path : {"/", "/home", "/home/sub", "/lost+found"}) MapFields(image, image.inode(path), path, fields).collect({0});
+  for (const char* path : {"/", "/home", "/home/sub", "/lost+found"})
+    MapFields(image, image.inode(path), path, fields).collect({0});
   MapFields(image, image.inode("/home/dir"), "/home/dir", fields).collect({0, 1, 2});
   for (PointerField& field : fields) field.kind = PointerField::Kind::directory_map;
   return fields;
@@ -194,10 +210,13 @@ Fields directory_map_pointers(const PointerImage& image) {
 Fields own_map_pointers(const PointerImage& image) {
   Fields fields;
   const ext2_super_block super = image.image.superblock();
-  if (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) MapFields(image, EXT2_JOURNAL_INO, "the journal", fields).collect({0, 3, 12, 13});
-  if (super.s_feature_compat & EXT2_FEATURE_COMPAT_RESIZE_INODE) MapFields(image, EXT2_RESIZE_INO, "the resize inode", fields).collect({13});
+  if (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)
+    MapFields(image, EXT2_JOURNAL_INO, "the journal", fields).collect({0, 3, 12, 13});
+  if (super.s_feature_compat & EXT2_FEATURE_COMPAT_RESIZE_INODE)
+    MapFields(image, EXT2_RESIZE_INO, "the resize inode", fields).collect({13});
   if (super.s_usr_quota_inum) MapFields(image, super.s_usr_quota_inum, "the user quota file", fields).collect({0, 2});
-  if (super.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE) MapFields(image, super.s_orphan_file_inum, "the orphan file", fields).collect({0});
+  if (super.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE)
+    MapFields(image, super.s_orphan_file_inum, "the orphan file", fields).collect({0});
   for (PointerField& field : fields) field.redundant = true;
   return fields;
 }
@@ -207,23 +226,34 @@ Fields inode_pointers(const PointerImage& image) {
   fields.push_back(entry_field(image, "/home", "user", image.inode("/home/user")));
   fields.push_back(entry_field(image, "/home", "sub", image.inode("/home/sub")));
   fields.push_back(entry_field(image, "/", "home", image.inode("/home")));
-  fields.push_back(entry_field(image, "/home/dir", fmt::format("{}{:030}", mark_of(kUser), 7), image.inode(fmt::format("/home/dir/{}{:030}", mark_of(kUser), 7))));
+  fields.push_back(entry_field(image, "/home/dir", fmt::format("{}{:030}", mark_of(kUser), 7),
+                               image.inode(fmt::format("/home/dir/{}{:030}", mark_of(kUser), 7))));
   fields.push_back(entry_field(image, "/home/sub", "..", image.inode("/home")));
   fields.push_back(entry_field(image, "/home/sub", ".", image.inode("/home/sub")));
   fields.push_back(entry_field(image, "/home/dir", "..", image.inode("/home")));
   const ext2_super_block super = image.image.superblock();
   const uint32_t orphan = super.s_last_orphan;
-  fields.push_back({"i_dtime of an orphan", image.image.inode_offset(orphan) + offsetof(ext2_inode, i_dtime), orphan, kUser, seals_inode(image.image, orphan), "2 orphans", {}, PointerField::Kind::other, true});
+  fields.push_back({"i_dtime of an orphan",
+                    image.image.inode_offset(orphan) + offsetof(ext2_inode, i_dtime),
+                    orphan,
+                    kUser,
+                    seals_inode(image.image, orphan),
+                    "2 orphans",
+                    {},
+                    PointerField::Kind::other,
+                    true});
   if (super.s_feature_incompat & EXT4_FEATURE_INCOMPAT_EA_INODE) {
     const uint32_t ino = image.inode("/home/value");
     const uint64_t body = image.image.inode_offset(ino);
     const uint64_t entries = body + EXT2_GOOD_OLD_INODE_SIZE + image.image.peek<uint16_t>(body + EXT2_GOOD_OLD_INODE_SIZE) + 4;
     if (image.image.peek<ext2_ext_attr_entry>(entries).e_value_inum)
-      fields.push_back({"e_value_inum in the inode", entries + offsetof(ext2_ext_attr_entry, e_value_inum), ino, kUser, seals_inode(image.image, ino)});
+      fields.push_back({"e_value_inum in the inode", entries + offsetof(ext2_ext_attr_entry, e_value_inum), ino, kUser,
+                        seals_inode(image.image, ino)});
     const uint32_t block = image.block(ino, kAttributes);
     if (block) {
       const uint64_t at = image.image.offset(block) + sizeof(ext2_ext_attr_header) + offsetof(ext2_ext_attr_entry, e_value_inum);
-      if (image.image.peek<uint32_t>(at)) fields.push_back({"e_value_inum in a block", at, ino, kUser, seals_attribute_block(image.image, block)});
+      if (image.image.peek<uint32_t>(at))
+        fields.push_back({"e_value_inum in a block", at, ino, kUser, seals_attribute_block(image.image, block)});
     }
   }
   return fields;
@@ -231,28 +261,46 @@ Fields inode_pointers(const PointerImage& image) {
 
 Fields descriptor_pointers(const PointerImage& image) {
   Fields fields;
-  const auto groups = static_cast<uint32_t>((image.image.size() / image.image.block_size() + image.image.superblock().s_blocks_per_group - 2) / image.image.superblock().s_blocks_per_group);
+  const auto groups =
+      static_cast<uint32_t>((image.image.size() / image.image.block_size() + image.image.superblock().s_blocks_per_group - 2) /
+                            image.image.superblock().s_blocks_per_group);
   for (const uint32_t group : {0u, groups - 1})
-    for (const auto& [name, offset] : {std::pair("bg_block_bitmap", offsetof(ext2_group_desc, bg_block_bitmap)), std::pair("bg_inode_bitmap", offsetof(ext2_group_desc, bg_inode_bitmap)),
+    for (const auto& [name, offset] : {std::pair("bg_block_bitmap", offsetof(ext2_group_desc, bg_block_bitmap)),
+                                       std::pair("bg_inode_bitmap", offsetof(ext2_group_desc, bg_inode_bitmap)),
                                        std::pair("bg_inode_table", offsetof(ext2_group_desc, bg_inode_table))})
-      fields.push_back({fmt::format("{} of group {}", name, group), image.image.descriptor_offset(group) + offset, 0, 0, seals_descriptor(image.image, group), name, {}, PointerField::Kind::other, true});
+      fields.push_back({fmt::format("{} of group {}", name, group),
+                        image.image.descriptor_offset(group) + offset,
+                        0,
+                        0,
+                        seals_descriptor(image.image, group),
+                        name,
+                        {},
+                        PointerField::Kind::other,
+                        true});
   return fields;
 }
 
 Fields superblock_block_pointers(const PointerImage& image) {
   Fields fields{superblock_field(image, "s_first_data_block", offsetof(ext2_super_block, s_first_data_block))};
-  if (image.image.superblock().s_feature_incompat & EXT4_FEATURE_INCOMPAT_MMP) fields.push_back(superblock_field(image, "s_mmp_block", offsetof(ext2_super_block, s_mmp_block)));
+  if (image.image.superblock().s_feature_incompat & EXT4_FEATURE_INCOMPAT_MMP)
+    fields.push_back(superblock_field(image, "s_mmp_block", offsetof(ext2_super_block, s_mmp_block)));
   return fields;
 }
 
 Fields superblock_inode_pointers(const PointerImage& image) {
   const ext2_super_block super = image.image.superblock();
-  Fields fields{superblock_field(image, "s_last_orphan", offsetof(ext2_super_block, s_last_orphan)), superblock_field(image, "s_lpf_ino", offsetof(ext2_super_block, s_lpf_ino))};
-  if (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) fields.push_back(superblock_field(image, "s_journal_inum", offsetof(ext2_super_block, s_journal_inum)));
-  if (super.s_usr_quota_inum) fields.push_back(superblock_field(image, "s_usr_quota_inum", offsetof(ext2_super_block, s_usr_quota_inum)));
-  if (super.s_grp_quota_inum) fields.push_back(superblock_field(image, "s_grp_quota_inum", offsetof(ext2_super_block, s_grp_quota_inum)));
-  if (super.s_prj_quota_inum) fields.push_back(superblock_field(image, "s_prj_quota_inum", offsetof(ext2_super_block, s_prj_quota_inum)));
-  if (super.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE) fields.push_back(superblock_field(image, "s_orphan_file_inum", offsetof(ext2_super_block, s_orphan_file_inum)));
+  Fields fields{superblock_field(image, "s_last_orphan", offsetof(ext2_super_block, s_last_orphan)),
+                superblock_field(image, "s_lpf_ino", offsetof(ext2_super_block, s_lpf_ino))};
+  if (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)
+    fields.push_back(superblock_field(image, "s_journal_inum", offsetof(ext2_super_block, s_journal_inum)));
+  if (super.s_usr_quota_inum)
+    fields.push_back(superblock_field(image, "s_usr_quota_inum", offsetof(ext2_super_block, s_usr_quota_inum)));
+  if (super.s_grp_quota_inum)
+    fields.push_back(superblock_field(image, "s_grp_quota_inum", offsetof(ext2_super_block, s_grp_quota_inum)));
+  if (super.s_prj_quota_inum)
+    fields.push_back(superblock_field(image, "s_prj_quota_inum", offsetof(ext2_super_block, s_prj_quota_inum)));
+  if (super.s_feature_compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE)
+    fields.push_back(superblock_field(image, "s_orphan_file_inum", offsetof(ext2_super_block, s_orphan_file_inum)));
   return fields;
 }
 
@@ -269,13 +317,29 @@ Fields logical_pointers(const PointerImage& image) {
   const uint32_t dir = image.inode("/home/dir"), root = image.block(dir, 0);
   for (const unsigned entry : {0u, 1u}) {
     const uint64_t at = image.image.offset(root) + kHtreeRootInfo + 8 + entry * 8 + 4;
-    fields.push_back({fmt::format("dx_entry[{}] of /home/dir", entry), at, dir, kUser, seals_directory_block(image.image, dir, root), {}, {}, PointerField::Kind::other, true});
+    fields.push_back({fmt::format("dx_entry[{}] of /home/dir", entry),
+                      at,
+                      dir,
+                      kUser,
+                      seals_directory_block(image.image, dir, root),
+                      {},
+                      {},
+                      PointerField::Kind::other,
+                      true});
   }
   if (const uint32_t quota = image.image.superblock().s_usr_quota_inum) {
     const uint64_t tree = image.image.offset(image.block(quota, 1));
     fields.push_back({"root of the user quota tree", tree, quota, 0, {}, {}, {}, PointerField::Kind::other, true});
     const uint32_t next = image.image.peek<uint32_t>(tree);
-    fields.push_back({"node of the user quota tree", image.image.offset(image.block(quota, next)), quota, 0, {}, {}, {}, PointerField::Kind::other, true});
+    fields.push_back({"node of the user quota tree",
+                      image.image.offset(image.block(quota, next)),
+                      quota,
+                      0,
+                      {},
+                      {},
+                      {},
+                      PointerField::Kind::other,
+                      true});
   }
   return fields;
 }
@@ -324,11 +388,17 @@ std::vector<PointerTarget> inode_targets(const PointerImage& image, const Pointe
 }
 
 std::vector<PointerTarget> logical_targets(const PointerImage&, const PointerField&) {
-  return {{"block 0", 0}, {"block 1", 1}, {"block 2", 2}, {"block 3", 3}, {"a block behind the end", 60}, {"a block far behind the end", 0xFFFFFF0}};
+  return {{"block 0", 0},
+          {"block 1", 1},
+          {"block 2", 2},
+          {"block 3", 3},
+          {"a block behind the end", 60},
+          {"a block far behind the end", 0xFFFFFF0}};
 }
 
 std::vector<PointerTarget> group_targets(const PointerImage& image, const PointerField&) {
-  const uint32_t groups = static_cast<uint32_t>(image.image.size() / image.image.block_size()) / image.image.superblock().s_blocks_per_group;
+  const uint32_t groups =
+      static_cast<uint32_t>(image.image.size() / image.image.block_size()) / image.image.superblock().s_blocks_per_group;
   return {{"group 0", 0}, {"a group without a backup", 2}, {"a group out of range", groups + 9}};
 }
 

@@ -125,7 +125,9 @@ void make_orphan(const TestImage& image) {
 
 uint32_t PointerImage::block(uint32_t inode, int64_t logical, size_t nth) const {
   for (const auto& [block, use] : uses)
-    if (use.inode == inode && (use.logical == logical || (logical < 0 && logical != kAttributes && use.logical < 0 && use.logical != kAttributes)) && nth-- == 0)
+    if (use.inode == inode &&
+        (use.logical == logical || (logical < 0 && logical != kAttributes && use.logical < 0 && use.logical != kAttributes)) &&
+        nth-- == 0)
       return static_cast<uint32_t>(block);
   return 0;
 }
@@ -133,11 +135,13 @@ uint32_t PointerImage::block(uint32_t inode, int64_t logical, size_t nth) const 
 uint32_t PointerImage::free_block(uint32_t after) const {
   const ext2_super_block super = image.superblock();
   std::vector<std::byte> bitmap(image.block_size());
-  const uint32_t ratio = super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC ? 1u << (super.s_log_cluster_size - super.s_log_block_size) : 1;
+  const uint32_t ratio =
+      super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC ? 1u << (super.s_log_cluster_size - super.s_log_block_size) : 1;
   for (uint32_t block = after;; block += ratio) {
     const uint32_t group = (block - super.s_first_data_block) / super.s_blocks_per_group;
     image.read(image.offset(image.block_bitmap(group)), bitmap);
-    if (!test_bit(bitmap, (block - super.s_first_data_block) % super.s_blocks_per_group / ratio) && !uses.contains(block)) return block;
+    if (!test_bit(bitmap, (block - super.s_first_data_block) % super.s_blocks_per_group / ratio) && !uses.contains(block))
+      return block;
   }
 }
 
@@ -153,7 +157,8 @@ PointerImage make_pointer_image(const std::string& name, const std::vector<std::
   if (image.e2fsck() != 0) throw std::runtime_error(image.e2fsck_report().output);
   make_orphan(image);
   PointerImage result{name, image, take_snapshot(image.path()), uses_of_blocks(image.path())};
-  if (!result.before.error.empty() || !result.before.leaks.empty()) throw std::runtime_error(result.before.error + fmt::format("{}", fmt::join(result.before.leaks, "\n")));
+  if (!result.before.error.empty() || !result.before.leaks.empty())
+    throw std::runtime_error(result.before.error + fmt::format("{}", fmt::join(result.before.leaks, "\n")));
   return result;
 }
 

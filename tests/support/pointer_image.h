@@ -46,7 +46,8 @@ struct PointerImage {
 inline constexpr uint32_t kUser = 1000, kOther = 1001;
 
 // `options`: of mke2fs. The image is sound.
-[[nodiscard]] PointerImage make_pointer_image(const std::string& name, const std::vector<std::string>& options, const std::string& size);
+[[nodiscard]] PointerImage make_pointer_image(const std::string& name, const std::vector<std::string>& options,
+                                              const std::string& size);
 
 // Pointers in the maps of files, of the file system's own inodes and of directories, and i_file_acl.
 [[nodiscard]] std::vector<PointerField> map_pointers(const PointerImage& image);

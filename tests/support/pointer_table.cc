@@ -70,7 +70,8 @@ class Row {
     std::string details = "  findings:\n" + beginning_of(plan.before.findings) + "  after:\n" + beginning_of(plan.after.findings);
     for (size_t i = 0; i < std::min(plan.losses.size(), kMostShown); ++i) {
       const Loss& l = plan.losses[i];
-      details += fmt::format("  loss: {} {} {}: {} {}\n", info(l.problem).code, l.path, l.inode, l.what, l.bytes ? fmt::format("{}-{}", l.bytes->first, l.bytes->end) : "");
+      details += fmt::format("  loss: {} {} {}: {} {}\n", info(l.problem).code, l.path, l.inode, l.what,
+                             l.bytes ? fmt::format("{}-{}", l.bytes->first, l.bytes->end) : "");
     }
     return complaints_ + details;
   }
@@ -85,7 +86,8 @@ class Row {
 
   // What lies in the block that is named now, and may be seen by its owner alone; the file system's own is root's.
   void note_owner_of_target() {
-    if (target_.value == 0 || target_.value >= sound_.image.size() / sound_.image.block_size() || target_.name == "a free block") return;
+    if (target_.value == 0 || target_.value >= sound_.image.size() / sound_.image.block_size() || target_.name == "a free block")
+      return;
     const auto use = sound_.uses.find(target_.value);
     uint32_t uid = 0;
     if (use != sound_.uses.end())
@@ -98,9 +100,11 @@ class Row {
 
   void check_found(const std::vector<Finding>& findings) {
     const bool found = std::ranges::any_of(findings, [&](const Finding& f) {
-      if (!field_.field.empty() && (f.field.contains(field_.field) || texts_of(f.evidence).found.contains(field_.field))) return true;
+      if (!field_.field.empty() && (f.field.contains(field_.field) || texts_of(f.evidence).found.contains(field_.field)))
+        return true;
       if (f.inode && (involved_.contains(f.inode->value) || f.inode->value == target_.value)) return true;
-      return f.block && (f.block->value == field_.at / sound_.image.block_size() || (target_.value - f.block->value) < f.block_count);
+      return f.block &&
+             (f.block->value == field_.at / sound_.image.block_size() || (target_.value - f.block->value) < f.block_count);
     });
     if (!found) complain("not found at its place");
   }
@@ -114,7 +118,8 @@ class Row {
     if (!second.overlay->staged().empty()) complain("a second scrub writes: " + describe(second.before.findings));
   }
 
-  [[nodiscard]] bool is_reported(const RepairPlan& plan, uint32_t inode, const std::string& path, std::optional<uint64_t> logical) const {
+  [[nodiscard]] bool is_reported(const RepairPlan& plan, uint32_t inode, const std::string& path,
+                                 std::optional<uint64_t> logical) const {
     const uint64_t size = sound_.image.block_size();
     return std::ranges::any_of(plan.losses, [&](const Loss& l) {
       if (l.inode != InodeNo(inode) || l.path.empty()) return false;
@@ -128,13 +133,19 @@ class Row {
     if (!after.error.empty()) complain("cannot be read: " + after.error);
     for (const auto& [path, was] : sound_.before.files) {
       const auto now = after.files.find(path);
-      if (was.inode == field_.inode && !field_.redundant) check_owner(plan, path, was, now == after.files.end() ? after.of(was.inode) : now, after);
-      else if (loses_its_name(path, was)) check_moved(plan, path, was, after);
-      else if (now == after.files.end()) complain(fmt::format("{} is gone; its inode {} is {}", path, was.inode, after.of(was.inode) == after.files.end() ? "gone too" : after.of(was.inode)->first));
-      else if (!(is_inode_named() && has_all_of(now->second, was))) compare(path, was, now->second);
+      if (was.inode == field_.inode && !field_.redundant)
+        check_owner(plan, path, was, now == after.files.end() ? after.of(was.inode) : now, after);
+      else if (loses_its_name(path, was))
+        check_moved(plan, path, was, after);
+      else if (now == after.files.end())
+        complain(fmt::format("{} is gone; its inode {} is {}", path, was.inode,
+                             after.of(was.inode) == after.files.end() ? "gone too" : after.of(was.inode)->first));
+      else if (!(is_inode_named() && has_all_of(now->second, was)))
+        compare(path, was, now->second);
     }
     for (const auto& [path, now] : after.files)
-      if (!sound_.before.files.contains(path) && !was_named(now.inode)) complain(fmt::format("{} is new (inode {})", path, now.inode));
+      if (!sound_.before.files.contains(path) && !was_named(now.inode))
+        complain(fmt::format("{} is new (inode {})", path, now.inode));
   }
 
   // The field is an entry of that file, or of a directory above it: when nothing else tells of the name, it is lost.
@@ -150,13 +161,16 @@ class Row {
   }
   [[nodiscard]] bool is_inode_named() const { return !field_.involved.empty(); }
   [[nodiscard]] bool was_named(uint32_t ino) const {
-    return std::ranges::any_of(sound_.before.files, [&](const auto& f) { return f.second.inode == ino && loses_its_name(f.first, f.second); });
+    return std::ranges::any_of(sound_.before.files,
+                               [&](const auto& f) { return f.second.inode == ino && loses_its_name(f.first, f.second); });
   }
 
   void check_moved(const RepairPlan& plan, const std::string& path, const FileState& was, const TreeSnapshot& after) {
     const auto at_place = after.files.find(path);
     const auto now = at_place != after.files.end() && at_place->second.inode == was.inode ? at_place : after.of(was.inode);
-    const bool reported = std::ranges::any_of(plan.losses, [&](const Loss& l) { return l.inode == InodeNo(was.inode) || (l.inode && involved_.contains(l.inode.value)); });
+    const bool reported = std::ranges::any_of(plan.losses, [&](const Loss& l) {
+      return l.inode == InodeNo(was.inode) || (l.inode && involved_.contains(l.inode.value));
+    });
     if (now == after.files.end() || now->first != path) {
       if (!reported) return complain(path + " is not where it was, and that is not reported");
       if (now == after.files.end() && (was.size > 0 || LINUX_S_ISDIR(was.mode))) complain(path + " is gone");
@@ -169,7 +183,8 @@ class Row {
     if (now == was) return;
     std::string what;
     if (now.inode != was.inode) what += fmt::format(" inode {} for {}", now.inode, was.inode);
-    if (now.uid != was.uid || now.mode != was.mode || now.links != was.links) what += fmt::format(" uid {}->{} mode {:o}->{:o} links {}->{}", was.uid, now.uid, was.mode, now.mode, was.links, now.links);
+    if (now.uid != was.uid || now.mode != was.mode || now.links != was.links)
+      what += fmt::format(" uid {}->{} mode {:o}->{:o} links {}->{}", was.uid, now.uid, was.mode, now.mode, was.links, now.links);
     if (now.size != was.size) what += fmt::format(" size {}->{}", was.size, now.size);
     if (now.blocks != was.blocks) what += " contents";
     if (now.target != was.target) what += " target";
@@ -177,24 +192,33 @@ class Row {
     complain(fmt::format("{} has changed:{}", path, what));
   }
 
-  void check_owner(const RepairPlan& plan, const std::string& path, const FileState& was, std::map<std::string, FileState>::const_iterator now, const TreeSnapshot& after) {
+  void check_owner(const RepairPlan& plan, const std::string& path, const FileState& was,
+                   std::map<std::string, FileState>::const_iterator now, const TreeSnapshot& after) {
     const bool nothing_to_lose = target_.value == 0 || target_.name == "a free block";
     if (now == after.files.end()) {
       if (!is_reported(plan, was.inode, path, {})) complain(path + " is gone and not reported");
       return;
     }
     if (now->first != path && !is_reported(plan, was.inode, path, {})) complain(path + " has moved and is not reported");
-    if (now->second.uid != was.uid || (now->second.mode != was.mode && !is_reported(plan, was.inode, path, {}))) complain(path + " has another owner or mode");
+    if (now->second.uid != was.uid || (now->second.mode != was.mode && !is_reported(plan, was.inode, path, {})))
+      complain(path + " has another owner or mode");
     if (nothing_to_lose) return;
     // What a reader of the damaged image sees too is no loss by the repair.
     const auto before = seen_before_.of(was.inode);
     std::set<uint64_t> logical;
     for (const auto& [block, hash] : was.blocks) logical.insert(block);
     for (const auto& [block, hash] : now->second.blocks) logical.insert(block);
-    const auto at = [](const FileState& f, uint64_t block) { const auto it = f.blocks.find(block); return it == f.blocks.end() ? 0 : it->second; };
+    const auto at = [](const FileState& f, uint64_t block) {
+      const auto it = f.blocks.find(block);
+      return it == f.blocks.end() ? 0 : it->second;
+    };
     for (const uint64_t block : logical)
-      if (at(was, block) != at(now->second, block) && (before == seen_before_.files.end() || at(before->second, block) != at(now->second, block)) && !is_reported(plan, was.inode, path, block)) return complain(fmt::format("{} has changed in block {} and that is not reported", path, block));
-    if (now->second.attributes != was.attributes && !is_reported(plan, was.inode, path, {})) complain(path + " has lost attributes and that is not reported");
+      if (at(was, block) != at(now->second, block) &&
+          (before == seen_before_.files.end() || at(before->second, block) != at(now->second, block)) &&
+          !is_reported(plan, was.inode, path, block))
+        return complain(fmt::format("{} has changed in block {} and that is not reported", path, block));
+    if (now->second.attributes != was.attributes && !is_reported(plan, was.inode, path, {}))
+      complain(path + " has lost attributes and that is not reported");
   }
 
   void check_nobody_sees(const TreeSnapshot& after) {
@@ -204,8 +228,9 @@ class Row {
   // No block of an inode that has nothing to do with it is written to.
   void check_untouched(const RepairPlan& plan, const TreeSnapshot& after) {
     const ext2_super_block super = sound_.image.superblock();
-    std::set<uint32_t> may_change = {EXT2_RESIZE_INO, super.s_usr_quota_inum, super.s_grp_quota_inum, super.s_prj_quota_inum, super.s_orphan_file_inum, super.s_last_orphan,
-                                           sound_.inode("/lost+found")};
+    std::set<uint32_t> may_change = {
+        EXT2_RESIZE_INO,          super.s_usr_quota_inum, super.s_grp_quota_inum,     super.s_prj_quota_inum,
+        super.s_orphan_file_inum, super.s_last_orphan,    sound_.inode("/lost+found")};
     // A group that is said to have a copy gets one; the journal goes elsewhere.
     if (field_.field == "s_backup_bgs") may_change.insert(EXT2_JOURNAL_INO);
     // An entry goes with what it names, and tells its type.
@@ -218,7 +243,8 @@ class Row {
       const auto use = sound_.uses.find(staged.block.value);
       if (use == sound_.uses.end() || involved_.contains(use->second.inode) || may_change.contains(use->second.inode)) continue;
       if (staged.block.value == field_.at / sound_.image.block_size()) continue;
-      complain(fmt::format("block {} of inode {} is written to (logical {})", staged.block, use->second.inode, use->second.logical));
+      complain(
+          fmt::format("block {} of inode {} is written to (logical {})", staged.block, use->second.inode, use->second.logical));
     }
   }
 
@@ -234,7 +260,9 @@ class Row {
     std::set<FindingId> known;
     for (const Finding& f : plan.before.findings) known.insert(id_of(f));
     for (const Finding& f : plan.after.findings)
-      if (info(f.problem).severity == Severity::error && f.problem != Problem::block_multiply_claimed && !known.contains(id_of(f))) complain("safe repairs bring damage: " + describe({f}));
+      if (info(f.problem).severity == Severity::error && f.problem != Problem::block_multiply_claimed &&
+          !known.contains(id_of(f)))
+        complain("safe repairs bring damage: " + describe({f}));
     if (plan.overlay->staged().empty()) return;
     const TestImage mended = damaged_.copy();
     apply(mended, plan);
@@ -242,11 +270,14 @@ class Row {
     for (const auto& [path, was] : seen_before_.files) {
       const auto right = sound_.before.files.find(path);
       const auto now = after.files.find(path);
-      if (right != sound_.before.files.end() && was == right->second && (now == after.files.end() || !has_all_of(now->second, was))) complain("safe repairs cost " + path);
+      if (right != sound_.before.files.end() && was == right->second &&
+          (now == after.files.end() || !has_all_of(now->second, was)))
+        complain("safe repairs cost " + path);
     }
     for (const std::string& leak : after.leaks)
       if (std::ranges::find(seen_before_.leaks, leak) == seen_before_.leaks.end()) complain("LEAK by safe repairs: " + leak);
-    if (plan.proven_clean && mended.e2fsck() != 0) complain("e2fsck after safe repairs that are proven clean: " + mended.e2fsck_report().output);
+    if (plan.proven_clean && mended.e2fsck() != 0)
+      complain("e2fsck after safe repairs that are proven clean: " + mended.e2fsck_report().output);
   }
 
   // Cut off behind each of its writes, and begun again, the repair ends where it ends in one go.
@@ -265,7 +296,8 @@ class Row {
       const TestImage end = half.copy();
       apply(end, rest);
       const TreeSnapshot now = take_snapshot(end.path(), kept_from_others_);
-      const std::string where = fmt::format("cut off behind write {} of {} (block {}): ", done + 1, order.size(), staged[order[done]].block);
+      const std::string where =
+          fmt::format("cut off behind write {} of {} (block {}): ", done + 1, order.size(), staged[order[done]].block);
       if (!rest.proven_clean) complain(where + "not proven clean:\n" + describe(rest.after.findings));
       for (const std::string& leak : now.leaks) complain(where + "LEAK: " + leak);
       if (now.files != whole.files) complain(where + difference(whole, now));
@@ -275,8 +307,10 @@ class Row {
   static std::string difference(const TreeSnapshot& a, const TreeSnapshot& b) {
     std::string what;
     for (const auto& [path, file] : a.files)
-      if (!b.files.contains(path)) what += path + " is gone; ";
-      else if (!(b.files.at(path) == file)) what += path + " differs; ";
+      if (!b.files.contains(path))
+        what += path + " is gone; ";
+      else if (!(b.files.at(path) == file))
+        what += path + " differs; ";
     for (const auto& [path, file] : b.files)
       if (!a.files.contains(path)) what += path + " is new; ";
     return what;
@@ -310,8 +344,15 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
       {"ext2", {"-t", "ext2", "-b", "1024", "-N", "256", "-g", "4096"}, "8M", 31},
       {"ext3", {"-t", "ext3", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096"}, "8M", 7},
-      {"ext4", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096", "-O", "quota,project,ea_inode,orphan_file", "-E", "quotatype=usrquota:grpquota:prjquota"}, "8M", 7},
-      {"ext4-super2", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "2048", "-O", "sparse_super2,^resize_inode"}, "8M", 37},
+      {"ext4",
+       {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "4096", "-O", "quota,project,ea_inode,orphan_file", "-E",
+        "quotatype=usrquota:grpquota:prjquota"},
+       "8M",
+       7},
+      {"ext4-super2",
+       {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-g", "2048", "-O", "sparse_super2,^resize_inode"},
+       "8M",
+       37},
       {"ext4-bigalloc", {"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "256", "-O", "bigalloc", "-C", "4096"}, "16M", 11},
   };
   return all;
@@ -324,11 +365,14 @@ const PointerImage& image_of(const Kind& kind) {
   return it->second;
 }
 
-std::string judge_row(const PointerImage& image, const PointerField& field, const PointerTarget& target, bool sealed, size_t row) {
-  const std::string what = fmt::format("{}{}: {} at {} ({})", image.name, sealed ? "" : ", not sealed", field.name, target.name, target.value);
+std::string judge_row(const PointerImage& image, const PointerField& field, const PointerTarget& target, bool sealed,
+                      size_t row) {
+  const std::string what =
+      fmt::format("{}{}: {} at {} ({})", image.name, sealed ? "" : ", not sealed", field.name, target.name, target.value);
   std::string complaints;
   try {
-    const auto kept = kept_image(fmt::format("{}{}-{}", image.name, sealed ? "" : "-unsealed", field.field.empty() ? "" : field.field), row);
+    const auto kept =
+        kept_image(fmt::format("{}{}-{}", image.name, sealed ? "" : "-unsealed", field.field.empty() ? "" : field.field), row);
     complaints = Row(image, field, target, sealed).judge(whole_table() || row % kOneCutIn == 0, kept);
   } catch (const std::exception& e) {
     // What no copy tells is not guessed, and nothing is written.

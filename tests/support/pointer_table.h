@@ -1,5 +1,5 @@
-// The table of pointers gone wrong: each field set to each target, audited, mended by all repairs and by the safe ones, and mended
-// in two goes. Every row is held against the same promises. One thread.
+// The table of pointers gone wrong: each field set to each target, audited, mended by all repairs and by the safe ones, and
+// mended in two goes. Every row is held against the same promises. One thread.
 //
 // EXTSCRUB_WHOLE_TABLE=1 in the environment: all rows, and each is cut off behind every write, not one in a few.
 // EXTSCRUB_TABLE_KIND=NAME: only that kind of image.

@@ -22,8 +22,7 @@ std::vector<std::string> fixed_environment() {
   for (char** e = environ; *e; ++e) {
     const std::string_view entry = *e;
     const std::string_view name = entry.substr(0, entry.find('='));
-    if (name != "PATH" && name != "LC_ALL" && name != "TZ" && !name.starts_with("E2FSCK_") &&
-        !name.starts_with("MKE2FS_"))
+    if (name != "PATH" && name != "LC_ALL" && name != "TZ" && !name.starts_with("E2FSCK_") && !name.starts_with("MKE2FS_"))
       result.emplace_back(entry);
   }
   const char* path = std::getenv("PATH");
@@ -56,8 +55,8 @@ Outcome run(const std::vector<std::string>& command) {
   std::vector<std::string> arguments = command, environment = fixed_environment();
   if (!command.front().contains('/')) arguments.insert(arguments.begin(), "/usr/bin/env");
   pid_t child = 0;
-  const int error = posix_spawn(&child, arguments.front().c_str(), &actions, nullptr, pointers(arguments).data(),
-                                pointers(environment).data());
+  const int error =
+      posix_spawn(&child, arguments.front().c_str(), &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   close(pipe_ends[1]);
   if (error != 0) {

@@ -33,7 +33,8 @@ inline const std::vector<LogFormat>& log_formats() {
 
 // An image under an overlay, recovered.
 struct Recovered {
-  explicit Recovered(const TestImage& test, const Image* device = nullptr) : image(*Image::open(test.path())), fs(*load_superblock(image, nullptr, {})) {
+  explicit Recovered(const TestImage& test, const Image* device = nullptr)
+      : image(*Image::open(test.path())), fs(*load_superblock(image, nullptr, {})) {
     overlay.emplace(image, fs.geometry.block_size);
     fs.blocks = &*overlay;
     load_descriptors(fs);

@@ -65,8 +65,7 @@ const std::filesystem::path& sound_image(std::string_view feature_set) {
 
 std::string first_match(const std::string& text, const char* pattern) {
   std::smatch match;
-  if (!std::regex_search(text, match, std::regex(pattern)))
-    throw std::runtime_error(fmt::format("no {} in: {}", pattern, text));
+  if (!std::regex_search(text, match, std::regex(pattern))) throw std::runtime_error(fmt::format("no {} in: {}", pattern, text));
   return match[1];
 }
 
@@ -90,8 +89,7 @@ TestImage::TestImage(std::string_view feature_set)
   clone_image(sound_image(feature_set), path_);
 }
 
-TestImage::TestImage(const std::vector<std::string>& mke2fs_options, std::string_view size,
-                     const std::filesystem::path& tree)
+TestImage::TestImage(const std::vector<std::string>& mke2fs_options, std::string_view size, const std::filesystem::path& tree)
     : directory_(std::make_shared<TempDir>()), path_(directory_->path() / "image") {
   std::vector<std::string> command = {"mke2fs", "-q", "-F"};
   command.insert(command.end(), mke2fs_options.begin(), mke2fs_options.end());
@@ -116,17 +114,11 @@ std::string TestImage::debugfs(const std::string& request, bool ignore_checksums
   return output;
 }
 
-Outcome TestImage::e2fsck_report() const {
-  return run({"e2fsck", "-fn", path_});
-}
+Outcome TestImage::e2fsck_report() const { return run({"e2fsck", "-fn", path_}); }
 
-int TestImage::e2fsck() const {
-  return e2fsck_report().status;
-}
+int TestImage::e2fsck() const { return e2fsck_report().status; }
 
-std::string TestImage::dumpe2fs(const std::string& options) const {
-  return run_or_throw({"dumpe2fs", options, path_});
-}
+std::string TestImage::dumpe2fs(const std::string& options) const { return run_or_throw({"dumpe2fs", options, path_}); }
 
 uint64_t TestImage::fingerprint() const {
   constexpr uint64_t kPrime = 0x100000001b3;
@@ -158,44 +150,33 @@ void TestImage::write(uint64_t at, Bytes bytes) const {
     throw std::runtime_error(fmt::format("cannot write {} bytes at {}", bytes.size(), at));
 }
 
-void TestImage::fill(uint64_t at, uint64_t length, std::byte value) const {
-  write(at, std::vector<std::byte>(length, value));
-}
+void TestImage::fill(uint64_t at, uint64_t length, std::byte value) const { write(at, std::vector<std::byte>(length, value)); }
 
 uint64_t TestImage::descriptor_offset(uint32_t group) const {
   const ext2_super_block super = superblock();
   const bool wide = super.s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT;
   // Not s_first_data_block + 1: with bigalloc and blocks of 1 KiB that field is 0, and the superblock in block 1.
-  return offset(kSuperblockOffset / block_size() + 1) +
-         uint64_t{group} * (wide ? super.s_desc_size : EXT2_MIN_DESC_SIZE);
+  return offset(kSuperblockOffset / block_size() + 1) + uint64_t{group} * (wide ? super.s_desc_size : EXT2_MIN_DESC_SIZE);
 }
 
 ext4_group_desc TestImage::descriptor(uint32_t group) const {
   auto desc = peek<ext4_group_desc>(descriptor_offset(group));
   if (!(superblock().s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT))
-    std::fill_n(reinterpret_cast<std::byte*>(&desc) + EXT2_MIN_DESC_SIZE, sizeof desc - EXT2_MIN_DESC_SIZE,
-                std::byte{0});
+    std::fill_n(reinterpret_cast<std::byte*>(&desc) + EXT2_MIN_DESC_SIZE, sizeof desc - EXT2_MIN_DESC_SIZE, std::byte{0});
   return desc;
 }
 
 // No image here has 2^32 blocks, so the low halves of block numbers are the numbers.
-uint64_t TestImage::block_bitmap(uint32_t group) const {
-  return descriptor(group).bg_block_bitmap;
-}
-uint64_t TestImage::inode_bitmap(uint32_t group) const {
-  return descriptor(group).bg_inode_bitmap;
-}
+uint64_t TestImage::block_bitmap(uint32_t group) const { return descriptor(group).bg_block_bitmap; }
+uint64_t TestImage::inode_bitmap(uint32_t group) const { return descriptor(group).bg_inode_bitmap; }
 
 uint64_t TestImage::inode_offset(uint32_t inode) const {
   const ext2_super_block super = superblock();
   const uint32_t group = (inode - 1) / super.s_inodes_per_group;
-  return offset(descriptor(group).bg_inode_table) +
-         uint64_t{(inode - 1) % super.s_inodes_per_group} * super.s_inode_size;
+  return offset(descriptor(group).bg_inode_table) + uint64_t{(inode - 1) % super.s_inodes_per_group} * super.s_inode_size;
 }
 
-uint64_t TestImage::map_offset(uint32_t inode) const {
-  return inode_offset(inode) + offsetof(ext2_inode, i_block);
-}
+uint64_t TestImage::map_offset(uint32_t inode) const { return inode_offset(inode) + offsetof(ext2_inode, i_block); }
 
 uint32_t TestImage::inode_of(const std::string& path) const {
   return std::stoul(first_match(debugfs("stat " + path), R"(Inode: *(\d+))"));

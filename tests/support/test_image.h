@@ -25,8 +25,7 @@ class TestImage {
   explicit TestImage(std::string_view feature_set);
 
   // An image of `size` ("4M") made by mke2fs with these options, holding `tree` when that is not empty.
-  TestImage(const std::vector<std::string>& mke2fs_options, std::string_view size,
-            const std::filesystem::path& tree = {});
+  TestImage(const std::vector<std::string>& mke2fs_options, std::string_view size, const std::filesystem::path& tree = {});
 
   [[nodiscard]] TestImage copy() const;
 
@@ -90,7 +89,7 @@ class TestImage {
 
 // Sets one field of an inode, by its bytes: poke_inode(image, ino, &ext2_inode_large::i_uid, 7).
 template <class T, class V>
-void poke_inode(const TestImage& image, uint32_t inode, T ext2_inode_large::*field, V value) {
+void poke_inode(const TestImage& image, uint32_t inode, T ext2_inode_large::* field, V value) {
   ext2_inode_large probe{};
   const auto at = reinterpret_cast<const std::byte*>(&(probe.*field)) - reinterpret_cast<const std::byte*>(&probe);
   image.poke(image.inode_offset(inode) + at, static_cast<T>(value));

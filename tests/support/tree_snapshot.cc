@@ -19,14 +19,16 @@ using Filsys = std::unique_ptr<struct_ext2_filsys, decltype([](ext2_filsys fs) {
 
 Filsys open_image(const std::filesystem::path& path, std::string& error) {
   ext2_filsys fs = nullptr;
-  const errcode_t e = ext2fs_open(path.c_str(), EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS | EXT2_FLAG_THREADS, 0, 0, unix_io_manager, &fs);
+  const errcode_t e =
+      ext2fs_open(path.c_str(), EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS | EXT2_FLAG_THREADS, 0, 0, unix_io_manager, &fs);
   if (e) error = fmt::format("cannot open: {}", e);
   return Filsys(e ? nullptr : fs);
 }
 
 class Reader {
  public:
-  Reader(ext2_filsys fs, TreeSnapshot& out, const std::map<size_t, uint32_t>& kept) : fs_(fs), out_(out), kept_(kept), block_(fs->blocksize, '\0') {}
+  Reader(ext2_filsys fs, TreeSnapshot& out, const std::map<size_t, uint32_t>& kept)
+      : fs_(fs), out_(out), kept_(kept), block_(fs->blocksize, '\0') {}
 
   void visit(uint32_t ino, const std::string& path) {
     ext2_inode inode{};
@@ -55,7 +57,9 @@ class Reader {
   void fail(const std::string& path, const char* what) {
     if (out_.error.empty()) out_.error = fmt::format("{}: {}", path, what);
   }
-  void leak(const std::string& what) { out_.leaks.push_back(fmt::format("{} (inode {}, of user {}): {}", path_, state_->inode, state_->uid, what)); }
+  void leak(const std::string& what) {
+    out_.leaks.push_back(fmt::format("{} (inode {}, of user {}): {}", path_, state_->inode, state_->uid, what));
+  }
 
   [[nodiscard]] bool may_see(uint32_t whose) const {
     return whose == state_->uid || (state_->uid == 0 && !(state_->mode & kMayBeReadByOthers));
@@ -64,7 +68,8 @@ class Reader {
   // Where the text has somebody's mark, it is seen by nobody else.
   void check_text(std::string_view text, const char* what) {
     for (size_t at = text.find(kMark); at != text.npos; at = text.find(kMark, at + 1)) {
-      const auto whose = static_cast<uint32_t>(std::strtoul(std::string(text.substr(at + kMark.size(), 10)).c_str(), nullptr, 10));
+      const auto whose =
+          static_cast<uint32_t>(std::strtoul(std::string(text.substr(at + kMark.size(), 10)).c_str(), nullptr, 10));
       if (!may_see(whose)) return leak(fmt::format("a {} of user {}", what, whose));
     }
   }
@@ -76,7 +81,8 @@ class Reader {
     };
     if (inode.i_flags & EXT4_INLINE_DATA_FL) return;
     const int flags = BLOCK_FLAG_READ_ONLY | BLOCK_FLAG_DATA_ONLY;
-    if (const errcode_t e = ext2fs_block_iterate3(fs_, ino, flags, nullptr, each, this); e && e != EXT2_ET_INODE_CORRUPTED) fail(path_, "map cannot be read");
+    if (const errcode_t e = ext2fs_block_iterate3(fs_, ino, flags, nullptr, each, this); e && e != EXT2_ET_INODE_CORRUPTED)
+      fail(path_, "map cannot be read");
   }
 
   void read_block(uint64_t block, uint64_t logical) {
@@ -88,7 +94,8 @@ class Reader {
     const size_t hash = hash_of(block_.data(), block_.size());
     state_->blocks[logical] = hash;
     check_text(block_, "block");
-    if (const auto kept = kept_.find(hash); kept != kept_.end() && !may_see(kept->second)) leak(fmt::format("block {} is another's", logical));
+    if (const auto kept = kept_.find(hash); kept != kept_.end() && !may_see(kept->second))
+      leak(fmt::format("block {} is another's", logical));
   }
 
   void read_attributes(uint32_t ino) {
@@ -109,7 +116,8 @@ class Reader {
     std::vector<std::pair<std::string, uint32_t>> entries;
     const auto each = [](ext2_ino_t, int entry, ext2_dir_entry* e, int, int, char*, void* list) -> int {
       if (entry == DIRENT_OTHER_FILE)
-        static_cast<decltype(entries)*>(list)->emplace_back(std::string(e->name, static_cast<size_t>(ext2fs_dirent_name_len(e))), e->inode);
+        static_cast<decltype(entries)*>(list)->emplace_back(std::string(e->name, static_cast<size_t>(ext2fs_dirent_name_len(e))),
+                                                            e->inode);
       return 0;
     };
     if (ext2fs_dir_iterate2(fs_, ino, 0, nullptr, each, &entries)) fail(path, "entries cannot be read");

@@ -16,16 +16,16 @@ inline constexpr size_t kUnreadable = 1;
 struct FileState {
   uint32_t inode = 0, uid = 0, mode = 0, links = 0;
   uint64_t size = 0;                          // bytes; 0 for a directory, whose blocks come and go
-  std::map<uint64_t, size_t> blocks = {};     // a hash of each block that is not all zero, by logical block; not of a directory
-  std::string target = {}, attributes = {};   // of a symbolic link; names and values of attributes
+  std::map<uint64_t, size_t> blocks = {};  // a hash of each block that is not all zero, by logical block; not of a directory
+  std::string target = {}, attributes = {};  // of a symbolic link; names and values of attributes
 
   [[nodiscard]] bool operator==(const FileState&) const = default;
 };
 
 struct TreeSnapshot {
-  std::string error;                       // why it could not be read in whole; empty when it could be
+  std::string error;  // why it could not be read in whole; empty when it could be
   std::map<std::string, FileState> files;  // by path; directories too
-  std::vector<std::string> leaks;          // what somebody sees of another's, in words
+  std::vector<std::string> leaks;  // what somebody sees of another's, in words
 
   // The file with that inode number, under whatever name; the end when there is none.
   [[nodiscard]] std::map<std::string, FileState>::const_iterator of(uint32_t inode) const;
@@ -35,7 +35,8 @@ struct TreeSnapshot {
 [[nodiscard]] std::string mark_of(uint32_t uid);
 
 // `kept_from_others`: hashes of blocks that are not for files of others than the user with the number.
-[[nodiscard]] TreeSnapshot take_snapshot(const std::filesystem::path& image, const std::map<size_t, uint32_t>& kept_from_others = {});
+[[nodiscard]] TreeSnapshot take_snapshot(const std::filesystem::path& image,
+                                         const std::map<size_t, uint32_t>& kept_from_others = {});
 
 // What an inode uses a block for.
 struct BlockUse {

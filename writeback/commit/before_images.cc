@@ -9,9 +9,7 @@ namespace extscrub {
 
 namespace {
 
-bool equal(Bytes a, Bytes b) {
-  return std::ranges::equal(a, b);
-}
+bool equal(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
 
 Checked read_pieces(Prepared& p, WriteSet& set) {
   std::vector<Piece*> wanted;
@@ -40,8 +38,7 @@ Checked load_held(Prepared& p, HeldBlock& held, WriteDevice& device) {
 Checked compare_staged(Prepared& p, const CommitBlock& block, WriteDevice& device) {
   const Extent extent = p.shape.extent_of(block.bytes.block);
   const MutableBytes bytes = p.scratch.first(extent.length);
-  if (const int error = read_fully(device, extent.at, bytes))
-    return refuse(RefusalReason::unreadable, block.bytes.block, error);
+  if (const int error = read_fully(device, extent.at, bytes)) return refuse(RefusalReason::unreadable, block.bytes.block, error);
   return compare_before(p, extent, bytes);
 }
 
@@ -108,8 +105,8 @@ Checked compare_before(Prepared& p, Extent read, Bytes bytes) {
   };
   p.for_each_set([&](WriteSet& set) {
     std::vector<CommitBlock>& blocks = set.blocks();
-    for (size_t i = set.first_at(read.at, p.shape);
-         i < blocks.size() && p.shape.extent_of(blocks[i].bytes.block).at < read.end(); ++i)
+    for (size_t i = set.first_at(read.at, p.shape); i < blocks.size() && p.shape.extent_of(blocks[i].bytes.block).at < read.end();
+         ++i)
       compare(blocks[i]);
   });
   p.for_each_held([&](HeldBlock& held) {

@@ -13,9 +13,7 @@ namespace {
 
 // Of the request, but for the journal's superblock, which no transaction can have.
 uint64_t count_logged(const CommitRequest& request, BlockNo journal_superblock) {
-  const auto staged = [&](BlockNo block) {
-    return std::ranges::binary_search(request.blocks, block, {}, &StagedBlock::block);
-  };
+  const auto staged = [&](BlockNo block) { return std::ranges::binary_search(request.blocks, block, {}, &StagedBlock::block); };
   return request.blocks.size() - (staged(journal_superblock) ? 1 : 0) + (staged(superblock_block(request)) ? 0 : 1);
 }
 

@@ -36,8 +36,7 @@ CommitOutcome outcome_of(const Refusal& refusal) {
 }
 
 // Everything before the first write, each of which may refuse; then, with `writing` set, all that writes.
-Checked commit_prepared(Prepared& prepared, WriteDevice& device, WriteQueue& queue, CommitReport& report,
-                        bool& writing) {
+Checked commit_prepared(Prepared& prepared, WriteDevice& device, WriteQueue& queue, CommitReport& report, bool& writing) {
   if (const auto called = is_called_for(prepared); !called) return called;
   CommitRun run(prepared, device, queue, report);
   if (const auto saved = save_old_bytes(prepared, report); !saved) return saved;
@@ -52,8 +51,7 @@ void take_refusal(CommitReport& report, const Refusal& refusal) {
   if (report.outcome != CommitOutcome::nothing_to_do) report.cause = refusal;
 }
 
-void commit_on(const CommitRequest& request, WriteDevice& device, WriteQueue& queue, CommitReport& report,
-               bool& writing) {
+void commit_on(const CommitRequest& request, WriteDevice& device, WriteQueue& queue, CommitReport& report, bool& writing) {
   auto prepared = prepare(request, device, report);
   if (!prepared) return take_refusal(report, prepared.error());
   const auto done = commit_prepared(*prepared, device, queue, report, writing);
@@ -74,8 +72,7 @@ CommitReport commit_on(const CommitRequest& request, WriteDevice& device, WriteQ
     commit_on(request, device, queue, report, writing);
   } catch (const std::exception&) {
     // Buffers or the error worker's thread are not to be had; or, behind the mark, the memory to say so.
-    if (!writing)
-      return refused({.reason = RefusalReason::no_memory_or_thread, .error = ENOMEM});
+    if (!writing) return refused({.reason = RefusalReason::no_memory_or_thread, .error = ENOMEM});
     report.outcome = CommitOutcome::errored;
     report.cause = Failure{CommitStep::write, {}, ENOMEM, report.failures()};
   }
@@ -87,14 +84,10 @@ CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
   try {
     const auto device = open_write_device(request.opened.empty() ? request.path : request.opened, request.file);
     if (!device)
-      return refused({.reason = RefusalReason::not_opened,
-                      .error = device.error().code,
-                      .block = {},
-                      .why = device.error().message});
-    const auto queue = make_queue(request.queue, **device);
-    if (!queue)
       return refused(
-          {.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error().message});
+          {.reason = RefusalReason::not_opened, .error = device.error().code, .block = {}, .why = device.error().message});
+    const auto queue = make_queue(request.queue, **device);
+    if (!queue) return refused({.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error().message});
     return commit_on(request, **device, **queue);
   } catch (const std::exception&) {
     return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});

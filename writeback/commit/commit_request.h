@@ -63,9 +63,7 @@ struct CommitRequest {
 [[nodiscard]] inline BlockNo superblock_block(const CommitRequest& request) {
   return BlockNo(kSuperblockOffset / request.block_size);
 }
-[[nodiscard]] inline size_t superblock_inside(const CommitRequest& request) {
-  return kSuperblockOffset % request.block_size;
-}
+[[nodiscard]] inline size_t superblock_inside(const CommitRequest& request) { return kSuperblockOffset % request.block_size; }
 
 // Which way a commit goes.
 struct WayChoice {

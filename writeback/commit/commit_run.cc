@@ -4,17 +4,11 @@
 
 #include <algorithm>
 
-
 namespace extscrub {
 
 CommitRun::CommitRun(Prepared& prepared, WriteDevice& device, WriteQueue& queue, CommitReport& report)
-    : prepared_(prepared),
-      request_(prepared.request),
-      report_(report),
-      medium_(prepared, device, latch_, report),
-      marker_(prepared, medium_),
-      mmp_(prepared, medium_),
-      writer_(prepared, medium_, queue),
+    : prepared_(prepared), request_(prepared.request), report_(report), medium_(prepared, device, latch_, report),
+      marker_(prepared, medium_), mmp_(prepared, medium_), writer_(prepared, medium_, queue),
       worker_(latch_, [this](const FailureSummary& failures) { marker_.write(failures); }) {}
 
 bool CommitRun::claim_mmp() {
@@ -33,9 +27,8 @@ bool CommitRun::arm() {
     set_journal_error(journal->superblock());
   }
   report_.armed = superblock.write(medium_, CommitStep::arm) &&
-                  (journal == nullptr || journal->write(medium_, CommitStep::arm)) &&
-                  medium_.make_durable(CommitStep::arm) && superblock.check(medium_, CommitStep::arm) &&
-                  (journal == nullptr || journal->check(medium_, CommitStep::arm));
+                  (journal == nullptr || journal->write(medium_, CommitStep::arm)) && medium_.make_durable(CommitStep::arm) &&
+                  superblock.check(medium_, CommitStep::arm) && (journal == nullptr || journal->check(medium_, CommitStep::arm));
   return report_.armed;
 }
 
@@ -59,8 +52,7 @@ bool CommitRun::write_log() {
 bool CommitRun::write_blocks() {
   for (WriteSet& wave : prepared_.waves) {
     const bool written = writer_.write(wave, "writing");
-    if (medium_.failed() || !medium_.make_durable(CommitStep::flush) || !written ||
-        !writer_.reads_back(wave, "reading back"))
+    if (medium_.failed() || !medium_.make_durable(CommitStep::flush) || !written || !writer_.reads_back(wave, "reading back"))
       return false;
   }
   in_place_ = true;

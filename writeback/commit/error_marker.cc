@@ -55,10 +55,10 @@ void ErrorMarker::write_beside(const Failure& failure) {
   CommitReport& report = medium_.report();
   const auto id = load<FileSystemId>(prepared_.superblock.truth(), offsetof(ext2_super_block, s_uuid));
   const std::filesystem::path& path = prepared_.request.path;
-  const std::string text = fmt::format("{}: {}\n{}, so this file says it. Time: {}\n", path.string(), describe(failure),
-                                       report.marked ? "The journal of the image could not be marked as errored"
-                                                     : "The image could not be marked as errored",
-                                       std::time(nullptr));
+  const std::string text = fmt::format(
+      "{}: {}\n{}, so this file says it. Time: {}\n", path.string(), describe(failure),
+      report.marked ? "The journal of the image could not be marked as errored" : "The image could not be marked as errored",
+      std::time(nullptr));
   const auto sidecar = write_sidecar(path, id, text);
   if (sidecar)
     report.sidecar = *sidecar;

@@ -25,9 +25,7 @@ int HeldBlock::load_from(WriteDevice& device, MutableBytes scratch) {
   return 0;
 }
 
-void HeldBlock::set(Bytes bytes) {
-  std::ranges::copy(bytes, bytes_.begin());
-}
+void HeldBlock::set(Bytes bytes) { std::ranges::copy(bytes, bytes_.begin()); }
 
 int HeldBlock::put(Medium& medium, std::optional<BufferKind> kind) {
   if (!medium.is_inside(piece_.extent)) return EIO;  // it would be a file of its own

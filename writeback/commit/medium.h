@@ -27,9 +27,7 @@ class Medium {
   // nothing.
   [[nodiscard]] bool make_durable(CommitStep step);
 
-  void fail(int error, CommitStep step, std::optional<BlockNo> block = std::nullopt) {
-    latch_.record({error, step, block});
-  }
+  void fail(int error, CommitStep step, std::optional<BlockNo> block = std::nullopt) { latch_.record({error, step, block}); }
   [[nodiscard]] bool failed() const { return latch_.set(); }
 
   [[nodiscard]] const MemoryTruth& truth() const { return truth_; }

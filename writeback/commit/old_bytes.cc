@@ -18,9 +18,7 @@ std::unexpected<Refusal> no_undo_log(std::string why, int error) {
   return refuse(RefusalReason::no_undo_log, error, std::move(why));
 }
 
-bool overlap(Extent a, Extent b) {
-  return a.at < b.end() && a.end() > b.at;
-}
+bool overlap(Extent a, Extent b) { return a.at < b.end() && a.end() > b.at; }
 
 // A receipt_hash() of what one block is to have when the commit is done: 0 for those that the commit writes more than
 // once, and for what nothing refers to.
@@ -48,9 +46,7 @@ std::vector<uint64_t> hashes_after(Prepared& p, Extent extent, Bytes old_bytes) 
 class Saver {
  public:
   Saver(Prepared& prepared, CommitReport& report)
-      : p_(prepared),
-        report_(report),
-        log_(*prepared.undo_file, prepared.request.block_size, prepared.request.offset) {}
+      : p_(prepared), report_(report), log_(*prepared.undo_file, prepared.request.block_size, prepared.request.offset) {}
 
   Checked save_all() {
     const std::vector<Extent> extents = extents_to_save(p_);
@@ -76,8 +72,7 @@ class Saver {
     const auto& [extent, error, bytes] = part;
     if (p_.request.cancelled()) return removed(refuse(RefusalReason::cancelled));
     if (error != 0) return removed(refuse(RefusalReason::unreadable, p_.block_of_byte(extent.at), error));
-    if (const auto compared = compare_before(p_, extent, bytes); !compared)
-      return removed(std::unexpected(compared.error()));
+    if (const auto compared = compare_before(p_, extent, bytes); !compared) return removed(std::unexpected(compared.error()));
     if (const int failed = log_.add(p_.block_of_byte(extent.at).value, bytes, hashes_after(p_, extent, bytes)))
       return no_undo_log(system_error("cannot write " + p_.undo_file->path().string(), failed).message, failed);
     if (p_.request.progress != nullptr) p_.request.progress->advance(extent.length);

@@ -17,9 +17,7 @@ namespace extscrub {
 
 namespace {
 
-uint64_t room_behind(uint64_t size, uint64_t offset) {
-  return size > offset ? size - offset : 0;
-}
+uint64_t room_behind(uint64_t size, uint64_t offset) { return size > offset ? size - offset : 0; }
 
 Checked check_blocks(const CommitRequest& request, const ImageShape& shape) {
   const uint64_t block_count = (shape.image.length + shape.block_size - 1) / shape.block_size;
@@ -38,13 +36,10 @@ Checked check_request(const CommitRequest& request, const ImageShape& shape, uin
   const uint32_t block_size = request.block_size;
   if (!std::has_single_bit(block_size) || block_size < 1024 || block_size > 65536)
     return refuse(RefusalReason::block_size, EINVAL, fmt::format("{}", block_size));
-  if (request.file_size && *request.file_size != device_size)
-    return refuse_resized(*request.file_size, device_size, EIO);
-  if (shape.image.length < kSuperblockOffset + kSuperblockSize)
-    return refuse(RefusalReason::ends_before_superblock, EINVAL);
+  if (request.file_size && *request.file_size != device_size) return refuse_resized(*request.file_size, device_size, EIO);
+  if (shape.image.length < kSuperblockOffset + kSuperblockSize) return refuse(RefusalReason::ends_before_superblock, EINVAL);
   if (const auto checked = check_blocks(request, shape); !checked) return checked;
-  if (!request.waves.empty() && request.waves.size() != request.blocks.size())
-    return refuse(RefusalReason::no_order, EINVAL);
+  if (!request.waves.empty() && request.waves.size() != request.blocks.size()) return refuse(RefusalReason::no_order, EINVAL);
   if (request.journal_superblock && request.journal_superblock->value >= shape.image.length / block_size)
     return refuse(RefusalReason::journal_behind_end, EINVAL);
   return {};
@@ -72,8 +67,7 @@ bool changes_superblock_only(const StagedBlock& staged, size_t inside) {
 HeldBlock* held_by(Prepared& p, const StagedBlock& staged) {
   if (p.mmp && staged.block == p.mmp->block()) return &*p.mmp;
   if (p.journal && staged.block == p.journal->block()) return &*p.journal;
-  const bool alone =
-      staged.block == p.superblock.block() && changes_superblock_only(staged, superblock_inside(p.request));
+  const bool alone = staged.block == p.superblock.block() && changes_superblock_only(staged, superblock_inside(p.request));
   return alone ? &p.superblock : nullptr;
 }
 
@@ -119,8 +113,8 @@ void make_buffers(Prepared& p, WriteDevice& device) {
   p.expected = AlignedBuffer(longest);
   const std::vector<Extent> saved = extents_to_save(p);
   const uint64_t span = saved.back().end() - saved.front().at;  // of all that is read
-  p.reads = std::make_unique<ReadAhead>(device, std::max(longest, std::min(span, kMaxPiece)),
-                                        std::max<size_t>(saved.size(), count));
+  p.reads =
+      std::make_unique<ReadAhead>(device, std::max(longest, std::min(span, kMaxPiece)), std::max<size_t>(saved.size(), count));
 }
 
 }  // namespace
@@ -137,15 +131,12 @@ std::vector<Receipt> Prepared::receipts() {
 }
 
 std::expected<Prepared, Refusal> prepare(const CommitRequest& request, WriteDevice& device, CommitReport& report) {
-  const ImageShape shape{
-      {request.offset, room_behind(device.size(), request.offset)}, request.block_size, device.alignment()};
-  if (const auto checked = check_request(request, shape, device.size()); !checked)
-    return std::unexpected(checked.error());
-  Prepared prepared{
-      .request = request,
-      .shape = shape,
-      .superblock = HeldBlock(superblock_block(request), {shape.image.at + kSuperblockOffset, kSuperblockSize}, shape,
-                              BufferKind::superblock)};
+  const ImageShape shape{{request.offset, room_behind(device.size(), request.offset)}, request.block_size, device.alignment()};
+  if (const auto checked = check_request(request, shape, device.size()); !checked) return std::unexpected(checked.error());
+  Prepared prepared{.request = request,
+                    .shape = shape,
+                    .superblock = HeldBlock(superblock_block(request), {shape.image.at + kSuperblockOffset, kSuperblockSize},
+                                            shape, BufferKind::superblock)};
   if (const auto made = prepare_log(prepared, device, report); !made) return std::unexpected(made.error());
   find_held_blocks(prepared);
   order_blocks(prepared);

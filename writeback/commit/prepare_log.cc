@@ -57,8 +57,7 @@ Checked make_log(Prepared& p, WriteDevice& device) {
   log.transaction = make_transaction(*request.journal, blocks, static_cast<uint64_t>(std::time(nullptr)));
   std::vector<BlockImage> by_number = log.transaction.log;
   std::ranges::sort(by_number, {}, &BlockImage::block);
-  for (const BlockImage& block : by_number)
-    p.log.add(make_commit_block({block.block, {}, block.bytes}, BufferKind::log));
+  for (const BlockImage& block : by_number) p.log.add(make_commit_block({block.block, {}, block.bytes}, BufferKind::log));
   return {};
 }
 

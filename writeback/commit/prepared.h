@@ -68,8 +68,7 @@ using Checked = std::expected<void, Refusal>;
 
 // Reads what the commit will write over, compares it with the before-images, and gets all buffers; the first reason not
 // to begin is the refusal. What is known by then is in the report, refused or not. Throws std::bad_alloc.
-[[nodiscard]] std::expected<Prepared, Refusal> prepare(const CommitRequest& request, WriteDevice& device,
-                                                       CommitReport& report);
+[[nodiscard]] std::expected<Prepared, Refusal> prepare(const CommitRequest& request, WriteDevice& device, CommitReport& report);
 
 // Where an undo log is asked for, it is complete and durable then; otherwise it is removed.
 [[nodiscard]] Checked save_old_bytes(Prepared& prepared, CommitReport& report);

@@ -16,12 +16,8 @@ namespace extscrub {
 }
 
 [[nodiscard]] inline std::unexpected<Refusal> refuse_resized(uint64_t before, uint64_t now, int error) {
-  return std::unexpected(Refusal{.reason = RefusalReason::resized,
-                                 .error = error,
-                                 .block = {},
-                                 .size_before = before,
-                                 .size_now = now,
-                                 .why = {}});
+  return std::unexpected(
+      Refusal{.reason = RefusalReason::resized, .error = error, .block = {}, .size_before = before, .size_now = now, .why = {}});
 }
 
 }  // namespace extscrub

@@ -6,9 +6,7 @@
 namespace extscrub {
 
 SetWriter::SetWriter(Prepared& prepared, Medium& medium, WriteQueue& queue)
-    : prepared_(prepared),
-      request_(prepared.request),
-      medium_(medium),
+    : prepared_(prepared), request_(prepared.request), medium_(medium),
       writer_(queue, medium.latch(), prepared.shape.alignment, prepared.scratch.size()) {}
 
 bool SetWriter::write(WriteSet& set, std::string_view phase) {
@@ -127,9 +125,7 @@ void SetWriter::piece_finished(const Piece& piece, int error) {
   if (request_.progress != nullptr) request_.progress->advance(piece.extent.length);
 }
 
-BlockNo SetWriter::block_at(size_t job, size_t done) const {
-  return block_in(*jobs_[job], done);
-}
+BlockNo SetWriter::block_at(size_t job, size_t done) const { return block_in(*jobs_[job], done); }
 
 // The block at byte `done` of the piece; in a gap between two, the one behind it.
 BlockNo SetWriter::block_in(const Piece& piece, size_t done) const {

@@ -6,9 +6,7 @@ namespace extscrub {
 
 namespace {
 
-BlockNo number_of(const CommitBlock& block) {
-  return block.bytes.block;
-}
+BlockNo number_of(const CommitBlock& block) { return block.bytes.block; }
 
 }  // namespace
 

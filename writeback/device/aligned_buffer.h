@@ -16,8 +16,7 @@ class AlignedBuffer {
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(size_t size)
-      : data_(static_cast<std::byte*>(::operator new (std::max<size_t>(size, 1), std::align_val_t{kAlignment}))),
-        size_(size) {}
+      : data_(static_cast<std::byte*>(::operator new(std::max<size_t>(size, 1), std::align_val_t{kAlignment}))), size_(size) {}
 
   [[nodiscard]] MutableBytes bytes() { return {data_.get(), size_}; }
   [[nodiscard]] MutableBytes first(size_t n) { return bytes().first(n); }
@@ -25,7 +24,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
+    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
   };
   std::unique_ptr<std::byte, Free> data_;
   size_t size_ = 0;

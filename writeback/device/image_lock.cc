@@ -44,9 +44,7 @@ Result<ImageLock> ImageLock::acquire(const std::filesystem::path& path) { return
 Result<ImageLock> ImageLock::acquire_served(const std::filesystem::path& path) { return take(path, true); }
 
 Result<ImageLock> ImageLock::take(const std::filesystem::path& path, bool served) {
-  const auto in_use = [&](const std::string& use) {
-    return std::unexpected(Error{path.string() + " is in use: " + use, EBUSY});
-  };
+  const auto in_use = [&](const std::string& use) { return std::unexpected(Error{path.string() + " is in use: " + use, EBUSY}); };
   struct stat st{};
   const bool block_device = ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
   // O_EXCL without O_CREAT is the kernel's own claim on a block device: a mount, swap or RAID that has it refuses us.

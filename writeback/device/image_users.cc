@@ -77,9 +77,7 @@ std::vector<fs::path> entries_of(const fs::path& directory) {
   return entries;
 }
 
-fs::path sysfs_of(uint64_t device) {
-  return fmt::format("/sys/dev/block/{}:{}", major(device), minor(device));
-}
+fs::path sysfs_of(uint64_t device) { return fmt::format("/sys/dev/block/{}:{}", major(device), minor(device)); }
 
 struct Mount {
   std::string point;
@@ -94,7 +92,8 @@ std::optional<std::string> find_mount(std::istream& in, const FileIdentity& imag
     std::string id, parent, number, root, point, word, type, source;
     if (!(fields >> id >> parent >> number >> root >> point)) continue;
     if (image.block_device && parse_device(number) == image.device) return unescape_octal(point);
-    while (fields >> word && word != "-") {}
+    while (fields >> word && word != "-") {
+    }
     // A server in user space that names the file it has opened, as fuse2fs does.
     if (fields >> type >> source && type.starts_with("fuse") && source.starts_with('/') &&
         identify(unescape_octal(source)) == image)
@@ -156,8 +155,7 @@ std::vector<Device> loops_over(const FileIdentity& image) {
     if (!name.starts_with("loop")) continue;
     const std::string backing = first_line(entry / "loop/backing_file");
     const auto number = parse_device(first_line(entry / "dev"));
-    if (!backing.empty() && number && is_behind_loop(image, name, *number, backing))
-      loops.push_back({*number, "/dev/" + name});
+    if (!backing.empty() && number && is_behind_loop(image, name, *number, backing)) loops.push_back({*number, "/dev/" + name});
   }
   return loops;
 }
@@ -202,8 +200,8 @@ std::optional<Held> find_lock(int fd, short type, off_t at, off_t length) {
 }
 
 std::string describe(const Held& held) {
-  const bool qemu = (held.at >= kUsed && held.at < kUsed + kLockBytes) ||
-                    (held.at >= kNotShared && held.at < kNotShared + kLockBytes);
+  const bool qemu =
+      (held.at >= kUsed && held.at < kUsed + kLockBytes) || (held.at >= kNotShared && held.at < kNotShared + kLockBytes);
   const std::string process = held.process > 0 ? fmt::format(" (process {})", held.process) : "";
   return (qemu ? "a virtual machine or a tool of QEMU has it open" : "another program holds a lock on it") + process;
 }
@@ -237,8 +235,8 @@ std::optional<std::string> find_lock_holder(int fd, bool only_writers) {
 }
 
 bool take_locks(int fd) {
-  for (const off_t byte : {kUsed + kConsistentRead, kUsed + kWrite, kNotShared + kConsistentRead, kNotShared + kWrite,
-                           kNotShared + kResize}) {
+  for (const off_t byte :
+       {kUsed + kConsistentRead, kUsed + kWrite, kNotShared + kConsistentRead, kNotShared + kWrite, kNotShared + kResize}) {
     struct flock lock{};
     lock.l_type = F_RDLCK;
     lock.l_whence = SEEK_SET;

@@ -47,7 +47,7 @@ struct MmpWatch {
 
 // Reads the block past every cache, twice where it has to. `superblock`, `block_size`: as for the audit.
 // `watch` null: what cannot be told without waiting is in_use.
-[[nodiscard]] MmpAnswer look_at_mmp(const Image& image, std::optional<uint64_t> superblock,
-                                    std::optional<uint32_t> block_size, const MmpWatch* watch);
+[[nodiscard]] MmpAnswer look_at_mmp(const Image& image, std::optional<uint64_t> superblock, std::optional<uint32_t> block_size,
+                                    const MmpWatch* watch);
 
 }  // namespace extscrub

@@ -85,9 +85,7 @@ ReadAhead::Part ReadAhead::next() {
   return {extent, 0, slot.buffer.bytes().subspan(extent.at - group.extent.at, extent.length)};
 }
 
-int ReadAhead::read(Extent extent, Slot& slot) {
-  return read_fully(device_, extent.at, slot.buffer.first(extent.length));
-}
+int ReadAhead::read(Extent extent, Slot& slot) { return read_fully(device_, extent.at, slot.buffer.first(extent.length)); }
 
 void ReadAhead::work() {
   std::unique_lock lock(mutex_);

@@ -77,9 +77,7 @@ class FileDevice final : public WriteDevice {
     return n < 0 ? -errno : n;
   }
 
-  ssize_t read(uint64_t at, MutableBytes out) override {
-    return direct() ? read_direct(at, out) : read_dropped(at, out);
-  }
+  ssize_t read(uint64_t at, MutableBytes out) override { return direct() ? read_direct(at, out) : read_dropped(at, out); }
 
   int flush() override { return ::fdatasync(descriptor()) < 0 ? errno : 0; }
 
@@ -118,14 +116,14 @@ class FileDevice final : public WriteDevice {
 };
 
 // The path is followed anew for each descriptor, and may lead elsewhere by now.
-Result<Descriptor> open_audited(const std::filesystem::path& path, int flags,
-                                const std::optional<FileIdentity>& audited) {
+Result<Descriptor> open_audited(const std::filesystem::path& path, int flags, const std::optional<FileIdentity>& audited) {
   Descriptor opened(::open(path.c_str(), flags | O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (opened.get() < 0) return std::unexpected(system_error("cannot open " + path.string() + " for writing", errno));
   const auto identity = identify_file(opened.get(), path);
   if (!identity) return std::unexpected(identity.error());
   if (audited && *identity != *audited)
-    return std::unexpected(Error{path.string() + " was replaced by another file since it was opened; nothing was written", ESTALE});
+    return std::unexpected(
+        Error{path.string() + " was replaced by another file since it was opened; nothing was written", ESTALE});
   return opened;
 }
 

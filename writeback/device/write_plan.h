@@ -27,9 +27,7 @@ struct ImageShape {
   // Widened to whole sectors, but not over the image's ends.
   [[nodiscard]] Extent widened(Extent extent) const;
 
-  [[nodiscard]] bool aligned(Extent extent) const {
-    return extent.at % alignment == 0 && extent.length % alignment == 0;
-  }
+  [[nodiscard]] bool aligned(Extent extent) const { return extent.at % alignment == 0 && extent.length % alignment == 0; }
 };
 
 // One write. The blocks [first, first + count) of those it was planned for have bytes in it.

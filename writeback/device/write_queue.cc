@@ -4,12 +4,9 @@ namespace extscrub {
 
 std::string_view name(QueueKind kind) {
   switch (kind) {
-    case QueueKind::automatic:
-      return "automatic";
-    case QueueKind::io_uring:
-      return "io_uring";
-    case QueueKind::threads:
-      return "threads";
+    case QueueKind::automatic: return "automatic";
+    case QueueKind::io_uring: return "io_uring";
+    case QueueKind::threads: return "threads";
   }
   return {};
 }

@@ -51,8 +51,7 @@ inline constexpr unsigned kQueueDepth = 32;
 
 // The queue `kind` asks for; `automatic` takes io_uring where it is allowed and suits the device, threads otherwise.
 // The device must outlive it. Errors: it cannot be set up.
-[[nodiscard]] Result<std::unique_ptr<WriteQueue>> make_queue(QueueKind kind, WriteDevice& device,
-                                                             unsigned depth = kQueueDepth);
+[[nodiscard]] Result<std::unique_ptr<WriteQueue>> make_queue(QueueKind kind, WriteDevice& device, unsigned depth = kQueueDepth);
 [[nodiscard]] Result<std::unique_ptr<WriteQueue>> make_uring_queue(WriteDevice& device, unsigned depth);
 [[nodiscard]] Result<std::unique_ptr<WriteQueue>> make_thread_queue(WriteDevice& device, unsigned depth);
 

@@ -43,9 +43,7 @@ class ErrorLatch {
   void close() noexcept { wake(kClosed); }
 
   // Asserts set(). Complete once nothing is in flight any more.
-  [[nodiscard]] FailureSummary summary() const noexcept {
-    return {unpack(first_.load()), unpack(last_.load()), count_.load()};
-  }
+  [[nodiscard]] FailureSummary summary() const noexcept { return {unpack(first_.load()), unpack(last_.load()), count_.load()}; }
 
  private:
   static constexpr uint32_t kFailed = 1, kClosed = 2;

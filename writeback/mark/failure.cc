@@ -17,22 +17,14 @@ struct StepName {
 
 StepName name_of(CommitStep step) {
   switch (step) {
-    case CommitStep::arm:
-      return {"extscrub_arm", "arming the superblock"};
-    case CommitStep::log:
-      return {"extscrub_log", "writing the journal"};
-    case CommitStep::write:
-      return {"extscrub_write", "writing"};
-    case CommitStep::flush:
-      return {"extscrub_flush", "flushing the blocks"};
-    case CommitStep::read_back:
-      return {"extscrub_read_back", "reading back"};
-    case CommitStep::finish:
-      return {"extscrub_finish", "writing the final superblock"};
-    case CommitStep::mmp:
-      return {"extscrub_mmp", "keeping others away by multiple-mount protection"};
-    case CommitStep::size:
-      return {"extscrub_size", "keeping its size, which somebody changed while it was written,"};
+    case CommitStep::arm: return {"extscrub_arm", "arming the superblock"};
+    case CommitStep::log: return {"extscrub_log", "writing the journal"};
+    case CommitStep::write: return {"extscrub_write", "writing"};
+    case CommitStep::flush: return {"extscrub_flush", "flushing the blocks"};
+    case CommitStep::read_back: return {"extscrub_read_back", "reading back"};
+    case CommitStep::finish: return {"extscrub_finish", "writing the final superblock"};
+    case CommitStep::mmp: return {"extscrub_mmp", "keeping others away by multiple-mount protection"};
+    case CommitStep::size: return {"extscrub_size", "keeping its size, which somebody changed while it was written,"};
   }
   return {"extscrub_commit", "committing"};
 }
@@ -43,9 +35,7 @@ Failure failure_of(const FailureSummary& failures) {
   return {failures.first.step, failures.first.block, failures.first.error, failures.count};
 }
 
-std::string_view function_of(CommitStep step) {
-  return name_of(step).function;
-}
+std::string_view function_of(CommitStep step) { return name_of(step).function; }
 
 std::string describe(const Failure& failure) {
   std::string text(name_of(failure.step).doing);

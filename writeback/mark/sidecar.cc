@@ -33,9 +33,7 @@ int write_and_close(int fd, std::string_view text) {
 
 }  // namespace
 
-std::filesystem::path sidecar_path(const std::filesystem::path& image) {
-  return path_beside(image, ".extscrub-errored");
-}
+std::filesystem::path sidecar_path(const std::filesystem::path& image) { return path_beside(image, ".extscrub-errored"); }
 
 std::optional<std::filesystem::path> find_sidecar(const std::filesystem::path& image, const FileSystemId& id) {
   const std::filesystem::path path = sidecar_path(image);
@@ -52,8 +50,7 @@ int remove_sidecar(const std::filesystem::path& sidecar) {
   return ::unlink(sidecar.c_str()) < 0 ? errno : sync_directory_of(sidecar);
 }
 
-Result<std::filesystem::path> write_sidecar(const std::filesystem::path& image, const FileSystemId& id,
-                                            std::string_view text) {
+Result<std::filesystem::path> write_sidecar(const std::filesystem::path& image, const FileSystemId& id, std::string_view text) {
   const std::filesystem::path path = sidecar_path(image);
   std::string temporary = path.string() + ".XXXXXX";
   const auto failed = [&](int error) { return std::unexpected(system_error("cannot write " + path.string(), error)); };

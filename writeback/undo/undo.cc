@@ -35,9 +35,7 @@ void take_superblock(SuperblockCopy& superblock, uint64_t at, Bytes old) {
   if (begin < end) std::memcpy(superblock.data() + (begin - kSuperblockOffset), old.data() + (begin - at), end - begin);
 }
 
-bool is_journal(Bytes block) {
-  return is_journal_superblock(block.first<kSuperblockSize>());
-}
+bool is_journal(Bytes block) { return is_journal_superblock(block.first<kSuperblockSize>()); }
 
 // The log has the journal's superblock when its commit had to write it. A file may hold the like of one: what is a
 // journal's superblock before and after is preferred.
@@ -64,8 +62,7 @@ Result<OldBytes> read_both(const UndoLog& log, WriteDevice& device) {
   for (const UndoKey& key : log.keys()) {
     const uint64_t at = key.block * block_size;
     if (at > length || key.size > length - at)
-      return std::unexpected(
-          Error{fmt::format("it ends before block {}, which the undo log has old bytes of", key.block)});
+      return std::unexpected(Error{fmt::format("it ends before block {}, which the undo log has old bytes of", key.block)});
     const uint64_t blocks = (key.size + block_size - 1) / block_size;
     auto& now = all.buffers.emplace_back(blocks * block_size);
     const MutableBytes there = MutableBytes(now).first(std::min(blocks * block_size, length - at));
@@ -109,8 +106,7 @@ bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, c
   for (SuperblockCopy* each : {&a, &b, &c}) blank_commit_fields(*each);
   for (size_t at = 0; at < kSuperblockSize; at += kSector) {
     const auto same = [&](const SuperblockCopy& other) {
-      return std::equal(a.begin() + static_cast<std::ptrdiff_t>(at),
-                        a.begin() + static_cast<std::ptrdiff_t>(at + kSector),
+      return std::equal(a.begin() + static_cast<std::ptrdiff_t>(at), a.begin() + static_cast<std::ptrdiff_t>(at + kSector),
                         other.begin() + static_cast<std::ptrdiff_t>(at));
     };
     if (!same(b) && !same(c)) return false;

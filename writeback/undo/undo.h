@@ -28,17 +28,14 @@ struct UndoRequest {
 
 // The superblock is one that a commit with this log can have left, or an undo that was interrupted: the old or the new
 // one, or the sectors of both, but for what the commit itself writes there (state, errors, checksum).
-[[nodiscard]] bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before,
-                                    const SuperblockCopy& expected);
+[[nodiscard]] bool is_superblock_of(const SuperblockCopy& now, const SuperblockCopy& before, const SuperblockCopy& expected);
 
 // The undo logs where those of the image `path` go by default, of commits to the file system at byte `offset` of the file
 // `opened` that did not come to their end: the newest first, as they have to be undone.
 [[nodiscard]] std::vector<std::filesystem::path> find_unfinished_undo_logs(const std::filesystem::path& path,
-                                                                           const std::filesystem::path& opened,
-                                                                           uint64_t offset);
+                                                                           const std::filesystem::path& opened, uint64_t offset);
 
 // undo() of a log that is open already, on a device and a queue that are there already; tests put in ones that fail.
-[[nodiscard]] CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice& device,
-                                   WriteQueue& queue);
+[[nodiscard]] CommitReport undo_on(const UndoRequest& request, const UndoLog& log, WriteDevice& device, WriteQueue& queue);
 
 }  // namespace extscrub

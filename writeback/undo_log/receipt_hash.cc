@@ -5,8 +5,6 @@
 
 namespace extscrub {
 
-uint64_t receipt_hash(Bytes bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
+uint64_t receipt_hash(Bytes bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 }  // namespace extscrub

@@ -20,15 +20,13 @@ std::string time_text(std::chrono::system_clock::time_point now) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                     utc.tm_min, utc.tm_sec);
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                     utc.tm_sec);
 }
 
 }  // namespace
 
-std::filesystem::path undo_prefix(const std::filesystem::path& image) {
-  return path_beside(image, ".extscrub-undo-");
-}
+std::filesystem::path undo_prefix(const std::filesystem::path& image) { return path_beside(image, ".extscrub-undo-"); }
 
 UndoPlace default_undo_place(const std::filesystem::path& image, std::chrono::system_clock::time_point now) {
   return {undo_prefix(image) += time_text(now), true};
@@ -46,9 +44,7 @@ Result<UndoFile> UndoFile::create(const UndoPlace& place) {
   }
 }
 
-int UndoFile::write(uint64_t at, Bytes bytes) {
-  return write_all(fd_, at, bytes);
-}
+int UndoFile::write(uint64_t at, Bytes bytes) { return write_all(fd_, at, bytes); }
 
 int UndoFile::make_durable() {
   if (::fsync(fd_) < 0) return errno;
@@ -57,9 +53,7 @@ int UndoFile::make_durable() {
   return 0;
 }
 
-UndoFile::UndoFile(UndoFile&& other) noexcept {
-  *this = std::move(other);
-}
+UndoFile::UndoFile(UndoFile&& other) noexcept { *this = std::move(other); }
 
 UndoFile& UndoFile::operator=(UndoFile&& other) noexcept {
   std::swap(path_, other.path_);

@@ -19,8 +19,7 @@ struct UndoPlace {
 // because /dev does not outlive the machine's run. TIME as 20261124T081200Z.
 // What all of them begin with, IMAGE.extscrub-undo-, is undo_prefix().
 [[nodiscard]] std::filesystem::path undo_prefix(const std::filesystem::path& image);
-[[nodiscard]] UndoPlace default_undo_place(const std::filesystem::path& image,
-                                           std::chrono::system_clock::time_point now);
+[[nodiscard]] UndoPlace default_undo_place(const std::filesystem::path& image, std::chrono::system_clock::time_point now);
 
 class UndoFile {
  public:

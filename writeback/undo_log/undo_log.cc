@@ -63,17 +63,11 @@ struct DiskKey {
 };
 static_assert(sizeof(KeyBlockHead) == 16 && sizeof(DiskKey) == 16);
 
-uint64_t keys_per_block(uint32_t log_block_size) {
-  return log_block_size / sizeof(DiskKey) - 1;
-}
+uint64_t keys_per_block(uint32_t log_block_size) { return log_block_size / sizeof(DiskKey) - 1; }
 
-uint32_t header_crc(const UndoHeader& header) {
-  return crc32c(~0u, bytes_of(header).first(offsetof(UndoHeader, crc)));
-}
+uint32_t header_crc(const UndoHeader& header) { return crc32c(~0u, bytes_of(header).first(offsetof(UndoHeader, crc))); }
 
-bool is_power_of_two(uint32_t n, uint32_t least, uint32_t most) {
-  return std::has_single_bit(n) && n >= least && n <= most;
-}
+bool is_power_of_two(uint32_t n, uint32_t least, uint32_t most) { return std::has_single_bit(n) && n >= least && n <= most; }
 
 // So that nobody takes the copy for a file system's superblock.
 void invert_magic(SuperblockCopy& superblock) {
@@ -177,8 +171,7 @@ std::unexpected<Error> UndoLog::wrong(std::string_view what) const {
 
 Result<void> UndoLog::read_header() {
   UndoHeader header{};
-  if (file_.size() < sizeof header || !file_.read(0, mutable_bytes_of(header)) ||
-      !std::ranges::equal(header.magic, kUndoMagic))
+  if (file_.size() < sizeof header || !file_.read(0, mutable_bytes_of(header)) || !std::ranges::equal(header.magic, kUndoMagic))
     return wrong("it is not an undo log (E2UNDO02)");
   if (header.crc != header_crc(header)) return wrong("the checksum of its header is wrong");
   if (!is_power_of_two(header.log_block_size, kMinLogBlock, kMaxLogBlock) ||
