@@ -96,48 +96,48 @@ corpus: build  ## audit and scrub the corpus and images filled by the kernel (ne
 kept: build  ## count the files that scrubs of the corpus lose without need (needs SHARED, root)
 	@rm -rf build/corrupt && mkdir -p build/corrupt
 	@for f in $(SHARED)/corpus/corrupt/*.zst; do ln -s "$$(realpath "$$f")" build/corrupt/; done
-	tests/kept_files.py --repair=safe build/extscrub build/corrupt
-	tests/kept_files.py --repair=all build/extscrub build/corrupt
+	tests/long/kept_files.py --repair=safe build/extscrub build/corrupt
+	tests/long/kept_files.py --repair=all build/extscrub build/corrupt
 
 mounts: build  ## mend MOUNTS_COUNT (240) images damaged at random, and have the kernel read each (needs SHARED, root)
-	tests/mended_mounts.sh build/extscrub $(SHARED)/tools/fuzz $(or $(MOUNTS_COUNT),240) $(or $(MOUNTS_SEED),1)
+	tests/long/mended_mounts.sh build/extscrub $(SHARED)/tools/fuzz $(or $(MOUNTS_COUNT),240) $(or $(MOUNTS_SEED),1)
 
 block-devices: program  ## audit, scrub and undo on loop devices, with sectors of 512 and 4096 bytes (needs root)
 	cd build && $(CTEST) -R '^e2e_block_devices$$'
 
 hostile: program  ## audit and scrub HOSTILE_IMAGES (5000) damaged images and HOSTILE_CONTAINERS (1000) disks, within limits (HOSTILE_SEED)
-	tests/hostile.py --seed $(or $(HOSTILE_SEED),1) --images $(or $(HOSTILE_IMAGES),5000) --containers $(or $(HOSTILE_CONTAINERS),1000) \
+	tests/long/hostile.py --seed $(or $(HOSTILE_SEED),1) --images $(or $(HOSTILE_IMAGES),5000) --containers $(or $(HOSTILE_CONTAINERS),1000) \
 	  --jobs $(or $(HOSTILE_JOBS),1) --keep build/hostile build/extscrub
 
 history: program  ## have others write to HISTORY_IMAGES (300) images, and see that no audit says that a write was lost (HISTORY_SEED; needs root)
-	tests/history.py --seed $(or $(HISTORY_SEED),1) --images $(or $(HISTORY_IMAGES),300) --snapshots $(or $(HISTORY_SNAPSHOTS),200) \
+	tests/long/history.py --seed $(or $(HISTORY_SEED),1) --images $(or $(HISTORY_IMAGES),300) --snapshots $(or $(HISTORY_SNAPSHOTS),200) \
 	  --jobs $(or $(HISTORY_JOBS),2) --also $(SHARED)/corpus --maker $(SHARED)/tools/make-images --keep build/history build/extscrub
 
 writers: PACKAGES += genext2fs busybox e2tools fuse2fs fuseext2 zerofree partclone genimage attr acl
 writers: program  ## have other writers make and change images, WRITERS_ROUNDS (5) turns each; an audit finds nothing, a scrub writes nothing (needs root)
-	tests/writers.py --seed $(or $(WRITERS_SEED),1) --rounds $(or $(WRITERS_ROUNDS),5) --jobs $(or $(WRITERS_JOBS),2) \
+	tests/long/writers.py --seed $(or $(WRITERS_SEED),1) --rounds $(or $(WRITERS_ROUNDS),5) --jobs $(or $(WRITERS_JOBS),2) \
 	  --maker $(SHARED)/tools/make-images --keep build/writers build/extscrub
 
 tables: build  ## every field and every pointer of the format gone wrong, all rows, each repair cut off behind every write; then mounted (needs root)
 	@rm -rf build/tables && mkdir -p build/tables
 	cd build && EXTSCRUB_WHOLE_TABLE=1 EXTSCRUB_KEEP_IMAGES=$(CURDIR)/build/tables $(CTEST) --timeout 7200 -R '^(field|pointer)_.*_test$$'
-	tests/table_mounts.sh build/tables
+	tests/long/table_mounts.sh build/tables
 
 sweep: build  ## break every write of a scrub in turn (needs SHARED and FUSE; hours)
-	tests/sweep.sh build/extscrub $(SHARED)/tools
+	tests/long/sweep.sh build/extscrub $(SHARED)/tools
 
-mutants:  ## take each guard of tests/mutants.txt out in turn, and see that its tests notice (MUTANTS=--only=WORD; half an hour)
-	tests/mutants.py $(MUTANTS) .
+mutants:  ## take each guard of tests/house/mutants.txt out in turn, and see that its tests notice (MUTANTS=--only=WORD; half an hour)
+	tests/house/mutants.py $(MUTANTS) .
 
 kill: build  ## kill a scrub at KILLS (200) random moments, and see what is left each time
-	KILLS=$(or $(KILLS),200) tests/kill_sweep.sh build/extscrub
-	KILLS=$(or $(KILLS),50) tests/kill_sweep.sh build/extscrub --commit=direct
+	KILLS=$(or $(KILLS),200) tests/long/kill_sweep.sh build/extscrub
+	KILLS=$(or $(KILLS),50) tests/long/kill_sweep.sh build/extscrub --commit=direct
 
-bench: build  ## time audit and scrub against e2fsck (BENCH_OPTIONS: see tests/bench.py --help)
-	tests/bench.py $(BENCH_OPTIONS) build/extscrub
+bench: build  ## time audit and scrub against e2fsck (BENCH_OPTIONS: see tests/long/bench.py --help)
+	tests/long/bench.py $(BENCH_OPTIONS) build/extscrub
 
 demo: program  ## make an image, damage it, audit it, scrub it, audit it again
-	@tests/demo.sh build/extscrub
+	@tests/e2e/demo.sh build/extscrub
 
 # The program alone: its tests take several times as long to build.
 program: deps

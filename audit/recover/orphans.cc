@@ -168,7 +168,8 @@ class Release {
     if (g.metadata_csum()) return true;
     const uint32_t unused = g.group_csum() && d.checksum_ok ? std::min(d.itable_unused, g.inodes_per_group) : 0;
     const auto [it, fresh] = has_inodes_.try_emplace(group);
-    if (fresh) it->second = unused == g.inodes_per_group || !holds_no_inodes(fs_, d.inode_table, g.inodes_per_group - unused);
+    if (fresh)
+      it->second = unused == g.inodes_per_group || !holds_no_inodes(fs_, group, d.inode_table, g.inodes_per_group - unused);
     return it->second;
   }
 

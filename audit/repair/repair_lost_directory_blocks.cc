@@ -26,6 +26,7 @@ struct FoundBlock {
   BlockNo block;
   bool first = false;  // of the directory
   size_t wanted = 0;  // inodes it names that lack a name
+  bool certain = false;  // sealed for this directory, and all that it names lacks a name
 };
 
 using PutBlocks = std::vector<std::pair<uint64_t, BlockNo>>;  // by logical block
@@ -59,6 +60,7 @@ class LostDirectoryBlocks {
     for (const Finding& f : round.findings)
       if (f.problem == Problem::inode_unattached || (f.problem == Problem::inode_links && has_names_to_come(f)))
         nameless_.insert(*f.inode);
+    for (const Loss& l : round.losses) told_.emplace(l.inode, l.what);
   }
 
   Result<size_t> put_back() {
@@ -115,24 +117,26 @@ class LostDirectoryBlocks {
     return d.parent == 0 || d.is(Directory::unconnected);
   }
 
-  // A block that was lost names what has lost its names: one that names anything else is old, or made up.
+  // A block that was lost names what has lost its names: one that names anything else is old, or made up. With the seal of its
+  // directory it is not made up, and one name among others may have been given anew since.
   [[nodiscard]] bool may_be_lost(InodeNo owner, FoundBlock& found) const {
     std::vector<std::byte> block(g_.block_size);
     if (!fs_.blocks->read(found.block, block)) return false;
     const uint32_t index = table_.find(owner);
     uint32_t parent = index < table_.directories.size() ? table_.directories[index].parent : 0;
     if (owner.value == EXT2_ROOT_INO) parent = EXT2_ROOT_INO;
+    size_t surplus = 0;
     EntryWalk walk(block, g_.block_size);
     while (const auto e = walk.next()) {
       if (!is_inode(e->inode) || e->name == ".") continue;
       if (found.first && e->name == "..") {
         if (parent != 0 && e->inode.value != parent) return false;
       } else if (const auto lacks = lacks_name(e->inode); lacks) {
-        if (!*lacks) return false;
-        ++found.wanted;
+        ++(*lacks ? found.wanted : surplus);
       }
     }
-    return true;
+    found.certain = g_.metadata_csum() && surplus == 0 && found.wanted > 0;
+    return surplus == 0 || (g_.metadata_csum() && found.wanted > surplus);
   }
 
   // Those of the blocks that say to be the directory's which can be; the loss of the others is reported.
@@ -147,7 +151,7 @@ class LostDirectoryBlocks {
 
   void let_go(InodeNo ino, const FoundBlock& found, std::string_view why) {
     const std::string what = fmt::format("block {}, which says that it is this directory's, is let go: {}", found.block, why);
-    if (std::ranges::any_of(round_.losses, [&](const Loss& l) { return l.inode == ino && l.what == what; })) return;
+    if (!round_.lossy() || !told_.emplace(ino, what).second) return;
     Finding cause;
     cause.problem = Problem::directory_hole;
     cause.inode = ino;
@@ -215,8 +219,9 @@ class LostDirectoryBlocks {
     if (!map.whole) return false;
     const std::vector<uint64_t> places = wrong_places(before, map.runs);
     if (places.empty()) return false;
-    const PutBlocks put = match(ino, places, credible(ino, all));
-    if (put.empty()) return false;
+    const std::vector<FoundBlock> believed = credible(ino, all);
+    const PutBlocks put = match(ino, places, believed);
+    if (put.empty() || (!round_.lossy() && !is_safe(before, map.runs, put, believed))) return false;
     for (const auto& [logical, block] : put) round_.blocks.reserve(block, 1);
     map.runs = with_blocks(map.runs, put);
     const auto raw = edit_inode(fs_, round_.overlay, ino);
@@ -226,6 +231,17 @@ class LostDirectoryBlocks {
     if (*written != MapWritten::written) return false;
     seal_inode(g_, ino, *raw);
     return true;
+  }
+
+  // Nothing is taken away, and nothing but the block's own seal is gone by: each hole gets one block that is certain.
+  [[nodiscard]] bool is_safe(const Inode& inode, const std::vector<Run>& runs, const PutBlocks& put,
+                             const std::vector<FoundBlock>& believed) const {
+    const auto is_mapped = [&](uint64_t logical) {
+      return std::ranges::any_of(runs, [=](const Run& r) { return r.logical <= logical && logical < r.logical + r.count; });
+    };
+    return is_vouched_for(g_, inode.number(), inode.raw()) && put.size() == believed.size() &&
+           std::ranges::all_of(believed, &FoundBlock::certain) &&
+           std::ranges::none_of(put, [&](const auto& p) { return is_mapped(p.first); });
   }
 
   // The first block is told by its `.`; which of the others is which does not matter, as long as there are as many as places.
@@ -265,6 +281,7 @@ class LostDirectoryBlocks {
   const DirectoryTable& table_;
   std::map<InodeNo, std::vector<FoundBlock>> found_;
   std::map<uint32_t, InodeNo> by_seed_;
+  std::set<std::pair<InodeNo, std::string>> told_;  // of what is let go
   std::set<InodeNo> nameless_;  // in use, no directories, with fewer names than links
   size_t looked_at_ = 0;
 };
@@ -272,7 +289,8 @@ class LostDirectoryBlocks {
 }  // namespace
 
 Result<size_t> repair_lost_directory_blocks(RepairRound& round) {
-  if (!round.may(Problem::directory_hole) || !round.lossy()) return 0;
+  if (!round.may(Problem::directory_hole)) return 0;
+  if (!round.lossy() && round.findings.of(Problem::directory_hole).empty()) return 0;
   return LostDirectoryBlocks(round).put_back();
 }
 

@@ -174,10 +174,10 @@ uint32_t claimed_blocks(const Geometry& g, const InodeScan& scan, BlockNo first,
 }
 
 // A table is not given up lightly. Of one that is hardly used, or not at all, its contents say little.
-bool is_taken(const FileSystem& fs, BlockNo table, uint32_t inodes, uint32_t claimed) {
+bool is_taken(const FileSystem& fs, GroupNo group, BlockNo table, uint32_t inodes, uint32_t claimed) {
   constexpr uint32_t kFewInodes = 8;
   if (inodes < kFewInodes && claimed * 2 < fs.geometry.itable_blocks) return false;
-  return holds_no_inodes(fs, table, inodes);
+  return holds_no_inodes(fs, group, table, inodes);
 }
 
 // A bitmap is made anew in any case: only what is behind a map's node would not be seen.
@@ -209,7 +209,7 @@ std::vector<ClaimedStructure> claimed_structures(const FileSystem& fs, const Ino
       const uint32_t count = table ? g.itable_blocks : 1;
       const uint32_t claimed = valid_location(g, group, at, count) ? claimed_blocks(g, scan, at, count) : 0;
       if (claimed == 0) continue;
-      const bool taken = table ? is_taken(fs, at, scan.tallies[group.value].scanned, claimed) : has_node(scan, at, count);
+      const bool taken = table ? is_taken(fs, group, at, scan.tallies[group.value].scanned, claimed) : has_node(scan, at, count);
       out.push_back({group, kind, taken});
     }
   return out;

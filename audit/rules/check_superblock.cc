@@ -152,8 +152,8 @@ void check_features(const FileSystem& fs, SuperblockReport& report) {
   const bool device = names_journal_device(fs);
   if (!journal || device) report.equal(field::s_journal_inum, 0, s.s_journal_inum);
   if (!journal || (!device && s.s_journal_inum != 0)) report.equal(field::s_journal_dev, 0, s.s_journal_dev);
-  if (journal && !device && has_journal_uuid(s))
-    report.invalid(field::s_journal_uuid, "0 with a journal inside", "the UUID of a device");
+  if ((!journal || !device) && has_journal_uuid(s))
+    report.invalid(field::s_journal_uuid, journal ? "0 with a journal inside" : "0 without a journal", "the UUID of a device");
 }
 
 std::string recorded_error(const char* which, uint32_t time, uint8_t time_hi, const uint8_t (&function)[32], uint32_t line,

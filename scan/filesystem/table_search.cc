@@ -33,17 +33,24 @@ std::optional<InodeNo> self_of(const FileSystem& fs, const Inode& inode, Mutable
   return InodeNo(load<uint32_t>(block));
 }
 
+// 32 bits of checksum over its bytes and its number: that it lies here is proven.
+bool is_sealed_for_place(const Geometry& g, const Inode& inode) {
+  return !inode.is_blank() && has_checksum_hi(g, inode.raw()) && is_vouched_for(g, inode.number(), inode.raw());
+}
+
 }  // namespace
 
-bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes) {
+bool holds_no_inodes(const FileSystem& fs, GroupNo group, BlockNo at, uint32_t inodes) {
   const Geometry& g = fs.geometry;
   std::vector<std::byte> block(g.block_size);
   uint32_t good = 0, bad = 0;
-  for (uint32_t i = 0; i < inodes && good + bad < kEnoughInodes; ++i) {
+  for (uint32_t i = 0; i < inodes; ++i) {
     const uint64_t offset = uint64_t{i} * g.inode_size;
     if (offset % g.block_size == 0 && !fs.blocks->read(at + (offset >> g.block_bits), block)) return false;
-    const Inode inode(g, InodeNo(1), Bytes(block).subspan(offset % g.block_size, g.inode_size));
-    if (!inode.is_blank()) ++(may_be_inode(g, inode) ? good : bad);
+    const Inode inode(g, g.group_first_inode(group) + i, Bytes(block).subspan(offset % g.block_size, g.inode_size));
+    if (inode.is_blank()) continue;
+    if (is_sealed_for_place(g, inode)) return false;
+    ++(may_be_inode(g, inode) ? good : bad);
   }
   constexpr uint32_t kFew = 8, kBadForOneGood = 4;
   return bad >= std::min(kFew, inodes) && good * kBadForOneGood <= bad;
@@ -63,7 +70,7 @@ bool has_root(const FileSystem& fs) {
 Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
   const Geometry& g = fs.geometry;
   std::vector<std::byte> block(g.block_size), directory(g.block_size);
-  uint32_t good = 0, bad = 0;
+  uint32_t good = 0, bad = 0, proven = 0;
   for (uint32_t i = 0; i < g.inodes_per_group && good + bad < kEnoughInodes; ++i) {
     if (good + bad == 0 && i >= kEnoughBlanks) break;
     const uint64_t offset = uint64_t{i} * g.inode_size;
@@ -71,8 +78,10 @@ Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
     const Bytes raw = Bytes(block).subspan(offset % g.block_size, g.inode_size);
     const InodeNo ino = g.group_first_inode(group) + i;
     const Inode inode(g, ino, raw);
-    if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory) return Evidence::against;
+    // Without checksums the root alone says whose table it is; with them it may be damaged like any other inode.
+    if (ino.value == EXT2_ROOT_INO && inode.type() != FileType::directory && !g.metadata_csum()) return Evidence::against;
     if (inode.is_blank()) continue;
+    if (inode.base().i_links_count > 0 && is_sealed_for_place(g, inode)) ++proven;
     const bool sealed = fits_inode_checksum(g, ino, raw);
     const bool reserved = ino.value < g.first_inode;
     if (!sealed || (!reserved && !g.metadata_csum() && !may_be_inode(g, inode))) {
@@ -90,7 +99,7 @@ Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at) {
   }
   if (good == 0 && bad == 0) return Evidence::none;
   constexpr uint32_t kGoodForOneBad = 8;
-  return good > 0 && bad * kGoodForOneBad <= good ? Evidence::for_it : Evidence::against;
+  return proven > 0 || (good > 0 && bad * kGoodForOneBad <= good) ? Evidence::for_it : Evidence::against;
 }
 
 Evidence bitmap_evidence(const FileSystem& fs, GroupNo group, MetadataKind kind, const GroupDesc& d, BlockNo at) {

@@ -17,9 +17,9 @@ enum class Evidence : uint8_t {
 // Of the inodes there, by their checksums, their types, and `.` of directories.
 [[nodiscard]] Evidence table_evidence(const FileSystem& fs, GroupNo group, BlockNo at);
 
-// Next to nothing in the first `inodes` there can be one, whatever its number and checksum: a table that is damaged, or
-// another's, is not meant.
-[[nodiscard]] bool holds_no_inodes(const FileSystem& fs, BlockNo at, uint32_t inodes);
+// Next to nothing in the first `inodes` there can be an inode of any group, and none is proven by its checksum to be this
+// group's: a table that is damaged in part is not meant.
+[[nodiscard]] bool holds_no_inodes(const FileSystem& fs, GroupNo group, BlockNo at, uint32_t inodes);
 
 // The first table has the root directory.
 [[nodiscard]] bool has_root(const FileSystem& fs);

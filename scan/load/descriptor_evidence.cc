@@ -50,7 +50,7 @@ class Judge {
         const BlockNo at = place_in(d, kind);
         const GroupDesc* copy = sound_copy(group, kind);
         if (!valid_location(g_, group, at, blocks_of(kind)) || (g_.group_csum() && !d.checksum_ok) ||
-            (copy && place_in(*copy, kind) != at) || (group.value == 0 && kind == MetadataKind::inode_table && !has_root(fs_)))
+            (copy && place_in(*copy, kind) != at) || (!copy && kind == MetadataKind::inode_table && has_lost_root(group, at)))
           doubts_.insert({group, kind});
       }
     }
@@ -60,6 +60,11 @@ class Judge {
           doubts_.insert({e.group, e.kind});
           overlapping_.insert({e.group, e.kind});
         }
+  }
+
+  // That the root is damaged says nothing of the table, as long as there are other inodes in it.
+  bool has_lost_root(GroupNo group, BlockNo table) const {
+    return group.value == 0 && !has_root(fs_) && holds_no_inodes(fs_, group, table, g_.inodes_per_group);
   }
 
   // Of the first backup whose descriptor of the group can be believed, and names a place that can be.
