@@ -309,6 +309,11 @@ const Scenario kSuperblockScenarios[] = {
        image.debugfs(fmt::format("ssv prj_quota_inum {}", image.superblock().s_inodes_count - 1));
        return Place{.field = "s_prj_quota_inum"};
      }},
+    {superblock_field, "UUID of a journal's device where there is no journal", "ext2-1k",
+     [](const TestImage& image) {
+       image.debugfs("ssv journal_uuid 01234567-89ab-cdef-0123-456789abcdef");
+       return Place{.field = "s_journal_uuid"};
+     }},
     {superblock_field, "file named as the orphan file where there is none", "ext4-plain",
      [](const TestImage& image) {
        image.debugfs(fmt::format("ssv orphan_file_inum {}", image.inode_of("/three")));

@@ -113,4 +113,64 @@ TEST_CASE("inode table of the first group that its sealed descriptor does not na
   }
 }
 
+TEST_CASE("damaged root makes nobody look for another first table: not in a file that holds an older copy", "[repair][tables]") {
+  TestImage image({"-t", "ext4", "-b", "1024", "-N", "128", "-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=0"},
+                  "8M");
+  for (int i = 0; i < 20; ++i) image.debugfs(fmt::format("write /dev/null old{}", i));
+  const uint64_t table = image.descriptor(0).bg_inode_table;
+  const TempDir folder;
+  {
+    std::vector<std::byte> head(600 << 10);  // of the file system: what an administrator keeps
+    image.read(0, head);
+    std::ofstream(folder.path() / "head", std::ios::binary)
+        .write(reinterpret_cast<const char*>(head.data()), static_cast<std::streamsize>(head.size()));
+  }
+  image.debugfs("write " + (folder.path() / "head").string() + " head");
+  REQUIRE(image.e2fsck() == 0);
+  const auto contents = image.debugfs(fmt::format("cat <{}>", image.inode_of("/head")));
+  const uint32_t head = image.inode_of("/head");
+  image.debugfs("sif <2> mode 0100644", true);
+  for (const RepairPolicy policy : {RepairPolicy::safe, RepairPolicy::all}) {
+    const TestImage mended = image.copy();
+    const Image opened = *Image::open(mended.path());
+    const RepairPlan plan = plan_of(opened, policy);
+    INFO(describe(plan.before.findings));
+    CHECK(std::ranges::none_of(plan.before.findings,
+                               [](const Finding& f) { return f.problem == Problem::group_inode_table_location; }));
+    apply(mended, plan);
+    CHECK(mended.descriptor(0).bg_inode_table == table);
+    CHECK((mended.debugfs(fmt::format("cat <{}>", head)) == contents));
+  }
+}
+
+TEST_CASE("table whose head a file has written over keeps what is sound in it", "[repair][tables]") {
+  constexpr int kFiles = 900;
+  constexpr uint16_t kOverwritten = 190;  // blocks, of four inodes each
+  const TempDir tree;
+  for (int i = 0; i < kFiles; ++i) std::ofstream(tree.path() / fmt::format("f{}", i));
+  const TestImage image({"-t", "ext4", "-b", "1024", "-N", "2048", "-O", "^has_journal,^flex_bg,^resize_inode"}, "16M",
+                        tree.path());
+  const uint64_t table = image.descriptor(0).bg_inode_table;
+  const uint64_t from = table + 4;  // behind the file system's own
+  const std::vector<std::byte> text(kOverwritten * kBlock, std::byte{'x'});
+  // A file whose extent leads there.
+  image.debugfs("write /dev/null wrong");
+  const uint64_t map = image.map_offset(image.inode_of("/wrong"));
+  image.poke<ext3_extent_header>(map,
+                                 {.eh_magic = EXT3_EXT_MAGIC, .eh_entries = 1, .eh_max = 4, .eh_depth = 0, .eh_generation = 0});
+  image.poke<ext3_extent>(map + sizeof(ext3_extent_header),
+                          {.ee_block = 0, .ee_len = kOverwritten, .ee_start_hi = 0, .ee_start = static_cast<uint32_t>(from)});
+  image.debugfs(fmt::format("sif /wrong size {}", text.size()), true);
+  image.write(image.offset(from), text);
+  const Image opened = *Image::open(image.path());
+  const RepairPlan plan = plan_of(opened, RepairPolicy::all);
+  INFO(describe(plan.before.findings));
+  apply(image, plan);
+  CHECK(image.descriptor(0).bg_inode_table == table);
+  uint32_t left = 0;
+  const auto names = image.debugfs("ls -p /");
+  for (int i = 0; i < kFiles; ++i) left += names.contains(fmt::format("/f{}/", i));
+  CHECK(left >= kFiles - kOverwritten * 4);
+}
+
 }  // namespace extscrub::test

@@ -134,6 +134,44 @@ TEST_CASE("of two first blocks of a directory that nobody has, the one that name
   }
 }
 
+// A directory of three blocks with checksums, of which nothing maps the second any more.
+struct WithHole {
+  TestImage image = with_files({"-t", "ext2", "-b", "1024", "-O", "metadata_csum,^dir_index"}, {"other"}, 1);
+  uint32_t names = 0;
+
+  explicit WithHole(bool second_name) {
+    image.debugfs("mkdir /d");
+    while (image.block_of("/d", 2) == 0) image.debugfs("expand_dir /d");
+    for (; names < 60; ++names) image.debugfs(fmt::format("write /dev/null /d/{:040}", names));
+    if (second_name) image.debugfs(fmt::format("link /d/{:040} /kept", 30), true);
+    const uint64_t map = image.map_offset(image.inode_of("/d"));
+    image.poke<uint32_t>(map + 4, 0);
+    image.debugfs("sif /d flags 0", true);  // seals it
+  }
+  [[nodiscard]] uint32_t found() const {
+    const auto list = image.debugfs("ls -p /d");
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < names; ++i) n += list.contains(fmt::format("/{:040}/", i));
+    return n;
+  }
+};
+
+TEST_CASE("sealed block of a directory goes back into its hole, in a safe scrub too", "[evidence][repair]") {
+  const WithHole hole(false);
+  REQUIRE(hole.found() < hole.names);
+  scrub_with(hole.image, RepairPolicy::safe);
+  CHECK(hole.found() == hole.names);
+  CHECK(hole.image.e2fsck() == 0);
+}
+
+TEST_CASE("sealed block of a directory goes back with all its names when one of them was given anew", "[evidence][repair]") {
+  const WithHole hole(true);
+  REQUIRE(hole.found() < hole.names);
+  scrub_with(hole.image, RepairPolicy::all);
+  CHECK(hole.found() == hole.names);
+  CHECK(hole.image.e2fsck() == 0);
+}
+
 TEST_CASE("wrong pointer of a file does not vouch for a wrong pointer of another", "[evidence][repair]") {
   const TestImage image = with_files({"-t", "ext2", "-b", "1024"}, {"a", "b", "c"}, 12);
   std::array<uint32_t, 12> a{}, c{};
