@@ -65,7 +65,7 @@ void ChannelWriter::add(ImageReport report) {
 }
 
 void ChannelWriter::close_failed(const Error& error) {
-  send(FrameKind::close_failed, bytes_of_number(error.code) + error.message);
+  send(FrameKind::close_failed, error_to_bytes(error));
 }
 
 void ChannelWriter::text(std::string_view text) {
@@ -113,9 +113,9 @@ bool ChannelReader::take(FrameKind kind, std::string_view bytes) {
     case FrameKind::report:
       return take_report(bytes);
     case FrameKind::close_failed: {
-      const auto code = take_number<int>(bytes);
-      if (!code || is_open_ || next_ != count_) return false;
-      sink_.close_failed(Error{std::string(bytes), *code});
+      const auto error = error_from_bytes(bytes, budget_);
+      if (!error || is_open_ || next_ != count_) return false;
+      sink_.close_failed(*error);
       return true;
     }
     case FrameKind::end:

@@ -90,11 +90,11 @@ CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
       return refused({.reason = RefusalReason::not_opened,
                       .error = device.error().code,
                       .block = {},
-                      .why = device.error().message});
+                      .why = device.error()});
     const auto queue = make_queue(request.queue, **device);
     if (!queue)
       return refused(
-          {.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error().message});
+          {.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error()});
     return commit_on(request, **device, **queue);
   } catch (const std::exception&) {
     return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});
