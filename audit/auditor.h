@@ -10,7 +10,7 @@ namespace extscrub {
 // Audits the image, or image + staged blocks, as the next mount will find it: behind the replay of its journal and the
 // release of its orphans, both in memory. What that changes is staged too, where there is an overlay.
 // Errors: no superblock to go by, an unknown feature, an image shorter than its superblock says, cancelled (code
-// ECANCELED). Damage is no error.
+// kind `cancelled`). Damage is no error.
 [[nodiscard]] Result<Audit> audit(const Image& image, Overlay* overlay, const AuditOptions& options);
 
 // Stages repairs of the classes `policy` allows, auditing again after each round (at most 8).

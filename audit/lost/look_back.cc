@@ -5,7 +5,6 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <thread>
 
 #include "audit/run/block_names.h"
@@ -71,7 +70,7 @@ class LookBack {
     std::vector<std::byte> before, bytes(fs_.geometry.block_size);
     const MetadataExtent* const kind = kind_of(block);
     const auto add = [&](BlockVersion version, const Result<void>& read) {
-      if (!read) version.error = read.error().message;
+      if (!read) version.error = text_of(read.error());
       if (read && !before.empty())
         version.changes = part ? changes_of_part(*part, before, bytes) : changes_of(fs_, block, kind, before, bytes);
       // Of an inode the versions count in which it changed.
@@ -145,7 +144,7 @@ class LookBack {
     MapWalker(fs_).walk(inode, list);
     for (const Run& run : list.runs)
       for (uint32_t i = 0; i < run.count; ++i) {
-        if (options_.progress && options_.progress->cancelled()) return std::unexpected(Error{"cancelled", ECANCELED});
+        if (options_.progress && options_.progress->cancelled()) return std::unexpected(Error::cancelled());
         if (!overlay_.read(run.physical + i, block)) continue;
         if (const InodeNo found = find_in(block, g.block_size, name)) return found;
       }

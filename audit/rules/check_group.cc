@@ -255,7 +255,7 @@ void check_read_failures(const std::vector<ReadFailure>& failures, Findings& fin
     Finding& f = add(findings, Problem::read_error, r.group);
     f.block = r.block;
     f.evidence = Unreadable{r.kind == MetadataKind::descriptors ? UnreadPart::group_descriptor : unread_part(r.kind),
-                            fmt::format("{}: {}", name(r.kind), r.error.message)};
+                            fmt::format("{}: {}", name(r.kind), text_of(r.error))};
   }
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "scan/format/checksum.h"
 
@@ -246,10 +245,10 @@ Result<void> must_write_map(const FileSystem& fs, Overlay& overlay, BlockAllocat
                             std::span<const Run> runs, std::span<const BlockNo> old_nodes) {
   const auto written = write_map(fs, overlay, blocks, ino, raw, runs, old_nodes);
   if (!written) return std::unexpected(written.error());
-  if (*written == MapWritten::no_room) return std::unexpected(Error{"no free blocks for the block map", ENOSPC});
+  if (*written == MapWritten::no_room) return std::unexpected(Error{"no free blocks for the block map"});
   if (*written == MapWritten::written) return {};
   const bool tree = Inode(fs.geometry, ino, raw).uses_extents();
-  return std::unexpected(Error{fmt::format("the {} cannot hold these blocks", tree ? "extent tree" : "indirect map"), EFBIG});
+  return std::unexpected(Error{fmt::format("the {} cannot hold these blocks", tree ? "extent tree" : "indirect map")});
 }
 
 std::vector<Run> without_logical(std::span<const Run> runs, uint64_t first, uint64_t count) {

@@ -176,7 +176,7 @@ errcode_t io_open(const char* name, int, io_channel* channel) {
 
 }  // namespace
 
-Error library_error(std::string what, errcode_t code) { return Error{fmt::format("{}: {}", what, error_message(code)), EUCLEAN}; }
+Error library_error(std::string what, errcode_t code) { return Error{fmt::format("{}: {}", what, error_message(code))}; }
 
 Result<LibraryFileSystem> open_library(Overlay& overlay, uint32_t now) {
   const std::string name = fmt::format("{}{:x}", kPrefix, reinterpret_cast<uintptr_t>(&overlay));

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include <cerrno>
-
 #include "audit/promise.h"
 #include "cli/commands/commands.h"
 #include "cli/options/arguments.h"
@@ -50,12 +48,13 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   // What a scrub will do is tried, not guessed.
   if (is_worth_trying(*audit))
     if (auto r = promise_repairs(*image, environment.engine.plan_repairs, audit_options(options, progress), audit->findings);
-        !r && r.error().code == ECANCELED)
+        !r && r.error().kind == ErrorKind::cancelled)
       return report_failure(report, *image, r.error());
   if (const auto changed = image->resized()) {
     report.verdict = Verdict::unreadable;
     report.exit_status = kExitOperational;
-    report.error = *changed + " while it was audited, so what was found says nothing. Audit it again once nobody changes it";
+    report.error =
+        Error{*changed + " while it was audited, so what was found says nothing. Audit it again once nobody changes it"};
     return;
   }
   report.info = std::move(audit->info);
@@ -72,7 +71,8 @@ void audit_image(ImageReport& report, const Options& options, const Environment&
   if (const auto sidecar = find_error_sidecar(report)) {
     // The image could not take the error mark, so it cannot be asked: the sidecar speaks for it.
     report.verdict = Verdict::errored;
-    report.error = fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar);
+    report.error =
+        Error{fmt::format("{} tells that a write to this image failed; scrub it again once the cause is mended", *sidecar)};
   }
   report.exit_status = exit_status(*report.verdict, options.strict) | read_failure_status(report.findings, report.past);
 }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 #include <set>
 #include <tuple>
@@ -30,7 +29,7 @@ namespace extscrub {
 namespace {
 
 // Not one byte was written, and the image was not audited.
-void refuse(ImageReport& report, std::string reason) {
+void refuse(ImageReport& report, Error reason) {
   report.exit_status = kExitOperational;
   report.error = std::move(reason);
 }
@@ -41,9 +40,9 @@ bool refused_by_sidecar(ImageReport& report, const std::optional<std::string>& s
     report.warnings.push_back(fmt::format("going on although {} tells that an earlier write failed", *sidecar));
     return false;
   }
-  refuse(report, fmt::format("{} tells that an earlier scrub could not write to this image, nor mark it. Mend the cause "
-                             "(device, cable, full disk), then remove that file and scrub again, or use --force",
-                             *sidecar));
+  refuse(report, Error{fmt::format("{} tells that an earlier scrub could not write to this image, nor mark it. Mend the cause "
+                                   "(device, cable, full disk), then remove that file and scrub again, or use --force",
+                                   *sidecar)});
   report.verdict = Verdict::errored;
   return true;
 }
@@ -51,7 +50,7 @@ bool refused_by_sidecar(ImageReport& report, const std::optional<std::string>& s
 // What it tells is over: the image has been read whole, what had to be written was, and it is proven to be clean.
 void remove_sidecar_of(ImageReport& report, const std::string& sidecar) {
   if (const int error = remove_sidecar(sidecar))
-    report.warnings.push_back(system_error("cannot remove " + sidecar, error).message);
+    report.warnings.push_back(text_of(file_error("cannot remove", sidecar, error)));
   else
     report.warnings.push_back(sidecar + " has been removed: the image is proven to be clean now");
 }
@@ -119,7 +118,7 @@ void take_committed(ImageReport& report, const RepairPlan& plan) {
 // A commit that did not come to its end. An image that was armed says "not clean", whatever it holds.
 void take_unfinished(ImageReport& report, const CommitReport& commit) {
   settle(report.findings, RepairState::left);
-  report.error = text_of(commit, report.path, CommitPurpose::repair);
+  report.error = error_of(commit, report.path, CommitPurpose::repair);
   switch (commit.outcome) {
     case CommitOutcome::committed:
     case CommitOutcome::nothing_to_do: break;
@@ -127,9 +126,10 @@ void take_unfinished(ImageReport& report, const CommitReport& commit) {
     case CommitOutcome::cancelled:
       if (commit.armed) report.verdict = Verdict::damaged;
       report.exit_status = kExitCancelled | (commit.armed ? kExitOperational : kExitOk);
-      if (report.error.empty())
-        report.error = commit.armed ? "cancelled while repairs were written; the image says \"not clean\", scrub it again"
-                                    : "cancelled; nothing was written";
+      if (!report.error)
+        report.error =
+            Error::cancelled(commit.armed ? "cancelled while repairs were written; the image says \"not clean\", scrub it again"
+                                          : "cancelled; nothing was written");
       break;
     case CommitOutcome::errored:
       report.verdict = Verdict::errored;
@@ -189,7 +189,9 @@ bool refused_as_cut_short(ImageReport& report) {
   settle(report.findings, RepairState::left);
   report.exit_status |= kExitOperational;
   const auto [expected, found] = texts_of(cut->evidence);
-  report.error = fmt::format("the image is cut short, so nothing was written: it should have {}, and has {}", expected, found);
+  report.error =
+      Error{fmt::format("the image is cut short, so nothing was written: it should have {}, and has {}", expected, found),
+            ErrorKind::truncated};
   return true;
 }
 
@@ -199,7 +201,7 @@ std::optional<ScrubPlan> read_asked_plan(ImageReport& report, const Image& image
   if (options.plan.empty()) return std::nullopt;
   auto read = read_plan(options.plan, report.path, {.stop = environment.stop});
   if (read) return std::move(*read);
-  read.error().code == ECANCELED ? report_failure(report, image, read.error()) : refuse(report, read.error().message);
+  read.error().kind == ErrorKind::cancelled ? report_failure(report, image, read.error()) : refuse(report, read.error());
   return std::nullopt;
 }
 
@@ -216,7 +218,7 @@ bool is_to_be_written(ImageReport& report, const RepairPlan& plan, const std::op
   if (!asked) return !staged.empty();
   const std::string why = difference(*asked, report.repairs->blocks);
   if (!why.empty())
-    refuse(report, fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why));
+    refuse(report, Error{fmt::format("the plan does not fit the image any more: {}; nothing was written. Make a new plan", why)});
   return why.empty() && !staged.empty();
 }
 
@@ -226,9 +228,10 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   const auto sidecar = find_error_sidecar(report);
   if (refused_by_sidecar(report, sidecar, given)) return;
   const auto lock = lock_image(report, environment);
-  if (!lock) return refuse(report, lock.error().message);
+  if (!lock) return refuse(report, lock.error());
   if (lockable(report) == report.opened && lock->identity() != image->identity())
-    return refuse(report, report.path + " was replaced by another file while it was opened; nothing was written");
+    return refuse(
+        report, Error{.subject = report.path, .after = " was replaced by another file while it was opened; nothing was written"});
   warn_of_unfinished(report);
 
   std::optional<MmpClaim> mmp;
@@ -256,7 +259,7 @@ void scrub_image(ImageReport& report, const Options& given, const Environment& e
   if (plan->overlay) staged = plan->overlay->staged();
   if (!is_to_be_written(report, *plan, asked, staged, options)) {
     settle(report.findings, RepairState::left);
-    const bool is_sound = report.repairs && report.error.empty() && staged.empty() && plan->proven_clean;
+    const bool is_sound = report.repairs && !report.error && staged.empty() && plan->proven_clean;
     if (sidecar && is_sound && !options.dry_run) remove_sidecar_of(report, *sidecar);
     return;
   }

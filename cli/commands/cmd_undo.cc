@@ -20,7 +20,7 @@ void warn_of_sidecar(ImageReport& report) {
 }
 
 void take_outcome(ImageReport& report, const CommitReport& commit) {
-  report.error = text_of(commit, report.path, CommitPurpose::undo);
+  report.error = error_of(commit, report.path, CommitPurpose::undo);
   switch (commit.outcome) {
     case CommitOutcome::committed:
     case CommitOutcome::nothing_to_do: report.undone = true; break;
@@ -47,7 +47,7 @@ void undo_image(ImageReport& report, const Options& options, const Environment& 
   const auto lock = lock_image(report, environment);
   if (!lock) {
     report.exit_status = kExitOperational;
-    report.error = lock.error().message;
+    report.error = lock.error();
     return;
   }
   warn_of_sidecar(report);

@@ -28,7 +28,7 @@ MmpWatch watch_of(const ImageReport& report, const Environment& environment) {
 
 bool refuse(ImageReport& report, int status, std::string why) {
   report.exit_status = status;
-  report.error = std::move(why);
+  report.error = Error{std::move(why), status == kExitCancelled ? ErrorKind::cancelled : ErrorKind::refused};
   return false;
 }
 
@@ -39,7 +39,7 @@ bool is_free_of_others(ImageReport& report, const Image& image, const Options& o
   const MmpWatch watch = watch_of(report, environment);
   MmpAnswer answer = look_at_mmp(image, options.superblock, options.block_size, options.force ? nullptr : &watch);
   // With --force nobody has waited: a number may be counted up at any time, and is not written over.
-  const bool may_count = answer.use == MmpUse::in_use && !answer.who.starts_with("being checked");
+  const bool may_count = answer.use == MmpUse::in_use && !answer.is_check;
   if (!(options.force && may_count)) claim = std::move(answer.claim);
   switch (answer.use) {
     case MmpUse::none:

@@ -83,7 +83,7 @@ class Folder {
 
 Result<Image> look_at(int fd, const std::string& name) {
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  if (copy < 0) return std::unexpected(system_error("cannot open " + name, errno));
+  if (copy < 0) return std::unexpected(file_error("cannot open", name, errno));
   return Image::adopt(copy, name);
 }
 
@@ -125,7 +125,7 @@ Result<DiskChain> DiskChain::open(const std::string& name, const std::string& fo
     const auto image = look_at(chain.files_[node.file].fd, node.path.native());
     if (!image) return std::unexpected(image.error());
     const auto header = read_disk_header(*image, node.format);
-    if (!header) return of_file(header.error().message);
+    if (!header) return of_file(text_of(header.error()));
     if (!header->references.empty()) {
       if (!follow) return std::unexpected(refusal(header->references.front()));
       if (!header->no_reader.empty()) return of_file("cannot be followed: " + header->no_reader);
@@ -137,7 +137,7 @@ Result<DiskChain> DiskChain::open(const std::string& name, const std::string& fo
         return of_file(fmt::format("has an extent in another folder, {}, which is not followed", reference.name));
       fs::path path;
       const auto opened = folder.open(node.path, reference.name, writable && top && has_contents, path);
-      if (!opened) return of_file(opened.error().message);
+      if (!opened) return of_file(text_of(opened.error()));
       const size_t at = chain.files_.size();
       chain.files_.push_back({*opened, writable && top && has_contents});
       if (reference.role == "data file") node.data = at;

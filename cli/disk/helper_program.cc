@@ -211,8 +211,9 @@ Result<HelperProgram> HelperProgram::start(const std::vector<std::string>& argum
   const std::string& name = arguments.front();
   const auto path = find_program(name);
   if (!path)
-    return std::unexpected(Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ENOENT});
-  const auto failed = [&](int error) { return std::unexpected(system_error("cannot start " + *path, error)); };
+    return std::unexpected(
+        Error{fmt::format("needs the program {}, which is not here: install {}", name, package), ErrorKind::refused, ENOENT});
+  const auto failed = [&](int error) { return std::unexpected(file_error("cannot start", *path, error)); };
   if (rights.files.size() > kMostFiles) return failed(EMFILE);
   const auto pointers_to = [](std::vector<std::string>& texts) {
     std::vector<char*> pointers;

@@ -73,7 +73,7 @@ constexpr size_t kHole = 4096;                // bytes of zeros that are left ou
 
 Error unpack_error(archive* a) {
   const char* text = archive_error_string(a);
-  return Error{fmt::format("cannot be unpacked: {}", text ? text : "unknown error"), EIO};
+  return Error{fmt::format("cannot be unpacked: {}", text ? text : "unknown error")};
 }
 
 Error copy_error(int code) {
@@ -206,7 +206,7 @@ Result<UnpackedImage> unpack(const std::string& path, const UnpackLimits& limits
   int64_t at = 0, end = 0;
   int status = ARCHIVE_OK;
   while ((status = archive_read_data_block(archive.get(), &data, &size, &at)) == ARCHIVE_OK) {
-    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return std::unexpected(Error{"cancelled", ECANCELED});
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return std::unexpected(Error::cancelled());
     if (const int error = write_sparse(fd, {static_cast<const char*>(data), size}, at)) return std::unexpected(copy_error(error));
     end = at + static_cast<int64_t>(size);
     if (auto checked = gauge.check(static_cast<uint64_t>(end)); !checked) return std::unexpected(checked.error());

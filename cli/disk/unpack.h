@@ -40,7 +40,7 @@ struct UnpackLimits {
 
 // Unpacks into $TMPDIR, or /var/tmp; stops when `stop` becomes true (null: never), and as soon as what comes out is no
 // image: by its first MiB, or, where that says nothing, once the first backup superblock of any block size would be there.
-// Errors: the data is damaged or ends early, is no image, exceeds a limit, no space, ECANCELED; a build without
+// Errors: the data is damaged or ends early, is no image, exceeds a limit, no space, cancelled; a build without
 // libarchive.
 [[nodiscard]] Result<UnpackedImage> unpack(const std::string& path, const UnpackLimits& limits, const std::atomic<bool>* stop);
 

@@ -133,12 +133,12 @@ Error with_messages(std::string what, HelperProgram& program) {
   return Error{said.empty() ? what : fmt::format("{}: {}", what, said)};
 }
 
-// Until ready() says so. Errors: the program has ended, or is not ready in time; ECANCELED.
+// Until ready() says so. Errors: the program has ended, or is not ready in time; cancelled.
 template <typename Ready>
 Result<void> wait_for(HelperProgram& program, const std::atomic<bool>* stop, const Ready& ready) {
   const auto until = std::chrono::steady_clock::now() + kStart;
   for (auto pause = 1ms; !ready(); pause = std::min(2 * pause, 50ms)) {
-    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return std::unexpected(Error{"cancelled", ECANCELED});
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return std::unexpected(Error::cancelled());
     if (!program.is_running()) return std::unexpected(with_messages("cannot be opened", program));
     if (std::chrono::steady_clock::now() >= until)
       return std::unexpected(with_messages(
@@ -267,7 +267,7 @@ Result<VirtualDisk> VirtualDisk::open(const std::string& name, const ImageKind& 
   }
   // Open or not, nobody is to find it in the tree.
   if (auto detached = detach(meeting->mount_point()); !detached) return std::unexpected(detached.error());
-  if (refused) return std::unexpected(Error{"cannot be opened for writing: the server has it for reading only", EROFS});
+  if (refused) return std::unexpected(Error{"cannot be opened for writing: the server has it for reading only"});
   return disk;
 }
 

@@ -24,7 +24,7 @@ class VirtualDisk {
   // `kind`: of `name`, a virtual disk or an NBD URI. `follow`: as of DiskChain::open(). Gives up when `stop` becomes true
   // (null: never).
   // Errors: those of DiskChain, a helper program is missing or says no (another process has the disk open, say; in its words), it
-  // takes longer than a minute, no temporary directory, `writable` and the server has it for reading only; ECANCELED.
+  // takes longer than a minute, no temporary directory, `writable` and the server has it for reading only; cancelled.
   [[nodiscard]] static Result<VirtualDisk> open(const std::string& name, const ImageKind& kind, bool writable, bool follow,
                                                 const std::atomic<bool>* stop);
 

@@ -31,8 +31,7 @@ class OpenFile {
 };
 
 std::unexpected<Error> cannot_read_from(std::string_view name, mode_t mode) {
-  return std::unexpected(
-      Error{fmt::format("cannot read {}: it is {}; a regular file is needed", name, kind_of_file(mode)), EINVAL});
+  return std::unexpected(Error{fmt::format("cannot read {}: it is {}; a regular file is needed", name, kind_of_file(mode))});
 }
 
 bool is_null_device(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3); }
@@ -51,7 +50,7 @@ Result<std::string> read_descriptor(int fd, std::string_view name, const TextFil
   std::vector<char> piece(size_t{64} << 10);
   while (true) {
     if (rules.stop != nullptr && rules.stop->load(std::memory_order_relaxed))
-      return std::unexpected(Error{fmt::format("cancelled while {} was read", name), ECANCELED});
+      return std::unexpected(Error::cancelled(fmt::format("cancelled while {} was read", name)));
     struct pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, kTick) <= 0) continue;
     const ssize_t n = ::read(fd, piece.data(), piece.size());
@@ -59,7 +58,7 @@ Result<std::string> read_descriptor(int fd, std::string_view name, const TextFil
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) return std::unexpected(system_error(fmt::format("cannot read {}", name), errno));
     if (static_cast<uint64_t>(n) > rules.most - text.size())
-      return std::unexpected(Error{fmt::format("{} is too large: more than {} bytes", name, rules.most), EFBIG});
+      return std::unexpected(Error{fmt::format("{} is too large: more than {} bytes", name, rules.most)});
     text.append(piece.data(), static_cast<size_t>(n));
   }
 }

@@ -23,7 +23,7 @@ struct TextFileRules {
 
 // All bytes of the file. It has to be a regular one, or /dev/null; behind a path that stands for a descriptor of this process
 // (/dev/stdin, /dev/fd/63 of a shell's <(...)) it may be a pipe or a terminal too. `name`: what messages call it.
-// Errors: it is not there (code ENOENT), cannot be read, is of another kind or too large; code ECANCELED: told to stop.
+// Errors: it is not there (system, ENOENT), cannot be read, is of another kind or too large (refused); cancelled.
 [[nodiscard]] Result<std::string> read_text_file(const std::string& path, std::string_view name, const TextFileRules& rules = {});
 
 // The same for what is left to be read from a descriptor, of whatever kind; it stays open.

@@ -42,7 +42,7 @@ Result<std::vector<std::string>> list_images(const Options& options, std::istrea
     if (const auto read = add_list(read_text_file(file, "the list of images " + file, rules)); !read)
       return std::unexpected(read.error());
   }
-  if (images.empty()) return std::unexpected(Error{"the list names no image"});
+  if (images.empty()) return std::unexpected(Error{"the list names no image", ErrorKind::nothing_asked});
   return images;
 }
 

@@ -14,7 +14,7 @@ namespace extscrub {
 // The images in the order they are named: IMAGE by IMAGE, "-" standing for the list in `in`, then the list of --files-from
 // ("-": `in` again; null is standard input itself). A list has one name a line, or between NULs with --null; empty ones are
 // left out. `stop` ends the wait for a list; it may be null.
-// Errors: a list cannot be read, or there is no image at all (code 0); code ECANCELED: told to stop.
+// Errors: a list cannot be read, or there is no image at all (nothing_asked); cancelled.
 [[nodiscard]] Result<std::vector<std::string>> list_images(const Options& options, std::istream* in,
                                                            const std::atomic<bool>* stop);
 

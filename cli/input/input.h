@@ -31,8 +31,8 @@ struct Input {
 enum class Opening : uint8_t { reading, writing };
 
 // Only a virtual disk or the disk of a server is opened for the one or the other.
-// Errors: those of kind_of(); it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk; ECANCELED. A
-// plain image that is not there is none: who opens it says so.
+// Errors: those of kind_of(); it cannot be unpacked, or is to be scrubbed and is compressed; those of VirtualDisk;
+// cancelled. A plain image that is not there is none: who opens it says so.
 [[nodiscard]] Result<Input> open_input(const std::string& name, Opening opening, const Options& options,
                                        const Environment& environment);
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
 namespace extscrub {
@@ -16,7 +15,8 @@ using PlanJson = nlohmann::json;
 
 std::unexpected<Error> not_a_plan(const std::string& file, const std::string& why) {
   return std::unexpected(
-      Error{fmt::format("{} is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", file, why), EINVAL});
+      Error{.subject = file,
+            .after = fmt::format(" is no plan of a scrub: {}. `extscrub scrub --dry-run --format=json` makes one", why)});
 }
 
 ScrubPlan plan_of(const PlanJson& repairs) {

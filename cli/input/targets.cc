@@ -71,7 +71,7 @@ Target target_of(const Image& disk, const Partition& partition, const Options& o
   }
   const auto image = disk.part(partition.offset, partition.length);
   if (!image) {
-    refuse(target, image.error().message, kExitOperational);
+    refuse(target, text_of(image.error()), kExitOperational);
     return target;
   }
   const Contents contents = contents_of(*image);

@@ -48,7 +48,8 @@ Result<void> each_line(const std::string& file, std::string_view what, const Tex
     const Fields fields{std::istream_iterator<std::string>(stream), {}};
     if (fields.empty() || fields[0][0] == '#') continue;
     if (!take(fields))
-      return std::unexpected(Error{fmt::format("{} is no {}: line {} is \"{}\"", file, what, number, beginning_of(line))});
+      return std::unexpected(
+          Error{.subject = file, .after = fmt::format(" is no {}: line {} is \"{}\"", what, number, beginning_of(line))});
   }
   return {};
 }
@@ -79,7 +80,7 @@ Result<UnreadableList> read_ddrescue_map(const std::string& file, const TextFile
     return true;
   });
   if (!read) return std::unexpected(read.error());
-  if (is_first) return std::unexpected(Error{file + " is no mapfile of ddrescue: it is empty"});
+  if (is_first) return std::unexpected(Error{.subject = file, .after = " is no mapfile of ddrescue: it is empty"});
   return list;
 }
 

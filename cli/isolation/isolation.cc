@@ -129,8 +129,9 @@ void Watched::take_end(const std::string& why, bool suspicious) {
   }
   const bool writing = is_writing();
   ImageReport report = begun_ ? std::move(*begun_) : ImageReport{};
-  report.error = why + phase_of(suspicious);
-  if (has_more() && timed_out) report.error += fmt::format("; {} more partitions were not looked at", count_ - next_);
+  std::string text = why + phase_of(suspicious);
+  if (has_more() && timed_out) text += fmt::format("; {} more partitions were not looked at", count_ - next_);
+  report.error = Error{std::move(text)};
   report.path = path_;
   report.exit_status = kExitOperational;
   if (options_.access == Access::put_back) {
@@ -305,7 +306,7 @@ void run_isolated(const std::string& path, const Options& options, const Environ
   do {
     pid_t pid = 0;
     const auto pipe = start(options, environment, work, watched.next(), pid);
-    if (!pipe) return watched.take_end(pipe.error().message, false);
+    if (!pipe) return watched.take_end(text_of(pipe.error()), false);
     Child child(pid, *pipe);
     ChannelReader reader(environment.err, watched, watched.next(), budget);
     const auto [why, suspicious] = watch(child, reader, options, environment, watched);
@@ -319,10 +320,10 @@ void take_timeout(ImageReport& report, const Options& options) {
   const std::string why = fmt::format("was not done within the {} of --timeout", duration_of(options));
   report.exit_status = (report.exit_status & ~kExitCancelled) | kExitOperational;
   if (report.writeback && report.writeback->armed) {
-    report.error = fmt::format("{}, and was stopped while it was written; {}", why, report.error);
+    report.error = Error{fmt::format("{}, and was stopped while it was written; {}", why, error_of(report))};
     return;
   }
-  report.error = why + "; nothing was written";
+  report.error = Error{why + "; nothing was written"};
   if (options.access != Access::put_back) report.verdict = Verdict::unreadable;
 }
 

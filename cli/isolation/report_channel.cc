@@ -64,9 +64,7 @@ void ChannelWriter::add(ImageReport report) {
   send(FrameKind::report, bytes);
 }
 
-void ChannelWriter::close_failed(const Error& error) {
-  send(FrameKind::close_failed, bytes_of_number(error.code) + error.message);
-}
+void ChannelWriter::close_failed(const Error& error) { send(FrameKind::close_failed, error_to_bytes(error)); }
 
 void ChannelWriter::text(std::string_view text) {
   for (; !text.empty(); text.remove_prefix(std::min<size_t>(text.size(), kMostOther)))
@@ -109,9 +107,9 @@ bool ChannelReader::take(FrameKind kind, std::string_view bytes) {
       return true;
     case FrameKind::report: return take_report(bytes);
     case FrameKind::close_failed: {
-      const auto code = take_number<int>(bytes);
-      if (!code || is_open_ || next_ != count_) return false;
-      sink_.close_failed(Error{std::string(bytes), *code});
+      const auto error = error_from_bytes(bytes, budget_);
+      if (!error || is_open_ || next_ != count_) return false;
+      sink_.close_failed(*error);
       return true;
     }
     case FrameKind::end: ended_ = bytes.empty() && !is_open_ && count_ > 0 && next_ == count_; return ended_;

@@ -46,6 +46,19 @@ bool is_known(Remedy remedy) {
   return false;
 }
 
+bool is_known(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::refused:
+    case ErrorKind::system:
+    case ErrorKind::cancelled:
+    case ErrorKind::no_superblock:
+    case ErrorKind::unknown_feature:
+    case ErrorKind::truncated:
+    case ErrorKind::nothing_asked: return true;
+  }
+  return false;
+}
+
 bool is_known(Radix radix) { return radix == Radix::decimal || radix == Radix::hex; }
 
 bool is_known(UnreadPart part) {
@@ -344,6 +357,7 @@ class Unpacker {
     wire(__VA_ARGS__);                          \
   }
 
+FIELDS_OF(Error, what, kind, code, subject, after, advice)
 FIELDS_OF(ByteRange, first, end)
 FIELDS_OF(EntryPlace, target, offset, name)
 FIELDS_OF(FindingPlace, group, inode, block, logical, block_count, field, entry)
@@ -401,19 +415,33 @@ bool is_consistent(const ImageReport& report) {
   return true;
 }
 
-}  // namespace
-
-std::string to_bytes(const ImageReport& report) {
+template <class T>
+std::string bytes_of_struct(const T& value) {
   Packer wire;
-  wire(report);
+  wire(value);
   return std::move(wire.bytes);
 }
 
-std::optional<ImageReport> report_from_bytes(std::string_view bytes, uint64_t& budget) {
+template <class T>
+std::optional<T> struct_of(std::string_view bytes, uint64_t& budget) {
   Unpacker wire(bytes, budget);
-  ImageReport report;
-  wire(report);
-  if (!wire.ok() || !wire.at_end() || !is_consistent(report)) return std::nullopt;
+  T value{};
+  wire(value);
+  if (!wire.ok() || !wire.at_end()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string to_bytes(const ImageReport& report) { return bytes_of_struct(report); }
+
+std::string error_to_bytes(const Error& error) { return bytes_of_struct(error); }
+
+std::optional<Error> error_from_bytes(std::string_view bytes, uint64_t& budget) { return struct_of<Error>(bytes, budget); }
+
+std::optional<ImageReport> report_from_bytes(std::string_view bytes, uint64_t& budget) {
+  auto report = struct_of<ImageReport>(bytes, budget);
+  if (report && !is_consistent(*report)) return std::nullopt;
   return report;
 }
 

@@ -16,9 +16,11 @@ namespace extscrub {
 inline constexpr uint64_t kMostReportBytes = uint64_t{1} << 30;
 
 [[nodiscard]] std::string to_bytes(const ImageReport& report);
+[[nodiscard]] std::string error_to_bytes(const Error& error);
 
 // `budget`: bytes of memory the report may take; what it takes is taken from it. Nothing: the bytes are no report, or
 // one that takes more.
 [[nodiscard]] std::optional<ImageReport> report_from_bytes(std::string_view bytes, uint64_t& budget);
+[[nodiscard]] std::optional<Error> error_from_bytes(std::string_view bytes, uint64_t& budget);
 
 }  // namespace extscrub

@@ -25,9 +25,10 @@ std::string why_untouched(const Refusal& r, CommitPurpose purpose) {
       return fmt::format("cannot read block {}: {}", r.block.value_or(BlockNo()), error_text(r.error));
     case RefusalReason::no_undo_log:
       return fmt::format("there is no undo log ({}). Give --undo-file a place with room, or do without one with --no-undo",
-                         r.why);
+                         text_of(r.why));
     case RefusalReason::no_way_through_journal:
-      return fmt::format("the repair cannot go through the journal ({}). With --commit=auto it is written in place then", r.why);
+      return fmt::format("the repair cannot go through the journal ({}). With --commit=auto it is written in place then",
+                         text_of(r.why));
     case RefusalReason::log_not_its_own:
       return "its journal has a block twice, or one that is something else as well. With --commit=direct it is not "
              "gone through";
@@ -44,25 +45,33 @@ std::string why_untouched(const Refusal& r, CommitPurpose purpose) {
           "changed the "
           "image since. --force undoes it all the same",
           r.block.value_or(BlockNo()));
-    default: return r.why;
+    default: return text_of(r.why);
   }
 }
 
-std::string text_of(const Refusal& r, const std::string& path, CommitPurpose purpose) {
+// What is said of the image behind its path.
+Error about(const std::string& path, std::string after, ErrorKind kind = ErrorKind::refused) {
+  return {.kind = kind, .subject = path, .after = std::move(after)};
+}
+
+std::optional<Error> error_of(const Refusal& r, const std::string& path, CommitPurpose purpose) {
   switch (r.reason) {
-    case RefusalReason::nothing_to_do: return {};
-    case RefusalReason::block_size: return fmt::format("{} cannot be written with blocks of {} bytes", path, r.why);
-    case RefusalReason::ends_before_superblock: return fmt::format("{} ends before its superblock does", path);
+    case RefusalReason::nothing_to_do: return std::nullopt;
+    case RefusalReason::block_size: return about(path, fmt::format(" cannot be written with blocks of {} bytes", text_of(r.why)));
+    case RefusalReason::ends_before_superblock: return about(path, " ends before its superblock does", ErrorKind::truncated);
     case RefusalReason::block_behind_end:
-      return fmt::format("block {} lies behind the end of {}", r.block.value_or(BlockNo()), path);
+      return Error{fmt::format("block {} lies behind the end of {}", r.block.value_or(BlockNo()), path), ErrorKind::truncated};
     case RefusalReason::block_not_whole:
-      return fmt::format("block {} is not staged as a block of {}", r.block.value_or(BlockNo()), path);
-    case RefusalReason::no_order: return fmt::format("the blocks of {} are not staged in an order", path);
-    case RefusalReason::journal_behind_end: return fmt::format("the journal's superblock lies behind the end of {}", path);
+      return Error{fmt::format("block {} is not staged as a block of {}", r.block.value_or(BlockNo()), path)};
+    case RefusalReason::no_order: return Error{fmt::format("the blocks of {} are not staged in an order", path)};
+    case RefusalReason::journal_behind_end:
+      return Error{fmt::format("the journal's superblock lies behind the end of {}", path), ErrorKind::truncated};
     case RefusalReason::not_opened:
       if (purpose == CommitPurpose::repair) return r.why;
       [[fallthrough]];
-    default: return fmt::format("{} is untouched: {}", path, why_untouched(r, purpose));
+    default:
+      return about(path, " is untouched: " + why_untouched(r, purpose),
+                   r.reason == RefusalReason::cancelled ? ErrorKind::cancelled : ErrorKind::refused);
   }
 }
 
@@ -92,24 +101,34 @@ std::string words_of_mark(const CommitReport& c) {
   return "The image cannot be marked, nor a file put beside it (" + c.sidecar_error + ")";
 }
 
-std::string text_of_failure(const CommitReport& c, const std::string& path, CommitPurpose purpose) {
+Error error_of_failure(const CommitReport& c, const std::string& path, CommitPurpose purpose) {
   const Failure& failure = *c.failure();
   if (c.left == WhatIsLeft::not_durable)
-    return fmt::format("{} has the old bytes, but it is not known whether they last: flush: {}", path, error_text(failure.error));
-  return fmt::format("{}: {}; {}. {}. Look at the device below it, then {}", path, describe(failure), words_of(c.left, purpose),
-                     words_of_mark(c),
-                     purpose == CommitPurpose::undo ? "undo again, on the image or a copy on sound storage"
-                                                    : "scrub the image, or a copy on sound storage, again");
+    return {.kind = ErrorKind::system,
+            .code = failure.error,
+            .subject = path,
+            .after = " has the old bytes, but it is not known whether they last: flush"};
+  return about(path, fmt::format(": {}; {}. {}. Look at the device below it, then {}", describe(failure),
+                                 words_of(c.left, purpose), words_of_mark(c),
+                                 purpose == CommitPurpose::undo ? "undo again, on the image or a copy on sound storage"
+                                                                : "scrub the image, or a copy on sound storage, again"));
 }
 
 }  // namespace
 
+std::optional<Error> error_of(const CommitReport& commit, const std::string& path, CommitPurpose purpose) {
+  if (const Refusal* refusal = commit.refusal()) return error_of(*refusal, path, purpose);
+  if (commit.failure()) return error_of_failure(commit, path, purpose);
+  if (commit.left == WhatIsLeft::unknown) return std::nullopt;
+  return about(path,
+               fmt::format(": stopped before the end; {}; the image says that it is not clean. {} again",
+                           words_of(commit.left, purpose), purpose == CommitPurpose::undo ? "Undo" : "Scrub it"),
+               ErrorKind::cancelled);
+}
+
 std::string text_of(const CommitReport& commit, const std::string& path, CommitPurpose purpose) {
-  if (const Refusal* refusal = commit.refusal()) return text_of(*refusal, path, purpose);
-  if (commit.failure()) return text_of_failure(commit, path, purpose);
-  if (commit.left == WhatIsLeft::unknown) return {};
-  return fmt::format("{}: stopped before the end; {}; the image says that it is not clean. {} again", path,
-                     words_of(commit.left, purpose), purpose == CommitPurpose::undo ? "Undo" : "Scrub it");
+  const auto error = error_of(commit, path, purpose);
+  return error ? text_of(*error) : std::string();
 }
 
 }  // namespace extscrub

@@ -2,8 +2,10 @@
 // Pure: any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "scan/format/error.h"
 #include "writeback/commit/commit_report.h"
 
 namespace extscrub {
@@ -11,7 +13,10 @@ namespace extscrub {
 // What somebody who has to try again is told to do.
 enum class CommitPurpose : uint8_t { repair, undo };
 
-// Empty when it came to its end, or there is nothing to say. `path`: of the image.
+// Nothing when it came to its end, or there is nothing to say. `path`: of the image.
+[[nodiscard]] std::optional<Error> error_of(const CommitReport& commit, const std::string& path, CommitPurpose purpose);
+
+// Its sentence, or an empty one.
 [[nodiscard]] std::string text_of(const CommitReport& commit, const std::string& path, CommitPurpose purpose);
 
 }  // namespace extscrub

@@ -54,7 +54,7 @@ struct ImageReport {
   std::optional<ImageInfo> info;
   std::optional<Verdict> verdict;  // nothing when the run ended before there was one
   int exit_status = 0;
-  std::string error;                  // why there is no verdict, or not a better one; empty when all went well
+  std::optional<Error> error;         // why there is no verdict, or not a better one; nothing when all went well
   std::vector<std::string> warnings;  // what else to know, a sentence each
   std::vector<Finding> findings;      // sorted
   std::vector<FindingCount> past;     // findings past --max-findings, by code and what became of their repair
@@ -99,6 +99,11 @@ struct TextStyle {
 
 // The text report of one image, for a person; may be empty with `quiet`. The last line is "PATH: VERDICT".
 [[nodiscard]] std::string text_report(const ImageReport& image, const TextStyle& style);
+
+// The sentence of its error, or nothing.
+[[nodiscard]] inline std::string error_of(const ImageReport& report) {
+  return report.error ? text_of(*report.error) : std::string();
+}
 
 // "disk.img: damaged (2 errors)", without a line's end.
 [[nodiscard]] std::string verdict_line(const ImageReport& image);

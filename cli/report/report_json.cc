@@ -222,7 +222,7 @@ Json json_of(const ImageReport& image) {
   json["geometry"] = image.info ? geometry_of(*image.info) : Json(nullptr);
   json["verdict"] = image.verdict ? Json(name(*image.verdict)) : Json(nullptr);
   json["exit_status"] = image.exit_status;
-  json["error"] = text_or_null(image.error);
+  json["error"] = text_or_null(error_of(image));
   json["warnings"] = Json::array();
   for (const std::string& warning : image.warnings) json["warnings"].push_back(as_utf8(warning));
   json["recovery"] = image.recovery ? json_of(*image.recovery) : Json(nullptr);

@@ -34,7 +34,7 @@ void add_case(pugi::xml_node& suite, const ImageReport& image, const std::string
   } else {
     pugi::xml_node what = test.append_child(outcome);
     what.append_attribute("type") = image.verdict ? std::string(name(*image.verdict)).c_str() : "none";
-    what.append_attribute("message") = (image.error.empty() ? verdict_line(image) : escape(image.error)).c_str();
+    what.append_attribute("message") = (image.error ? escape(text_of(*image.error)) : verdict_line(image)).c_str();
     what.text() = report.c_str();
   }
 }

@@ -19,31 +19,15 @@ namespace extscrub {
 
 namespace {
 
-// "cannot open a.img: Permission denied", "a.img is empty" and "a.img: writing failed" without the name, which the line begins
-// with already.
-std::string without_name(std::string text, const std::string& name) {
-  if (text.starts_with(name + " ")) return text.substr(name.size() + 1);
-  if (text.starts_with(name + ": ")) return text.substr(name.size() + 2);
-  const size_t object = text.starts_with("cannot ") ? text.find(' ', 7) : std::string::npos;
-  if (object == std::string::npos || text.compare(object + 1, name.size(), name) != 0) return text;
-  const size_t behind = object + 1 + name.size();
-  if (behind < text.size() && (text[behind] == ' ' || text[behind] == ':')) text.erase(object, behind - object);
-  return text;
-}
-
-// `name`: what the line is about, which is `path` or a part of it.
-void print_message(const Environment& environment, const std::string& name, const std::string& path, std::string_view message) {
-  environment.err << fmt::format("extscrub: {}: {}\n", escape(name), without_name(escape(message), escape(path))) << std::flush;
-}
-
-void print_message(const Environment& environment, const std::string& path, std::string_view message) {
-  print_message(environment, path, path, message);
+// `name`: what the line is about.
+void print_message(const Environment& environment, const std::string& name, std::string_view message) {
+  environment.err << fmt::format("extscrub: {}: {}\n", escape(name), escape(message)) << std::flush;
 }
 
 void print_messages(const Environment& environment, const ImageReport& report) {
   const std::string name = name_of(report);
-  for (const std::string& warning : report.warnings) print_message(environment, name, report.path, "warning: " + warning);
-  if (!report.error.empty()) print_message(environment, name, report.path, report.error);
+  for (const std::string& warning : report.warnings) print_message(environment, name, "warning: " + warning);
+  if (report.error) print_message(environment, name, text_beside(report.path, *report.error));
 }
 
 // What an earlier run has left in the file. A device or a descriptor of ours keeps nothing.
@@ -144,7 +128,7 @@ void ReportWriter::take_affected(const ImageReport& report) {
   uint64_t past = 0;
   for (const FindingCount& c : report.past) past += c.count;
   if (past > 0)
-    print_message(environment_, name_of(report), report.path,
+    print_message(environment_, name_of(report),
                   fmt::format("warning: {} findings past --max-findings are not in {}", past, options_.affected));
 }
 
@@ -175,7 +159,7 @@ void ReportWriter::print(std::string_view text) {
 }
 
 int ReportWriter::failed(const std::string& file, const Error& error) const {
-  print_message(environment_, file, error.message);
+  print_message(environment_, file, text_beside(file, error));
   return kExitOperational;
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 
 #include "audit/prepare_for_fork.h"
@@ -22,19 +21,19 @@ namespace {
 int refuse_conflicts(const Options& options, const Environment& environment, const std::vector<std::string>& images) {
   const auto differ = check_files_differ(options, images);
   if (differ) return kExitOk;
-  environment.err << fmt::format("extscrub: {}\n", differ.error().message);
+  environment.err << fmt::format("extscrub: {}\n", text_of(differ.error()));
   return kExitUsage;
 }
 
 int no_list(const Error& error, const Environment& environment) {
-  environment.err << fmt::format("extscrub: {}\n", escape(error.message));
-  if (error.code == ECANCELED) return kExitCancelled;
-  return error.code == 0 ? kExitUsage : kExitOperational;
+  environment.err << fmt::format("extscrub: {}\n", escape(text_of(error)));
+  if (error.kind == ErrorKind::cancelled) return kExitCancelled;
+  return error.kind == ErrorKind::nothing_asked ? kExitUsage : kExitOperational;
 }
 
 void leave_machine_to_others(const Environment& environment) {
   if (const auto lowered = environment.engine.lower_priority(); !lowered)
-    environment.err << fmt::format("extscrub: warning: {}\n", lowered.error().message);
+    environment.err << fmt::format("extscrub: warning: {}\n", text_of(lowered.error()));
 }
 
 // How far the run has come.

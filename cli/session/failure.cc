@@ -2,41 +2,40 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-
 #include "cli/disk/identify.h"
 #include "cli/process/exit_status.h"
 
 namespace extscrub {
 
-void fail(ImageReport& report, std::string message) {
+void fail(ImageReport& report, Error error) {
   report.verdict = Verdict::unreadable;
   report.exit_status = kExitOperational;
-  report.error = std::move(message);
+  report.error = std::move(error);
 }
 
 void cancel(ImageReport& report) {
   report.exit_status = kExitCancelled;
-  report.error = "cancelled before the audit was over; nothing was written";
+  report.error = Error::cancelled("cancelled before the audit was over; nothing was written");
 }
 
 void take_close_failure(ImageReport& report, const Error& error) {
   if (!report.writeback || report.writeback->writes == 0) {
-    report.warnings.push_back(error.message);
+    report.warnings.push_back(text_of(error));
     return;
   }
   report.writeback->outcome = CommitOutcome::errored;
   if (report.undone) report.undone = false;
   report.verdict = Verdict::errored;
   report.exit_status = kExitOperational;
-  report.error = fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", error.message);
+  report.error =
+      Error{fmt::format("it is not known whether all that was written is on the disk: {}. Audit it again", text_of(error))};
 }
 
 void report_failure(ImageReport& report, const Image& image, const Error& error) {
-  if (error.code == ECANCELED) return cancel(report);
-  // There is a superblock to go by whenever an errno is the reason; then the table is none.
-  const auto table = error.code == 0 && !has_ext_magic(image) ? find_partitions(image) : std::nullopt;
-  fail(report, table ? describe(*table) : error.message);
+  if (error.kind == ErrorKind::cancelled) return cancel(report);
+  // Where there is a superblock to go by, what looks like a table is none.
+  const auto table = error.kind == ErrorKind::no_superblock && !has_ext_magic(image) ? find_partitions(image) : std::nullopt;
+  fail(report, table ? Error{describe(*table), ErrorKind::no_superblock} : error);
 }
 
 }  // namespace extscrub

@@ -9,8 +9,8 @@
 
 namespace extscrub {
 
-// It could not be looked at, and `message` says why.
-void fail(ImageReport& report, std::string message);
+// It could not be looked at, and `error` says why.
+void fail(ImageReport& report, Error error);
 void cancel(ImageReport& report);
 
 // Does `work`; where there is no memory for it, or it throws, the report says so, and the other images are still done.
@@ -19,9 +19,9 @@ void guard(ImageReport& report, const Work& work) {
   try {
     work();
   } catch (const std::bad_alloc&) {
-    fail(report, "there is not enough memory for this image");
+    fail(report, Error{"there is not enough memory for this image"});
   } catch (const std::exception& exception) {
-    fail(report, std::string("internal error: ") + exception.what());
+    fail(report, Error{std::string("internal error: ") + exception.what()});
   }
 }
 

@@ -30,7 +30,7 @@ class Collected : public ReportSink {
 void take_not_audited(ImageReport& report, const Target& target) {
   report.verdict = Verdict::not_audited;
   report.not_audited = target.not_audited;
-  if (target.exit_status != kExitOk) report.error = target.not_audited;
+  if (target.exit_status != kExitOk) report.error = Error{target.not_audited};
 }
 
 // One image, as far as a process can do it: opened, and its targets from number `first` on worked on.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -26,7 +25,7 @@ void confine(Input& input, const Options& options, const Environment& environmen
     if (options.verbose) note(environment, path, "sandbox: " + what);
   };
   if (input.disk)
-    if (const auto left = input.disk->leave_programs(); !left) return say(left.error().message);
+    if (const auto left = input.disk->leave_programs(); !left) return say(text_of(left.error()));
   constexpr uint64_t kSmall = uint64_t{64} << 20;  // bytes; what is staged over less fits into memory
   std::error_code error;
   if (std::filesystem::file_size(input.path, error) > kSmall || error) reserve_unnamed_file(temporary_directory());
@@ -51,7 +50,7 @@ bool OpenedImage::open(Opening opening, const Options& options, const Environmen
   input_.reset();
   auto input = open_input(failure_.path, opening, options, environment);
   if (!input) {
-    input.error().code == ECANCELED ? cancel(failure_) : fail(failure_, input.error().message);
+    input.error().kind == ErrorKind::cancelled ? cancel(failure_) : fail(failure_, input.error());
     return false;
   }
   input_.emplace(std::move(*input));
@@ -70,7 +69,7 @@ void OpenedImage::find_its_targets(const Options& options, const Environment& en
   if (targets)
     targets_ = std::move(*targets);
   else
-    fail(failure_, targets.error().message);
+    fail(failure_, targets.error());
 }
 
 ImageReport OpenedImage::report_of(const Target& target) const {

@@ -1,7 +1,5 @@
 #include "cli/session/session.h"
 
-#include <cerrno>
-
 #include "cli/disk/identify.h"
 #include "cli/disk/image_kind.h"
 #include "cli/input/unreadable_files.h"
@@ -29,14 +27,14 @@ int print_report(const std::string& text, const Options& options, const Environm
 std::optional<Image> open_image(ImageReport& report, const Options& options, const Environment& environment) {
   auto image = Image::open(report.opened, report.offset, report.length);
   if (!image) {
-    fail(report, image.error().message);
+    fail(report, image.error());
     return std::nullopt;
   }
   limit_rate(*image, options, environment);
   // Who names a superblock knows what to look for, and may be after what another file system has overwritten.
   if (!options.superblock) {
     if (auto what = foreign_file_system(*image)) {
-      fail(report, std::move(*what));
+      fail(report, Error{std::move(*what), ErrorKind::no_superblock});
       return std::nullopt;
     }
   }
@@ -49,7 +47,7 @@ std::optional<Image> open_journal_image(ImageReport& report, const Options& opti
     limit_rate(*image, options, environment);
     return std::move(*image);
   }
-  fail(report, "the journal: " + image.error().message);
+  fail(report, Error{"the journal: " + text_of(image.error())});
   return std::nullopt;
 }
 
@@ -59,7 +57,7 @@ std::optional<UnreadableList> open_unreadable_list(ImageReport& report, const Op
   auto list = options.bad_blocks.empty() ? read_ddrescue_map(options.ddrescue_map, rules)
                                          : read_bad_blocks_file(options.bad_blocks, options.bad_block_size.value_or(0), rules);
   if (list) return std::move(*list);
-  list.error().code == ECANCELED ? cancel(report) : fail(report, list.error().message);
+  list.error().kind == ErrorKind::cancelled ? cancel(report) : fail(report, list.error());
   return std::nullopt;
 }
 

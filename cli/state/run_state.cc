@@ -55,7 +55,7 @@ RunState::RunState(const Options& options, const Environment& environment, std::
   all_of_disks_ = options.partition == 0 && !options.offset;
   auto directory = StateDirectory::open(path_);
   if (!directory) {
-    warn({}, directory.error().message + "; nothing is kept");  // once, and not again for each image
+    warn({}, text_of(directory.error()) + "; nothing is kept");  // once, and not again for each image
     return;
   }
   directory_ = std::move(*directory);
@@ -89,7 +89,7 @@ std::optional<std::map<uint64_t, int>> RunState::load_partitions(const std::stri
   const std::string file = disk_file(image);
   const auto text = directory_->read(file);
   if (!text) {
-    warn(file, text.error().message + ". Remove it, or no partition of " + image + " is missed");
+    warn(file, text_of(text.error()) + ". Remove it, or no partition of " + image + " is missed");
     return std::nullopt;
   }
   std::map<uint64_t, int> partitions;
@@ -138,7 +138,8 @@ std::vector<ImageReport> RunState::missed_partitions(const std::string& image, c
 void RunState::miss(ImageReport& report, int64_t audited) const {
   report.not_audited += fmt::format(", and was an ext file system when it was last audited ({})", utc(audited));
   report.exit_status |= kExitErrorsLeft;
-  report.error = fmt::format("{}. If that is meant, remove {}", report.not_audited, (path_ / result_file(report)).native());
+  report.error =
+      Error{fmt::format("{}. If that is meant, remove {}", report.not_audited, (path_ / result_file(report)).native())};
 }
 
 void RunState::take(ImageReport& report) {
@@ -146,12 +147,12 @@ void RunState::take(ImageReport& report) {
   const std::string file = result_file(report);
   std::optional<LastResult> last;
   const auto text = directory_->read(file);
-  if (!text) return warn(file, text.error().message + ". Remove it, or nothing is kept of " + report.path);
+  if (!text) return warn(file, text_of(text.error()) + ". Remove it, or nothing is kept of " + report.path);
   if (*text) {
     if (auto parsed = parse_last_result(**text))
       last = std::move(*parsed);
     else
-      warn(file, "damaged, and taken for none: " + parsed.error().message);
+      warn(file, "damaged, and taken for none: " + text_of(parsed.error()));
   }
   if (last) report.changes = changes_since(*last, report);
   if (last && last->audited != 0 && report.verdict == Verdict::not_audited) miss(report, last->audited);
@@ -175,13 +176,13 @@ void RunState::keep() {
 
 void RunState::finish() {
   if (progress_.empty()) return;
-  if (const auto removed = directory_->remove(progress_); !removed) warn(progress_, removed.error().message);
+  if (const auto removed = directory_->remove(progress_); !removed) warn(progress_, text_of(removed.error()));
 }
 
 void RunState::load_progress() {
   const auto text = directory_->read(progress_);
   if (!text) {
-    warn(progress_, text.error().message + ". Remove it, or a stopped run begins anew");
+    warn(progress_, text_of(text.error()) + ". Remove it, or a stopped run begins anew");
     progress_.clear();
     return;
   }
@@ -205,7 +206,7 @@ void RunState::keep_progress() {
 }
 
 void RunState::store(const std::string& file, const std::string& text) {
-  if (const auto done = directory_->write(file, text); !done) warn(file, done.error().message);
+  if (const auto done = directory_->write(file, text); !done) warn(file, text_of(done.error()));
 }
 
 void RunState::warn(const fs::path& file, const std::string& message) const {

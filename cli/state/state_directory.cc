@@ -33,7 +33,7 @@ Result<StateDirectory> StateDirectory::open(const std::filesystem::path& path) {
 Result<std::optional<std::string>> StateDirectory::read(const std::string& name) const {
   auto text = read_text_file(name, "it", {.directory = fd_, .follow_link = false});
   if (text) return std::move(*text);
-  if (text.error().code == ENOENT) return std::nullopt;
+  if (text.error().kind == ErrorKind::system && text.error().code == ENOENT) return std::nullopt;
   return std::unexpected(text.error());
 }
 

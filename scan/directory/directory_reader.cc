@@ -5,7 +5,6 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <deque>
 #include <memory>
 
@@ -144,7 +143,7 @@ Result<uint64_t> read_directories(const FileSystem& fs, const DirectoryTable& ta
   tbb::parallel_pipeline(tokens,
                          tbb::make_filter<void, std::shared_ptr<DirectoryPiece>>(tbb::filter_mode::serial_in_order, plan) &
                              tbb::make_filter<std::shared_ptr<DirectoryPiece>, void>(tbb::filter_mode::parallel, work));
-  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
+  if (cancelled) return std::unexpected(Error::cancelled());
   return bytes_read;
 }
 

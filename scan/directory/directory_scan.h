@@ -12,7 +12,7 @@
 namespace extscrub {
 
 // `scan`: of scan_inodes(); its links are counted down, and its directories learn their parents and children.
-// Errors: cancelled (ECANCELED).
+// Errors: cancelled.
 [[nodiscard]] Result<DirectoryScan> scan_directories(const FileSystem& fs, InodeScan& scan, DirectorySink& sink,
                                                      Progress* progress);
 

@@ -65,7 +65,7 @@ std::vector<BackupFacts> read_backups(const FileSystem& fs) {
       if (out.empty() && facts.field.empty()) compare_descriptors(fs, facts);
     } else {
       facts.field = "s_magic";
-      facts.found = copy.error().message;
+      facts.found = text_of(copy.error());
     }
     out.push_back(std::move(facts));
   }

@@ -6,7 +6,6 @@ extern "C" {
 #include <fmt/format.h>
 
 #include <bit>
-#include <cerrno>
 
 #include "scan/format/crc.h"
 
@@ -33,7 +32,9 @@ constexpr uint32_t kKnownIncompat =
     EXT4_FEATURE_INCOMPAT_EA_INODE | EXT4_FEATURE_INCOMPAT_CSUM_SEED | EXT4_FEATURE_INCOMPAT_LARGEDIR |
     EXT4_FEATURE_INCOMPAT_INLINE_DATA | EXT4_FEATURE_INCOMPAT_ENCRYPT | EXT4_FEATURE_INCOMPAT_CASEFOLD;
 
-std::unexpected<Error> unusable(std::string why, int code = 0) { return std::unexpected(Error{std::move(why), code}); }
+std::unexpected<Error> unusable(std::string why, ErrorKind kind = ErrorKind::no_superblock) {
+  return std::unexpected(Error{std::move(why), kind});
+}
 
 bool is_power_of(uint32_t n, uint32_t base) {
   while (n > 1 && n % base == 0) n /= base;
@@ -160,11 +161,13 @@ Result<Geometry> derive_geometry(const ext2_super_block& s, uint64_t image_size)
   g.incompat = s.s_feature_incompat;
   g.ro_compat = s.s_feature_ro_compat;
   g.backup_groups = {s.s_backup_bgs[0], s.s_backup_bgs[1]};
-  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)) return unusable("it is an external journal, not a file system", ENOTSUP);
+  if (g.has_incompat(EXT3_FEATURE_INCOMPAT_JOURNAL_DEV))
+    return unusable("it is an external journal, not a file system", ErrorKind::unknown_feature);
   const uint32_t compat = g.compat & ~kKnownCompat, incompat = g.incompat & ~kKnownIncompat;
   const uint32_t ro_compat = g.ro_compat & ~kKnownRoCompat;
   if (compat | incompat | ro_compat)
-    return unusable(fmt::format("unknown feature {}", fmt::join(feature_names(compat, incompat, ro_compat), ", ")), ENOTSUP);
+    return unusable(fmt::format("unknown feature {}", fmt::join(feature_names(compat, incompat, ro_compat), ", ")),
+                    ErrorKind::unknown_feature);
 
   if (auto r = derive_sizes(s, g); !r) return std::unexpected(r.error());
   if (auto r = derive_counts(s, g); !r) return std::unexpected(r.error());
@@ -172,7 +175,7 @@ Result<Geometry> derive_geometry(const ext2_super_block& s, uint64_t image_size)
   if (g.blocks > image_size >> g.block_bits && g.blocks > (image_size + g.block_size - 1) >> g.block_bits)
     return unusable(fmt::format("the superblock says {} blocks of {} bytes, the image holds {}", g.blocks, g.block_size,
                                 image_size >> g.block_bits),
-                    ERANGE);
+                    ErrorKind::truncated);
 
   g.csum_seed =
       g.has_incompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED) ? s.s_checksum_seed : crc32c(~0u, std::as_bytes(std::span(s.s_uuid)));

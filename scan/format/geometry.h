@@ -80,8 +80,8 @@ struct Geometry {
 };
 
 // Checks whether the superblock can be gone by at all, and derives the geometry. `image_size` in bytes.
-// Errors: what makes it unusable, in words ("s_inode_size is 77"); code ERANGE when the image is too short for it, code
-// ENOTSUP for an unknown feature, 0 else.
+// Errors: what makes it unusable, in words ("s_inode_size is 77"): truncated when the image is too short for it,
+// unknown_feature, or no_superblock.
 [[nodiscard]] Result<Geometry> derive_geometry(const ext2_super_block& super, uint64_t image_size);
 
 // Of the Hurd, with a feature that it does not have and that Linux does not take from it: no system mounts it.

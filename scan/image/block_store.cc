@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -20,9 +19,10 @@ namespace {
 constexpr size_t kSmallChunk = size_t{64} << 10, kLargeChunk = size_t{4} << 20;  // bytes
 
 Error temporary_file_error(const std::string& directory, int error) {
-  return Error{"cannot put staged blocks into a temporary file in " + directory + ": " + std::strerror(error) +
-                   "; set TMPDIR, or allow more --overlay-memory",
-               error};
+  return Error{.what = "cannot put staged blocks into a temporary file in " + directory,
+               .kind = ErrorKind::system,
+               .code = error,
+               .advice = "set TMPDIR, or allow more --overlay-memory"};
 }
 
 }  // namespace

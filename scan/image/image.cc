@@ -18,10 +18,10 @@ namespace {
 
 Result<struct stat> look_at(int fd, const std::filesystem::path& path) {
   struct stat st;
-  if (::fstat(fd, &st) < 0) return std::unexpected(system_error("cannot stat " + path.string(), errno));
-  if (S_ISDIR(st.st_mode)) return std::unexpected(system_error("cannot open " + path.string() + " as an image", EISDIR));
+  if (::fstat(fd, &st) < 0) return std::unexpected(file_error("cannot stat", path.string(), errno));
+  if (S_ISDIR(st.st_mode)) return std::unexpected(file_error("cannot open", path.string(), EISDIR, " as an image"));
   if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-    return std::unexpected(Error{path.string() + " is neither a regular file nor a block device"});
+    return std::unexpected(Error{.subject = path.string(), .after = " is neither a regular file nor a block device"});
   return st;
 }
 
@@ -46,7 +46,7 @@ Result<uint64_t> size_of_file(int fd, const std::filesystem::path& path) {
 
 Result<Image> Image::open(const std::filesystem::path& path, uint64_t offset, std::optional<uint64_t> length) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return std::unexpected(system_error("cannot open " + path.string(), errno));
+  if (fd < 0) return std::unexpected(file_error("cannot open", path.string(), errno));
   auto image = adopt(fd, path);
   if (!image) return image;
   if (const auto limited = image->limit(offset, length); !limited) return std::unexpected(limited.error());
@@ -61,7 +61,7 @@ Result<Image> Image::adopt(int fd, const std::filesystem::path& path) {
   if (!identity) return std::unexpected(identity.error());
   const auto size = size_of_file(fd, path);
   if (!size) return std::unexpected(size.error());
-  if (*size == 0) return std::unexpected(Error{path.string() + " is empty"});
+  if (*size == 0) return std::unexpected(Error{.subject = path.string(), .after = " is empty"});
   image.identity_ = *identity;
   image.file_size_ = image.size_ = *size;
   return image;
@@ -69,7 +69,7 @@ Result<Image> Image::adopt(int fd, const std::filesystem::path& path) {
 
 Result<Image> Image::part(uint64_t offset, std::optional<uint64_t> length) const {
   const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return std::unexpected(system_error("cannot open " + path_.string(), errno));
+  if (fd < 0) return std::unexpected(file_error("cannot open", path_.string(), errno));
   auto image = adopt(fd, path_);
   if (!image) return image;
   if (const auto limited = image->limit(offset, length); !limited) return std::unexpected(limited.error());
@@ -78,7 +78,7 @@ Result<Image> Image::part(uint64_t offset, std::optional<uint64_t> length) const
 
 std::optional<std::string> Image::resized() const {
   const auto size = size_of_file(fd_, path_);
-  if (!size) return size.error().message;
+  if (!size) return text_of(size.error());
   if (*size == file_size_) return std::nullopt;
   return fmt::format("its size changed from {} to {} bytes", file_size_, *size);
 }
@@ -122,7 +122,8 @@ Result<void> Image::read(uint64_t at, MutableBytes out) const {
       if (errno == EINTR) continue;
       return std::unexpected(system_error(fmt::format("cannot read {} bytes at byte {}", out.size(), at), errno));
     }
-    if (n == 0) return std::unexpected(Error{fmt::format("the image ends before byte {}", at + out.size()), EIO});
+    if (n == 0)
+      return std::unexpected(Error{fmt::format("the image ends before byte {}", at + out.size()), ErrorKind::truncated, EIO});
     at += static_cast<uint64_t>(n);
     out = out.subspan(static_cast<size_t>(n));
   }

@@ -40,7 +40,8 @@ Result<void> Overlay::read_image(BlockNo first, MutableBytes out) const {
 
 Result<void> Overlay::read(BlockNo first, MutableBytes out) const {
   const BlockNo end = first + out.size() / block_size_;
-  if (end_ && lacks(first, end)) return std::unexpected(Error{fmt::format("the image ends before block {}", *end_), EIO});
+  if (end_ && lacks(first, end))
+    return std::unexpected(Error{fmt::format("the image ends before block {}", *end_), ErrorKind::truncated, EIO});
   if (auto r = read_image(first, out); !r) return r;
   if (blocks_.empty()) return {};
   for (auto it = blocks_.lower_bound(first); it != blocks_.end() && it->first < end; ++it)

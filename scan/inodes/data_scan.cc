@@ -5,7 +5,6 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "scan/image/read_buffer.h"
 
@@ -149,7 +148,7 @@ Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress
   const auto tokens = static_cast<size_t>(tbb::this_task_arena::max_concurrency());
   tbb::parallel_pipeline(tokens, tbb::make_filter<void, BlockRange>(tbb::filter_mode::serial_in_order, plan) &
                                      tbb::make_filter<BlockRange, void>(tbb::filter_mode::parallel, read));
-  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
+  if (cancelled) return std::unexpected(Error::cancelled());
   for (Reader& r : readers) result.unreadable.insert(result.unreadable.end(), r.unreadable.begin(), r.unreadable.end());
   result.unreadable = merged(std::move(result.unreadable));
   return result;

@@ -16,7 +16,7 @@ struct DataScan {
 
 // Reads every block that something uses, but for the file system's own metadata, in disk order and from the disk: what
 // the kernel has in memory would hide what the disk has lost. A piece that cannot be read is read block by block.
-// Errors: cancelled (ECANCELED).
+// Errors: cancelled.
 [[nodiscard]] Result<DataScan> scan_data(const FileSystem& fs, const InodeScan& scan, Progress* progress);
 
 // What another program has found unreadable, in units of `unit` bytes from the begin of the image's file or device.

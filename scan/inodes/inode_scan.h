@@ -111,7 +111,7 @@ struct InodeScan {
 // but never less than the inode bitmap shows.
 [[nodiscard]] uint32_t inodes_to_scan(const FileSystem& fs, GroupNo group, Bytes inode_bitmap);
 
-// Scans all inode tables, on the threads of the current task arena. Errors: cancelled (ECANCELED).
+// Scans all inode tables, on the threads of the current task arena. Errors: cancelled.
 [[nodiscard]] Result<InodeScan> scan_inodes(const FileSystem& fs, InodeSink& sink, Progress* progress);
 
 // Calls `fn(inode)` for each inode that scan_inodes() would see in use, from many threads at once.

@@ -6,7 +6,6 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -83,7 +82,7 @@ Result<void> run_pipeline(const FileSystem& fs, const std::vector<TablePiece>& p
                                      tbb::make_filter<size_t, Decoded>(tbb::filter_mode::parallel, decode) &
                                      tbb::make_filter<Decoded, void>(tbb::filter_mode::serial_out_of_order,
                                                                      [&](Decoded d) { done(pieces[d.first], d.second); }));
-  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
+  if (cancelled) return std::unexpected(Error::cancelled());
   return {};
 }
 

@@ -4,7 +4,6 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/prefetcher.h"
@@ -57,7 +56,7 @@ void read_facts(const FileSystem& fs, const EaReference& reference, const Shared
   if (const std::byte* fetched = worker.prefetcher.find(facts.block)) {
     std::memcpy(worker.block.data(), fetched, g.block_size);
   } else if (auto r = fs.blocks->read(facts.block, worker.block); !r) {
-    facts.unreadable = r.error().message;
+    facts.unreadable = text_of(r.error());
     return;
   }
   facts.header = load<ext2_ext_attr_header>(worker.block);
@@ -95,7 +94,7 @@ Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* pro
     }
     if (progress) progress->advance(range.size() * size);
   });
-  if (cancelled) return std::unexpected(Error{"cancelled", ECANCELED});
+  if (cancelled) return std::unexpected(Error::cancelled());
   for (const AttributeWorker& w : workers) scan.ea_values.insert(scan.ea_values.end(), w.values.begin(), w.values.end());
   std::ranges::sort(scan.ea_values);
   scan.bytes_read += blocks.size() * uint64_t{size};

@@ -24,7 +24,7 @@ struct EaBlockFacts {
   [[nodiscard]] bool header_ok() const { return header.h_magic == EXT2_EXT_ATTR_MAGIC && header.h_blocks == 1; }
 };
 
-// Adds the values that lie in inodes of their own to `scan.ea_values`, once a block. Errors: cancelled (ECANCELED).
+// Adds the values that lie in inodes of their own to `scan.ea_values`, once a block. Errors: cancelled.
 [[nodiscard]] Result<void> scan_ea_blocks(const FileSystem& fs, InodeScan& scan, Progress* progress,
                                           const std::function<void(const EaBlockFacts&)>& take);
 

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "scan/journal/journal_ring.h"
 
@@ -173,11 +172,9 @@ JournalHistory read_history(const Journal& given, const FileSystem& fs, const Jo
 Result<void> read_copy(const Journal& journal, const JournalHistory& history, const LoggedCopy& copy, MutableBytes out) {
   if (auto r = journal.log.read(copy.log_block, out); !r) return r;
   const uint32_t sequence = history.transactions[copy.transaction].sequence;
-  if (header_of(out))
-    return std::unexpected(Error{fmt::format("block {} of the journal is no logged block", copy.log_block), EUCLEAN});
+  if (header_of(out)) return std::unexpected(Error{fmt::format("block {} of the journal is no logged block", copy.log_block)});
   if (journal.super.csum_v2_or_v3() && tag_checksum(out, journal.super, sequence) != copy.checksum)
-    return std::unexpected(
-        Error{fmt::format("block {} of the journal does not match the checksum of its tag", copy.log_block), EUCLEAN});
+    return std::unexpected(Error{fmt::format("block {} of the journal does not match the checksum of its tag", copy.log_block)});
   if (copy.escaped) put_be32(out, 0, kMagic);
   return {};
 }

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/reserved_inodes.h"
@@ -156,11 +155,11 @@ class JournalFinder {
 
 Result<void> JournalLog::read(uint64_t log_block, MutableBytes out) const {
   if (log_block + out.size() / block_size_ > blocks_)
-    return std::unexpected(Error{fmt::format("the journal has no block {}", log_block), EINVAL});
+    return std::unexpected(Error{fmt::format("the journal has no block {}", log_block)});
   if (device_) return device_->read(log_block * block_size_, out);
   while (!out.empty()) {
     const Run* const run = find_run(log_block);
-    if (!run) return std::unexpected(Error{fmt::format("block {} of the journal is a hole", log_block), EINVAL});
+    if (!run) return std::unexpected(Error{fmt::format("block {} of the journal is a hole", log_block)});
     const uint64_t skipped = log_block - run->logical;
     const uint64_t count = std::min<uint64_t>(out.size() / block_size_, run->count - skipped);
     if (auto r = image_->read(run->physical + skipped, out.first(count * block_size_)); !r) return r;

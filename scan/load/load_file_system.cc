@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 #include <ranges>
 #include <tuple>
@@ -63,8 +62,8 @@ Result<Candidate> read_candidate(const Source& source, uint64_t at) {
   auto geometry = derive_geometry(c.super, source.size);
   c.checksum_ok = checksum_matches(c.super);
   // Features of a superblock that is damaged are not believed.
-  if (!geometry && geometry.error().code == ENOTSUP && !c.checksum_ok)
-    return std::unexpected(Error{geometry.error().message + ", and its checksum does not match"});
+  if (!geometry && geometry.error().kind == ErrorKind::unknown_feature && !c.checksum_ok)
+    return std::unexpected(Error{text_of(geometry.error()) + ", and its checksum does not match", ErrorKind::no_superblock});
   if (!geometry) return std::unexpected(geometry.error());
   c.geometry = std::move(*geometry);
   return c;
@@ -279,7 +278,7 @@ std::optional<Backup> proven_backup(const Source& source, const Candidate& prima
 // What there is against the primary, beside a superblock that was asked for; empty when it is as sound as that, and says the
 // same: then it is the one that knows the file system's state.
 std::string problem_beside(const Result<Candidate>& primary, const Candidate& named) {
-  if (!primary) return primary.error().message;
+  if (!primary) return text_of(primary.error());
   if (!primary->checksum_ok) return "its checksum does not match";
   if (!inodes_fit_groups(*primary)) return "its groups do not fit its inodes";
   return same_layout(primary->super, named.super) ? "" : "it is not like the superblock that was asked for";
@@ -287,7 +286,7 @@ std::string problem_beside(const Result<Candidate>& primary, const Candidate& na
 
 // --superblock N: in blocks of --block-size, or of whatever size the superblock found there has.
 Result<FileSystem> load_named(const Source& source, const LoadOptions& options) {
-  Error last{fmt::format("there is no superblock at block {}", *options.superblock)};
+  Error last{fmt::format("there is no superblock at block {}", *options.superblock), ErrorKind::no_superblock};
   for (uint32_t bits = EXT2_MIN_BLOCK_LOG_SIZE; bits <= EXT2_MAX_BLOCK_LOG_SIZE; ++bits) {
     if (options.block_size && *options.block_size != 1u << bits) continue;
     const uint64_t block = *options.superblock << bits;
@@ -295,7 +294,7 @@ Result<FileSystem> load_named(const Source& source, const LoadOptions& options) 
     if (at >> bits != *options.superblock && block != 0) continue;
     auto c = read_candidate(source, at);
     if (!c) {
-      if (c.error().code) last = c.error();
+      if (c.error().kind != ErrorKind::no_superblock) last = c.error();
       continue;
     }
     if (c->geometry.block_bits != bits && at != kSuperblockOffset) continue;
@@ -348,7 +347,7 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
   auto primary = read_candidate(source, kSuperblockOffset);
   if (primary && primary->checksum_ok && inodes_fit_groups(*primary)) return load_primary(source, options, std::move(*primary));
   // A feature that is not known is no damage, and a backup that does not have it yet is no way around it.
-  if (!primary && primary.error().code == ENOTSUP) return std::unexpected(primary.error());
+  if (!primary && primary.error().kind == ErrorKind::unknown_feature) return std::unexpected(primary.error());
   auto usual = primary ? std::nullopt : with_usual_desc_size(source);
   if (usual && fits_its_place(file_system(source, *usual, kSuperblockOffset)))
     return file_system(source, std::move(*usual), kSuperblockOffset);
@@ -359,7 +358,7 @@ Result<FileSystem> load_from(const Source& source, const LoadOptions& options) {
     const bool sealed = primary && primary->checksum_ok;
     if (!sealed || (inodes_fit_groups(backup->candidate) && !same_groups(*primary, backup->candidate)))
       return by_backup(source, *backup,
-                       !primary ? primary.error().message
+                       !primary ? text_of(primary.error())
                        : sealed ? "its groups do not fit its inodes"
                                 : "its checksum does not match");
   }
@@ -383,7 +382,7 @@ Result<FileSystem> load_there(const Image& image, const Overlay* overlay, const 
   }
   if (fs && fs->geometry.blocks << fs->geometry.block_bits > image.size())
     fs->end = BlockNo(image.size() >> fs->geometry.block_bits);
-  if (fs || fs.error().code == ENOTSUP) return fs;
+  if (fs || fs.error().kind == ErrorKind::unknown_feature) return fs;
   auto cut = load_from({image, overlay, kAnySize, search}, options);
   if (!cut || !is_cut_short(*cut)) return fs;
   cut->end = BlockNo(image.size() >> cut->geometry.block_bits);
@@ -395,7 +394,7 @@ std::string name_found(const std::vector<FoundBackup>& backups) {
   std::vector<std::string> names;
   for (const FoundBackup& b : backups | std::views::take(kNamed))
     names.push_back(fmt::format("--superblock {} --block-size {}", b.block, b.block_size));
-  return fmt::format("; what looks like its backup: {}", fmt::join(names, ", or "));
+  return fmt::format("what looks like its backup: {}", fmt::join(names, ", or "));
 }
 
 }  // namespace
@@ -403,10 +402,11 @@ std::string name_found(const std::vector<FoundBackup>& backups) {
 Result<FileSystem> load_superblock(const Image& image, const Overlay* overlay, const LoadOptions& options) {
   BackupSearch search(image, options.block_size, options.search);
   auto fs = load_there(image, overlay, options, search);
-  if (fs || fs.error().code == ENOTSUP || options.superblock) return fs;
+  if (fs || fs.error().kind == ErrorKind::unknown_feature || options.superblock) return fs;
   const std::vector<FoundBackup>& backups = search.found();
   if (backups.empty()) return fs;
-  return std::unexpected(Error{fs.error().message + name_found(backups), fs.error().code});
+  fs.error().advice = name_found(backups);
+  return fs;
 }
 
 namespace {

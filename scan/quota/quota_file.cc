@@ -40,7 +40,7 @@ class QuotaReader {
 
   bool load_block(uint32_t block, Buffer& buffer) {
     auto r = file_.read(uint64_t{block} * kQuotaBlock, buffer);
-    if (!r) defect("", "", r.error().message);
+    if (!r) defect("", "", text_of(r.error()));
     return r.has_value();
   }
 
@@ -166,7 +166,7 @@ QuotaFileFacts read_quota_file(const FileSystem& fs, QuotaType type) {
   facts.inode = quota_inode(fs, type);
   std::vector<std::byte> raw(fs.geometry.inode_size);
   if (auto r = read_inode(fs, facts.inode, raw); !r) {
-    facts.defects.push_back({quota_field(type), "an inode", r.error().message});
+    facts.defects.push_back({quota_field(type), "an inode", text_of(r.error())});
     return facts;
   }
   const Inode inode(fs.geometry, facts.inode, raw);

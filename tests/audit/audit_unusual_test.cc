@@ -119,7 +119,7 @@ TEST_CASE("image with a feature that is not known is not audited", "[audit][imag
     REQUIRE(opened);
     const Result<Audit> audited = audit(*opened, nullptr, {});
     REQUIRE_FALSE(audited);
-    CHECK(audited.error().message.contains("unknown feature"));
+    CHECK(text_of(audited.error()).contains("unknown feature"));
     CHECK(image.e2fsck() >= 8);
   }
 }

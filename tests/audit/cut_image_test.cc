@@ -33,7 +33,7 @@ std::string failure_of(const TestImage& image) {
   const auto opened = Image::open(image.path());
   REQUIRE(opened);
   const auto audited = audit(*opened, nullptr, {});
-  return audited ? describe(audited->findings) : audited.error().message;
+  return audited ? describe(audited->findings) : text_of(audited.error());
 }
 
 }  // namespace

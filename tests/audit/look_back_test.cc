@@ -196,7 +196,7 @@ TEST_CASE("what there is no history of", "[history]") {
   CHECK_FALSE(looked_back(image, {.inode = InodeNo(0xFFFFFFFF)}));
   const auto none = looked_back(image, {.path = "/dir/none/file"});
   REQUIRE_FALSE(none);
-  CHECK(none.error().message == "there is no /dir/none/file");
+  CHECK(text_of(none.error()) == "there is no /dir/none/file");
   CHECK_FALSE(looked_back(image, {.path = "/small/x"}));
   CHECK(looked_back(image, {.path = "//dir///file1"})->inode == InodeNo(image.inode_of("/dir/file1")));
   CHECK(looked_back(image, {.path = "/"})->inode == InodeNo(EXT2_ROOT_INO));

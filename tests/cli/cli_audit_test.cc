@@ -1,4 +1,3 @@
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/cli_support.h"
@@ -119,7 +118,7 @@ TEST_CASE("a signal during the audit ends the run with 32 and no verdict") {
     CHECK_FALSE(options.progress->cancelled());
     a.tool.stop = true;
     CHECK(options.progress->cancelled());
-    return std::unexpected(Error{"cancelled", ECANCELED});
+    return std::unexpected(Error::cancelled());
   };
   CHECK(a.tool({"audit", a.image, a.image}) == 32);
   CHECK(a.tool.printed() == a.image.string() + ": no verdict\n");
@@ -129,7 +128,7 @@ TEST_CASE("a signal during the audit ends the run with 32 and no verdict") {
 TEST_CASE("the reason an audit cannot be made is on standard error and in the JSON") {
   Audited a;
   a.tool.environment.engine.audit = [](const Image&, Overlay*, const AuditOptions&) -> Result<Audit> {
-    return std::unexpected(Error{"the feature FEATURE_I31 is not known"});
+    return std::unexpected(Error{"the feature FEATURE_I31 is not known", ErrorKind::unknown_feature});
   };
   CHECK(a.tool({"audit", "--format=json", a.image}) == 8);
   CHECK(a.tool.said(": the feature FEATURE_I31 is not known\n"));

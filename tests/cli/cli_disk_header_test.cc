@@ -97,7 +97,7 @@ Result<DiskHeader> header_of(const TempDir& dir, const std::string& format, cons
 // What the chain of this disk says, without a helper.
 std::string chain_refusal(const TempDir& dir, const NamedDisk& disk, bool follow) {
   const auto chain = DiskChain::open(write_file(dir.path() / "disk.img", disk.bytes), disk.format, false, follow);
-  return chain ? "" : chain.error().message;
+  return chain ? "" : text_of(chain.error());
 }
 
 }  // namespace
@@ -177,7 +177,7 @@ TEST_CASE("a header that cannot be trusted to be read as qemu reads it is refuse
     INFO(format << ", " << what);
     const auto header = header_of(dir, format, bytes);
     REQUIRE_FALSE(header);
-    CHECK_THAT(header.error().message, Catch::Contains(what));
+    CHECK_THAT(text_of(header.error()), Catch::Contains(what));
   }
 }
 
@@ -192,7 +192,7 @@ TEST_CASE("--follow-backing ends at the image's own folder", "[virtual]") {
   const auto open = [&](const std::string& backing, const std::string& extensions = kRawBacking) {
     const std::string name = write_file(images / "disk.qcow2", Qcow2{.backing = backing, .extensions = extensions}.bytes());
     auto chain = DiskChain::open(name, "qcow2", true, true);
-    if (!chain) return chain.error().message;
+    if (!chain) return text_of(chain.error());
     CHECK(chain->files().front().writable);
     CHECK_FALSE(chain->files().back().writable);
     const auto qemu = chain->qemu_name(4, dir.path());
@@ -240,5 +240,5 @@ TEST_CASE("the parts that a VMDK text names are handed over under their names", 
   write_file(dir.path() / "disk.vmdk", kText + "RW 16 FLAT \"sub/part.vmdk\" 0\n");
   const auto other = DiskChain::open(name, "vmdk", true, true);
   REQUIRE_FALSE(other);
-  CHECK_THAT(other.error().message, Catch::Contains("another folder"));
+  CHECK_THAT(text_of(other.error()), Catch::Contains("another folder"));
 }

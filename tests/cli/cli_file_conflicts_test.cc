@@ -26,7 +26,7 @@ struct Folder {
     for (const auto& [option, file] : files) options.*option = file;
     const std::vector<std::string> images{image};
     const auto differ = check_files_differ(options, images);
-    return differ ? "" : differ.error().message;
+    return differ ? "" : text_of(differ.error());
   }
 };
 

@@ -219,7 +219,7 @@ TEST_CASE("a helper program that is not here is named, and its package", "[helpe
   const auto program = HelperProgram::start({"extscrub-no-such-helper", "--help"}, "some-package");
   REQUIRE_FALSE(program);
   CHECK(program.error().code == ENOENT);
-  CHECK(program.error().message == "needs the program extscrub-no-such-helper, which is not here: install some-package");
+  CHECK(text_of(program.error()) == "needs the program extscrub-no-such-helper, which is not here: install some-package");
 }
 
 TEST_CASE("a helper program that cannot be started says why", "[helper]") {
@@ -229,7 +229,7 @@ TEST_CASE("a helper program that cannot be started says why", "[helper]") {
   const Path path(dir.path());
   const auto program = HelperProgram::start({"extscrub-helper"}, "some-package");
   REQUIRE_FALSE(program);
-  CHECK(program.error().message.starts_with("cannot start " + file.native()));
+  CHECK(text_of(program.error()).starts_with("cannot start " + file.native()));
 }
 
 TEST_CASE("helper programs are looked for in absolute folders only, and in some of the system's", "[helper]") {

@@ -48,7 +48,7 @@ ImageKind kind_of_file(const TempDir& dir, const std::string& name, std::string_
 std::string refusal(const TempDir& dir, const std::string& name, std::string_view bytes, const std::string& wanted = "") {
   const auto kind = kind_of(write_file(dir.path() / name, bytes), wanted);
   REQUIRE_FALSE(kind);
-  return kind.error().message;
+  return text_of(kind.error());
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ struct Three {
                                                              const AuditOptions& options) -> Result<Audit> {
       if (image.path() != where) return audit_with(Verdict::clean);  // however slow the machine is
       bad(options);
-      if (options.progress->cancelled()) return std::unexpected(Error{"cancelled", ECANCELED});
+      if (options.progress->cancelled()) return std::unexpected(Error::cancelled());
       return audit_with(Verdict::clean);
     };
   }
@@ -204,6 +204,6 @@ TEST_CASE("frames that make no sense are refused") {
   CHECK_FALSE(is_taken({frame(static_cast<FrameKind>('x'), "")}));
   CHECK_FALSE(is_taken({std::string("t\xff\xff\xff\xff\xff\xff\xff\x7f", 9)}));  // a length that nobody has
   ImageReport large;
-  large.error.assign(1000, 'x');
+  large.error = Error{std::string(1000, 'x')};
   CHECK_FALSE(is_taken({begin_frame(0, 1), frame(FrameKind::report, to_bytes(large))}, 999));
 }

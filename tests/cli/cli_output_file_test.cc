@@ -70,7 +70,7 @@ TEST_CASE("a full disk is an error, and the old report stays") {
   REQUIRE(file);
   const auto done = file->finish("text");
   REQUIRE_FALSE(done);
-  CHECK(done.error().message.find("No space left on device") != std::string::npos);
+  CHECK(text_of(done.error()).find("No space left on device") != std::string::npos);
 }
 
 TEST_CASE("a descriptor is written to from where it stands") {
@@ -105,7 +105,7 @@ TEST_CASE("a FIFO takes a report only when somebody reads it") {
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   const auto nobody = OutputFile::create(path);
   REQUIRE_FALSE(nobody);
-  CHECK(nobody.error().message.starts_with("nobody reads from this FIFO"));
+  CHECK(text_of(nobody.error()).starts_with("nobody reads from this FIFO"));
   const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   auto file = OutputFile::create(path);
   REQUIRE(file);

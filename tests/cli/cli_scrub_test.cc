@@ -260,7 +260,7 @@ TEST_CASE("the message of a failed write names the image once") {
 TEST_CASE("an image in use or locked is refused before it is read", "[behaviour-28][behaviour-29]") {
   Scrubbed s;
   s.tool.environment.engine.lock = [](const fs::path& path) -> Result<ImageLock> {
-    return std::unexpected(Error{path.string() + " is locked: another scrub works on it", EBUSY});
+    return std::unexpected(Error{.subject = path.string(), .after = " is locked: another scrub works on it"});
   };
   CHECK(s() == 8);
   CHECK_FALSE(s.request);

@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "cli/report/report.h"
@@ -303,7 +302,7 @@ struct Stopped : Nightly {
       audited.push_back(image.path().filename());
       if (audited.back() != stop_at) return audit_with(Verdict::clean);
       tool.stop = true;
-      return std::unexpected(Error{"cancelled", ECANCELED});
+      return std::unexpected(Error::cancelled());
     };
   }
   int run(std::string at = {}, std::vector<std::string> more = {"--resume"}) {

@@ -71,8 +71,8 @@ TEST_CASE("what is no regular file is named and not read") {
   if (kind == "a socket") make_socket(path);
   const auto read = read_text_file(path, "the list");
   REQUIRE_FALSE(read);
-  CHECK(read.error().message == "cannot read the list: it is " + kind + "; a regular file is needed");
-  CHECK(read.error().code != 0);
+  CHECK(text_of(read.error()) == "cannot read the list: it is " + kind + "; a regular file is needed");
+  CHECK(read.error().kind == ErrorKind::refused);
 }
 
 TEST_CASE("a symbolic link is not followed where it is not to be") {
@@ -81,14 +81,14 @@ TEST_CASE("a symbolic link is not followed where it is not to be") {
   fs::create_symlink("file", dir.path() / "link");
   const auto read = read_text_file(dir.path() / "link", "it", {.follow_link = false});
   REQUIRE_FALSE(read);
-  CHECK(read.error().message == "cannot read it: it is a symbolic link; a regular file is needed");
+  CHECK(text_of(read.error()) == "cannot read it: it is a symbolic link; a regular file is needed");
 }
 
 TEST_CASE("a text file has a largest size") {
   const TempDir dir;
   const fs::path file = write_file(dir.path() / "file", "12345");
   CHECK(read_text_file(file, "it", {.most = 5}).value() == "12345");
-  CHECK(read_text_file(file, "it", {.most = 4}).error().message == "it is too large: more than 4 bytes");
+  CHECK(text_of(read_text_file(file, "it", {.most = 4}).error()) == "it is too large: more than 4 bytes");
 }
 
 TEST_CASE("a pipe that was handed to the process is read to its end") {
@@ -115,8 +115,8 @@ TEST_CASE("a run that is told to stop waits for no pipe") {
   const auto read = read_text_file(pipe.path(), "the list", {.stop = &stop});
   stopper.join();
   REQUIRE_FALSE(read);
-  CHECK(read.error().code == ECANCELED);
-  CHECK(read.error().message == "cancelled while the list was read");
+  CHECK(read.error().kind == ErrorKind::cancelled);
+  CHECK(text_of(read.error()) == "cancelled while the list was read");
 }
 
 TEST_CASE("a list of images that does not end is a run that can be cancelled") {

@@ -1,4 +1,3 @@
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/cli_support.h"
@@ -65,7 +64,7 @@ TEST_CASE("undo of what is undone already: exit 0") {
 
 TEST_CASE("undo that fails, is refused or is stopped: its exit status, and never called undone") {
   Undone u;
-  u.commit.cause = Refusal{.reason = RefusalReason::log_unusable, .why = "because"};
+  u.commit.cause = Refusal{.reason = RefusalReason::log_unusable, .why = {"because"}};
   SECTION("errored") {
     u.commit.outcome = CommitOutcome::errored;
     CHECK(u() == 8);
@@ -87,7 +86,7 @@ TEST_CASE("undo that fails, is refused or is stopped: its exit status, and never
 TEST_CASE("undo of an image in use is refused before anything is read") {
   Undone u;
   u.tool.environment.engine.lock = [](const std::filesystem::path& path) -> Result<ImageLock> {
-    return std::unexpected(Error{path.string() + " is in use: it is mounted on /mnt", EBUSY});
+    return std::unexpected(Error{.subject = path.string(), .after = " is in use: it is mounted on /mnt"});
   };
   CHECK(u() == 8);
   CHECK_FALSE(u.request);

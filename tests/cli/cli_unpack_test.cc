@@ -35,7 +35,7 @@ std::string bomb(std::string_view head, size_t size, char filler = '\0') {
 std::string unpack_outcome(const std::string& packed, const UnpackLimits& limits = {}) {
   const TempDir dir;
   const auto copy = unpack(write_file(dir.path() / "packed", packed), limits, nullptr);
-  return copy ? "" : copy.error().message;
+  return copy ? "" : text_of(copy.error());
 }
 
 bool without_libarchive() { return unpack_outcome(bomb("", kUnpackedMiB)).find("without libarchive") != std::string::npos; }

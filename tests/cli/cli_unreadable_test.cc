@@ -40,7 +40,7 @@ TEST_CASE("a file that is no list of badblocks is named with its line") {
   CAPTURE(line);
   const auto read = read_bad_blocks_file(write_file(directory.path() / "list", "5\n" + line + "\n"), 0);
   REQUIRE_FALSE(read);
-  CHECK(read.error().message.ends_with("line 2 is \"" + line + "\""));
+  CHECK(text_of(read.error()).ends_with("line 2 is \"" + line + "\""));
 }
 
 TEST_CASE("of a mapfile of ddrescue all counts that is not finished") {
@@ -60,7 +60,7 @@ TEST_CASE("a file that is no mapfile is named with its line") {
   CAPTURE(text);
   const auto read = read_ddrescue_map(write_file(directory.path() / "map", text));
   REQUIRE_FALSE(read);
-  CHECK(read.error().message.find("mapfile") != std::string::npos);
+  CHECK(text_of(read.error()).find("mapfile") != std::string::npos);
 }
 
 TEST_CASE("options about what cannot be read reach the audit, one of them at a time") {

@@ -43,7 +43,8 @@ TEST_CASE("a pipeline sees what needs no audit as skipped, and what should have 
   swap.not_audited = "holds swap space";
   ImageReport wiped = swap;
   wiped.partition = 2;
-  wiped.error = wiped.not_audited = "holds nothing that is known";
+  wiped.not_audited = "holds nothing that is known";
+  wiped.error = Error{wiped.not_audited};
   wiped.exit_status = 4;
 
   pugi::xml_document document;

@@ -188,7 +188,7 @@ TEST_CASE("an image that could not be read has its reason, and null for the rest
   image.path = "none.img";
   image.verdict = Verdict::unreadable;
   image.exit_status = 8;
-  image.error = "cannot open";
+  image.error = Error{"cannot open"};
   const json j = images_of(image)["images"][0];
   CHECK(j["error"] == "cannot open");
   CHECK(j["uuid"].is_null());

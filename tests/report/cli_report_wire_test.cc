@@ -25,7 +25,7 @@ ImageReport full_report() {
   r.info = ImageInfo{"uuid", "label", {"extent", "64bit"}, 4096, 8192, 77, 88, 3, 256, 64, 32768};
   r.verdict = Verdict::errored;
   r.exit_status = 12;
-  r.error = "why";
+  r.error = file_error("cannot open", "path", 13);
   r.warnings = {"one", "two"};
   Finding f = at_inode(Problem::inode_links, 12, "2");
   f.block = BlockNo(9);

@@ -23,7 +23,7 @@ std::string refusal_of(const TestImage& image) {
   const auto opened = Image::open(image.path());
   REQUIRE(opened);
   const auto audited = audit(*opened, nullptr, {});
-  return audited ? fmt::format("goes by block {}", audited->info.superblock_block) : audited.error().message;
+  return audited ? fmt::format("goes by block {}", audited->info.superblock_block) : text_of(audited.error());
 }
 
 Result<Audit> try_audit(const TestImage& image) {

@@ -31,7 +31,7 @@ TEST_CASE("no place for a temporary file is an error that says what to do", "[ov
   const auto block = store.allocate();
   unsetenv("TMPDIR");
   REQUIRE_FALSE(block);
-  CHECK(block.error().message.find("--overlay-memory") != std::string::npos);
+  CHECK(text_of(block.error()).find("--overlay-memory") != std::string::npos);
 }
 
 TEST_CASE("an overlay without memory of its own shows what was staged", "[overlay]") {

@@ -11,7 +11,7 @@ namespace {
 
 template <class T>
 T value_or_throw(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
+  if (!result) throw std::runtime_error(text_of(result.error()));
   return std::move(*result);
 }
 

@@ -53,7 +53,7 @@ RepairPlan plan_for(const Image& image, RepairPolicy policy) {
   AuditOptions options;
   options.jobs = 1;
   auto plan = plan_repairs(image, policy, options);
-  if (!plan) throw std::runtime_error(plan.error().message);
+  if (!plan) throw std::runtime_error(text_of(plan.error()));
   return std::move(*plan);
 }
 

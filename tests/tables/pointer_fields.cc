@@ -20,7 +20,7 @@ using Fields = std::vector<PointerField>;
 Geometry geometry_of(const TestImage& image) {
   const auto opened = Image::open(image.path());
   const auto fs = load_superblock(*opened, nullptr, {});
-  if (!fs) throw std::runtime_error(fs.error().message);
+  if (!fs) throw std::runtime_error(text_of(fs.error()));
   return fs->geometry;
 }
 

@@ -28,11 +28,11 @@ RepairPlan plan_at_fixed_time(const Image& image, RepairPolicy policy) {
   auto plan = plan_repairs(image, policy, options);
   // Without checksums nobody but the user says that a copy is to be gone by; the words say which.
   if (!plan)
-    if (const size_t at = plan.error().message.find(kOption); at != std::string::npos) {
-      options.superblock = std::strtoull(plan.error().message.c_str() + at + kOption.size(), nullptr, 10);
+    if (const size_t at = text_of(plan.error()).find(kOption); at != std::string::npos) {
+      options.superblock = std::strtoull(text_of(plan.error()).c_str() + at + kOption.size(), nullptr, 10);
       plan = plan_repairs(image, policy, options);
     }
-  if (!plan) throw std::runtime_error(plan.error().message);
+  if (!plan) throw std::runtime_error(text_of(plan.error()));
   return std::move(*plan);
 }
 

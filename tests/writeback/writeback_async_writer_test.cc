@@ -191,7 +191,7 @@ TEST_CASE("queue that cannot be submitted to, or breaks, fails all it has") {
     QueueKind kind() const override { return QueueKind::threads; }
     unsigned depth() const override { return 4; }
     int submit(const WriteOp&) override { return submit_error; }
-    Result<Completion> reap() override { return std::unexpected(Error{"broken", EBADF}); }
+    Result<Completion> reap() override { return std::unexpected(system_error("broken", EBADF)); }
     int submit_error = 0;
   } queue;
   TestImage image;

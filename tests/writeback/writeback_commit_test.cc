@@ -220,7 +220,7 @@ TEST_CASE("no memory for the writer: refused, the image untouched") {
     QueueKind kind() const override { return QueueKind::threads; }
     unsigned depth() const override { throw std::bad_alloc(); }
     int submit(const WriteOp&) override { return EIO; }
-    Result<Completion> reap() override { return std::unexpected(Error{}); }
+    Result<Completion> reap() override { return std::unexpected(Error()); }
   } queue;
   const auto device = open_write_device(image.path());
   REQUIRE(device);

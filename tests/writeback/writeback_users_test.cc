@@ -47,7 +47,7 @@ TEST_CASE("image that a virtual machine has open for writing is refused, and an 
   const auto lock = ImageLock::acquire(image.path());
   REQUIRE_FALSE(lock);
   CHECK(lock.error().code == EBUSY);
-  CHECK(lock.error().message.find("a virtual machine or a tool of QEMU has it open") != std::string::npos);
+  CHECK(text_of(lock.error()).find("a virtual machine or a tool of QEMU has it open") != std::string::npos);
   CHECK(image_in_use(image.path()) == "a virtual machine or a tool of QEMU has it open");
 }
 

@@ -84,10 +84,9 @@ CommitReport commit(const CommitRequest& request, const ImageLock& /*lock*/) {
   try {
     const auto device = open_write_device(request.opened.empty() ? request.path : request.opened, request.file);
     if (!device)
-      return refused(
-          {.reason = RefusalReason::not_opened, .error = device.error().code, .block = {}, .why = device.error().message});
+      return refused({.reason = RefusalReason::not_opened, .error = device.error().code, .block = {}, .why = device.error()});
     const auto queue = make_queue(request.queue, **device);
-    if (!queue) return refused({.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error().message});
+    if (!queue) return refused({.reason = RefusalReason::no_queue, .error = queue.error().code, .why = queue.error()});
     return commit_on(request, **device, **queue);
   } catch (const std::exception&) {
     return refused({.reason = RefusalReason::no_memory, .error = ENOMEM});

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "scan/format/error.h"
 #include "writeback/device/write_queue.h"
 #include "writeback/mark/failure.h"
 
@@ -60,7 +61,7 @@ struct Refusal {
   int error = 0;                           // errno; 0 when the system was not asked
   std::optional<BlockNo> block = {};            // that it is about
   uint64_t size_before = 0, size_now = 0;  // bytes of the image
-  std::string why = {};                         // in words
+  Error why = {};                          // what was in the way, where something was
 };
 
 // What is on the image of what was to be written, when a commit did not come to its end.

@@ -63,7 +63,7 @@ void ErrorMarker::write_beside(const Failure& failure) {
   if (sidecar)
     report.sidecar = *sidecar;
   else
-    report.sidecar_error = sidecar.error().message;
+    report.sidecar_error = text_of(sidecar.error());
 }
 
 }  // namespace extscrub

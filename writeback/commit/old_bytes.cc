@@ -14,7 +14,8 @@ namespace extscrub {
 
 namespace {
 
-std::unexpected<Refusal> no_undo_log(std::string why, int error) {
+std::unexpected<Refusal> no_undo_log(Error why) {
+  const int error = why.kind == ErrorKind::system ? why.code : EIO;
   return refuse(RefusalReason::no_undo_log, error, std::move(why));
 }
 
@@ -74,7 +75,7 @@ class Saver {
     if (error != 0) return removed(refuse(RefusalReason::unreadable, p_.block_of_byte(extent.at), error));
     if (const auto compared = compare_before(p_, extent, bytes); !compared) return removed(std::unexpected(compared.error()));
     if (const int failed = log_.add(p_.block_of_byte(extent.at).value, bytes, hashes_after(p_, extent, bytes)))
-      return no_undo_log(system_error("cannot write " + p_.undo_file->path().string(), failed).message, failed);
+      return no_undo_log(file_error("cannot write", p_.undo_file->path().string(), failed));
     if (p_.request.progress != nullptr) p_.request.progress->advance(extent.length);
     return {};
   }
@@ -82,12 +83,10 @@ class Saver {
   // It is read again in whole: a log that cannot be read is none.
   Checked seal() {
     const std::string path = p_.undo_file->path().string();
-    if (const int error = log_.finish(p_.request.final_superblock))
-      return no_undo_log(system_error("cannot write " + path, error).message, error);
+    if (const int error = log_.finish(p_.request.final_superblock)) return no_undo_log(file_error("cannot write", path, error));
     if (const int error = p_.undo_file->make_durable())
-      return no_undo_log(system_error("cannot bring " + path + " to the disk", error).message, error);
-    if (const auto reread = UndoLog::open(path); !reread)
-      return no_undo_log(reread.error().message, reread.error().code != 0 ? reread.error().code : EIO);
+      return no_undo_log(file_error("cannot bring", path, error, " to the disk"));
+    if (const auto reread = UndoLog::open(path); !reread) return no_undo_log(reread.error());
     if (p_.request.cancelled()) return removed(refuse(RefusalReason::cancelled));
     return {};
   }
@@ -127,7 +126,7 @@ Checked save_old_bytes(Prepared& prepared, CommitReport& report) {
   if (!prepared.request.undo) return {};
   report.undo = UndoLogState::failed;
   auto file = UndoFile::create(*prepared.request.undo);
-  if (!file) return no_undo_log(file.error().message, file.error().code);
+  if (!file) return no_undo_log(file.error());
   prepared.undo_file.emplace(std::move(*file));
   Saver saver(prepared, report);
   if (const auto saved = saver.save_all(); !saved) {

@@ -35,7 +35,7 @@ Checked check_blocks(const CommitRequest& request, const ImageShape& shape) {
 Checked check_request(const CommitRequest& request, const ImageShape& shape, uint64_t device_size) {
   const uint32_t block_size = request.block_size;
   if (!std::has_single_bit(block_size) || block_size < 1024 || block_size > 65536)
-    return refuse(RefusalReason::block_size, EINVAL, fmt::format("{}", block_size));
+    return refuse(RefusalReason::block_size, EINVAL, {fmt::format("{}", block_size)});
   if (request.file_size && *request.file_size != device_size) return refuse_resized(*request.file_size, device_size, EIO);
   if (shape.image.length < kSuperblockOffset + kSuperblockSize) return refuse(RefusalReason::ends_before_superblock, EINVAL);
   if (const auto checked = check_blocks(request, shape); !checked) return checked;

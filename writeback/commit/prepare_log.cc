@@ -68,7 +68,7 @@ Checked prepare_log(Prepared& prepared, WriteDevice& device, CommitReport& repor
   report.why_direct = choice.why_direct;
   if (!choice.journal) {
     if (prepared.request.way != CommitWay::journal) return {};
-    return refuse(RefusalReason::no_way_through_journal, 0, choice.why_direct);
+    return refuse(RefusalReason::no_way_through_journal, 0, {choice.why_direct});
   }
   if (const auto made = make_log(prepared, device); !made) return made;
   report.through_journal = true;

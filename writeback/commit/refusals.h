@@ -7,7 +7,7 @@
 
 namespace extscrub {
 
-[[nodiscard]] inline std::unexpected<Refusal> refuse(RefusalReason reason, int error = 0, std::string why = {}) {
+[[nodiscard]] inline std::unexpected<Refusal> refuse(RefusalReason reason, int error = 0, Error why = {}) {
   return std::unexpected(Refusal{.reason = reason, .error = error, .why = std::move(why)});
 }
 

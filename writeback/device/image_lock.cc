@@ -27,6 +27,10 @@ int lock_file(int fd, bool block_device) {
   }
 }
 
+Error in_use_error(const std::filesystem::path& path, std::string what) {
+  return Error{.code = EBUSY, .subject = path.string(), .after = std::move(what)};
+}
+
 }  // namespace
 
 std::optional<std::string> image_in_use(const std::filesystem::path& path) {
@@ -44,7 +48,7 @@ Result<ImageLock> ImageLock::acquire(const std::filesystem::path& path) { return
 Result<ImageLock> ImageLock::acquire_served(const std::filesystem::path& path) { return take(path, true); }
 
 Result<ImageLock> ImageLock::take(const std::filesystem::path& path, bool served) {
-  const auto in_use = [&](const std::string& use) { return std::unexpected(Error{path.string() + " is in use: " + use, EBUSY}); };
+  const auto in_use = [&](const std::string& use) { return std::unexpected(in_use_error(path, " is in use: " + use)); };
   struct stat st{};
   const bool block_device = ::stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
   // O_EXCL without O_CREAT is the kernel's own claim on a block device: a mount, swap or RAID that has it refuses us.
@@ -53,9 +57,9 @@ Result<ImageLock> ImageLock::take(const std::filesystem::path& path, bool served
   lock.fd_ = ::open(path.c_str(), flags);
   if (lock.fd_ < 0) {
     const int error = errno;
-    if (error != EBUSY) return std::unexpected(system_error("cannot open " + path.string(), error));
+    if (error != EBUSY) return std::unexpected(file_error("cannot open", path.string(), error));
     if (const auto use = find_user({true, st.st_rdev, 0})) return in_use(*use);
-    return std::unexpected(Error{path.string() + " is in use by the system", EBUSY});
+    return std::unexpected(in_use_error(path, " is in use by the system"));
   }
   const auto identity = identify_file(lock.fd_, path);
   if (!identity) return std::unexpected(identity.error());
@@ -63,8 +67,8 @@ Result<ImageLock> ImageLock::take(const std::filesystem::path& path, bool served
   if (const auto use = find_user(*identity)) return in_use(*use);
 
   if (const int error = lock_file(lock.fd_, identity->block_device)) {
-    if (error != EWOULDBLOCK) return std::unexpected(system_error("cannot lock " + path.string(), error));
-    return std::unexpected(Error{path.string() + " is locked: another scrub works on it", EBUSY});
+    if (error != EWOULDBLOCK) return std::unexpected(file_error("cannot lock", path.string(), error));
+    return std::unexpected(in_use_error(path, " is locked: another scrub works on it"));
   }
   if (served) return lock;
   // Ours first, then the look at others: of two that come at the same time, one at least sees the other.

@@ -140,6 +140,7 @@ MmpAnswer look_at_mmp(const Image& image, std::optional<uint64_t> superblock, st
   if (mmp.mmp_seq == EXT4_MMP_SEQ_CLEAN) return answer;
   answer.who =
       fmt::format("{} by {} ({})", checked ? "being checked" : "mounted", text(mmp.mmp_nodename), text(mmp.mmp_bdevname));
+  answer.is_check = checked;
   answer.use = MmpUse::in_use;
   if (checked && is_own(mmp)) answer.use = MmpUse::abandoned;
   if (checked || watch == nullptr) return answer;

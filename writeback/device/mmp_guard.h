@@ -37,6 +37,7 @@ enum class MmpUse : uint8_t {
 struct MmpAnswer {
   MmpUse use = MmpUse::none;
   std::string who;                 // "mounted by HOST (DEVICE)", "being checked by HOST (DEVICE)"
+  bool is_check = false;           // who uses it says that it checks it, and does not count
   std::optional<MmpClaim> claim;   // where there is a sound block
 };
 

@@ -118,12 +118,13 @@ class FileDevice final : public WriteDevice {
 // The path is followed anew for each descriptor, and may lead elsewhere by now.
 Result<Descriptor> open_audited(const std::filesystem::path& path, int flags, const std::optional<FileIdentity>& audited) {
   Descriptor opened(::open(path.c_str(), flags | O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (opened.get() < 0) return std::unexpected(system_error("cannot open " + path.string() + " for writing", errno));
+  if (opened.get() < 0) return std::unexpected(file_error("cannot open", path.string(), errno, " for writing"));
   const auto identity = identify_file(opened.get(), path);
   if (!identity) return std::unexpected(identity.error());
   if (audited && *identity != *audited)
-    return std::unexpected(
-        Error{path.string() + " was replaced by another file since it was opened; nothing was written", ESTALE});
+    return std::unexpected(Error{.code = ESTALE,
+                                 .subject = path.string(),
+                                 .after = " was replaced by another file since it was opened; nothing was written"});
   return opened;
 }
 

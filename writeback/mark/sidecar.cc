@@ -53,7 +53,7 @@ int remove_sidecar(const std::filesystem::path& sidecar) {
 Result<std::filesystem::path> write_sidecar(const std::filesystem::path& image, const FileSystemId& id, std::string_view text) {
   const std::filesystem::path path = sidecar_path(image);
   std::string temporary = path.string() + ".XXXXXX";
-  const auto failed = [&](int error) { return std::unexpected(system_error("cannot write " + path.string(), error)); };
+  const auto failed = [&](int error) { return std::unexpected(file_error("cannot write", path.string(), error)); };
   const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return failed(errno);
   int error = write_and_close(fd, std::string(text) + id_line(id) + "\n");

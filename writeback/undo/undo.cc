@@ -16,7 +16,7 @@ namespace extscrub {
 namespace {
 
 CommitReport refused_for(RefusalReason reason, const Error& error) {
-  return refused({.reason = reason, .error = error.code, .why = error.message});
+  return refused({.reason = reason, .error = error.code, .why = error});
 }
 
 // What the image has and what the log has in its place, a key after the other, in whole blocks.

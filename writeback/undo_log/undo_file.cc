@@ -39,7 +39,7 @@ Result<UndoFile> UndoFile::create(const UndoPlace& place) {
     file.fd_ = ::open(file.path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file.fd_ >= 0) return file;
     if (errno != EEXIST || !place.number_when_taken || number > kMaxNumber)
-      return std::unexpected(system_error("cannot make " + file.path_.string(), errno));
+      return std::unexpected(file_error("cannot make", file.path_.string(), errno));
     file.path_ = place.path.string() + fmt::format("-{}", number);
   }
 }

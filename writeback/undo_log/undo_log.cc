@@ -166,7 +166,7 @@ Result<UndoLog> UndoLog::open(const std::filesystem::path& path) {
 }
 
 std::unexpected<Error> UndoLog::wrong(std::string_view what) const {
-  return std::unexpected(Error{fmt::format("{} cannot be used: {}", file_.path().string(), what)});
+  return std::unexpected(Error{.subject = file_.path().string(), .after = fmt::format(" cannot be used: {}", what)});
 }
 
 Result<void> UndoLog::read_header() {
