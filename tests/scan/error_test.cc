@@ -8,7 +8,7 @@
 #include "scan/format/geometry.h"
 #include "scan/image/image.h"
 #include "scan/load/load_file_system.h"
-#include "tests/cli_support.h"
+#include "tests/cli/cli_support.h"
 #include "tests/support/catch.h"
 #include "tests/support/test_image.h"
 
