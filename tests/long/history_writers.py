@@ -465,13 +465,16 @@ def scrub_killed(story):
     spoil(story)
     command = scrub_command(story, undo)
     wait = story.rng.random() * 0.12
+    spoilt = os.stat(story.image).st_mtime_ns
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             process.wait(wait)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
     words = f'spoilt, scrub {command[2]} {command[3]} killed after {wait * 1000:.0f} ms'
-    story.look(words)
+    # What damage leaves may be just what was there before a transaction: only what a scrub has written is looked at.
+    if os.stat(story.image).st_mtime_ns != spoilt:
+        story.look(words)
     then = story.rng.random()
     if then < 0.3 and os.path.exists(undo):
         words += f', undo ({story.run(story.extscrub, "undo", "--force", undo, story.image)})'
