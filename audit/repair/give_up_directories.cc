@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "audit/repair/inode_repair.h"
+#include "audit/repair/repair.h"
 #include "scan/format/checksum.h"
 
 namespace extscrub {

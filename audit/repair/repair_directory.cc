@@ -6,6 +6,7 @@
 
 #include "audit/edit/directory_editor.h"
 #include "audit/edit/inode_allocator.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/free_name.h"
 
 namespace extscrub {

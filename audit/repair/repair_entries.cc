@@ -11,6 +11,7 @@
 #include <map>
 
 #include "audit/edit/entries_of.h"
+#include "audit/repair/repair.h"
 
 namespace extscrub {
 

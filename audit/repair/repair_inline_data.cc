@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "audit/edit/inode_edit.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/attribute_list.h"
 #include "scan/map/symlink.h"
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "audit/repair/inode_repair.h"
+#include "audit/repair/repair.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/filesystem/reserved_inodes.h"
 #include "scan/filesystem/table_block.h"

@@ -7,6 +7,7 @@
 
 #include "audit/edit/inode_edit.h"
 #include "audit/edit/relocation.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/map_builder.h"
 #include "audit/stage/map_salvage.h"
 #include "scan/filesystem/inode_table.h"

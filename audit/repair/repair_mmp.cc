@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "audit/edit/inode_edit.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
 #include "scan/format/mmp_block.h"
 

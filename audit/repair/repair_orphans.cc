@@ -3,6 +3,7 @@
 #include <set>
 
 #include "audit/edit/inode_edit.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
 #include "scan/format/checksum.h"
 #include "scan/inodes/orphans.h"

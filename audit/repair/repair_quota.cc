@@ -6,6 +6,7 @@
 
 #include "audit/edit/inode_edit.h"
 #include "audit/edit/quota_writer.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
 #include "audit/stage/quota_records.h"
 #include "scan/quota/quota_file.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "audit/edit/inode_edit.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/primary_superblock.h"
 
 namespace extscrub {

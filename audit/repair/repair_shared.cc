@@ -14,6 +14,7 @@
 #include "audit/edit/inode_edit.h"
 #include "audit/edit/relocation.h"
 #include "audit/edit/shared_evidence.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/map_builder.h"
 #include "scan/filesystem/inode_table.h"
 #include "scan/format/checksum.h"

@@ -7,6 +7,7 @@
 
 #include "audit/edit/directory_editor.h"
 #include "audit/edit/lost_found.h"
+#include "audit/repair/repair.h"
 
 namespace extscrub {
 

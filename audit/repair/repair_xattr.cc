@@ -7,6 +7,7 @@
 #include "audit/edit/ea_inode_repair.h"
 #include "audit/edit/inode_edit.h"
 #include "audit/edit/shared_evidence.h"
+#include "audit/repair/repair.h"
 #include "audit/stage/attribute_list.h"
 
 namespace extscrub {
