@@ -56,6 +56,19 @@ bool holds_no_inodes(const FileSystem& fs, GroupNo group, BlockNo at, uint32_t i
   return bad >= std::min(kFew, inodes) && good * kBadForOneGood <= bad;
 }
 
+bool has_proven_inode(const FileSystem& fs, GroupNo group, BlockNo at) {
+  const Geometry& g = fs.geometry;
+  if (!g.metadata_csum()) return !holds_no_inodes(fs, group, at, g.inodes_per_group);
+  std::vector<std::byte> block(g.block_size);
+  for (uint32_t i = 0; i < g.inodes_per_group; ++i) {
+    const uint64_t offset = uint64_t{i} * g.inode_size;
+    if (offset % g.block_size == 0 && !fs.blocks->read(at + (offset >> g.block_bits), block)) return false;
+    const Inode inode(g, g.group_first_inode(group) + i, Bytes(block).subspan(offset % g.block_size, g.inode_size));
+    if (is_sealed_for_place(g, inode)) return true;
+  }
+  return false;
+}
+
 bool has_root(const FileSystem& fs) {
   const Geometry& g = fs.geometry;
   const InodeNo root(EXT2_ROOT_INO);

@@ -21,6 +21,9 @@ enum class Evidence : uint8_t {
 // group's: a table that is damaged in part is not meant.
 [[nodiscard]] bool holds_no_inodes(const FileSystem& fs, GroupNo group, BlockNo at, uint32_t inodes);
 
+// An inode there is proven by its checksum to be the group's; without checksums, that what lies there looks like inodes.
+[[nodiscard]] bool has_proven_inode(const FileSystem& fs, GroupNo group, BlockNo at);
+
 // The first table has the root directory.
 [[nodiscard]] bool has_root(const FileSystem& fs);
 

@@ -64,7 +64,7 @@ class Judge {
 
   // That the root is damaged says nothing of the table, as long as there are other inodes in it.
   bool has_lost_root(GroupNo group, BlockNo table) const {
-    return group.value == 0 && !has_root(fs_) && holds_no_inodes(fs_, group, table, g_.inodes_per_group);
+    return group.value == 0 && !has_root(fs_) && !has_proven_inode(fs_, group, table);
   }
 
   // Of the first backup whose descriptor of the group can be believed, and names a place that can be.

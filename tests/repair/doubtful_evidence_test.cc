@@ -11,14 +11,14 @@ namespace extscrub::test {
 
 namespace {
 
-constexpr uint32_t kBlockSize = 1024;
+constexpr uint32_t kBytesOfBlock = 1024;
 
 // Files of `blocks` blocks each, whose bytes tell file and block; user 1001 for the first, 1002 for the next.
 TestImage with_files(const std::vector<std::string>& options, const std::vector<std::string>& names, size_t blocks) {
   const TempDir tree;
   for (const std::string& name : names) {
     std::ofstream file(tree.path() / name, std::ios::binary);
-    for (size_t i = 0; i < blocks * kBlockSize / 16; ++i) file << fmt::format("{:<8}{:>7}\n", name, i * 16 / kBlockSize);
+    for (size_t i = 0; i < blocks * kBytesOfBlock / 16; ++i) file << fmt::format("{:<8}{:>7}\n", name, i * 16 / kBytesOfBlock);
   }
   TestImage image(options, "8M", tree.path());
   uint32_t uid = 1001;
@@ -58,10 +58,10 @@ TEST_CASE("directory's own damaged block is not replaced by one that nobody has"
   image.debugfs("mkdir /etc");
   image.debugfs("write /dev/null /etc/passwd");
   const uint32_t etc = image.inode_of("/etc"), passwd = image.inode_of("/etc/passwd"), evil = image.inode_of("/evil");
-  std::vector<std::byte> forged(kBlockSize);
+  std::vector<std::byte> forged(kBytesOfBlock);
   put_entry(forged, 0, etc, 12, ".", EXT2_FT_DIR);
   put_entry(forged, 12, EXT2_ROOT_INO, 12, "..", EXT2_FT_DIR);
-  put_entry(forged, 24, evil, kBlockSize - 24, "passwd", EXT2_FT_REG_FILE);
+  put_entry(forged, 24, evil, kBytesOfBlock - 24, "passwd", EXT2_FT_REG_FILE);
   write_leaked_block(image, 6000, forged);
   image.poke<uint32_t>(image.offset(image.block_of("/etc")), etc | 16);  // one bit of `.`
   scrub_with(image, RepairPolicy::all);
@@ -82,10 +82,10 @@ struct Forged {
     image.debugfs("write /dev/null /etc/passwd");
     etc = image.inode_of("/etc"), passwd = image.inode_of("/etc/passwd"), evil = image.inode_of("/evil");
     own = image.block_of("/etc");
-    std::vector<std::byte> forged(kBlockSize);
+    std::vector<std::byte> forged(kBytesOfBlock);
     put_entry(forged, 0, etc, 12, ".", EXT2_FT_DIR);
     put_entry(forged, 12, parent, 12, "..", EXT2_FT_DIR);
-    put_entry(forged, 24, evil, kBlockSize - 24, "passwd", EXT2_FT_REG_FILE);
+    put_entry(forged, 24, evil, kBytesOfBlock - 24, "passwd", EXT2_FT_REG_FILE);
     write_leaked_block(image, 6000, forged);
     image.poke<uint32_t>(pointer(image, "/etc", 0), 0);
   }
@@ -244,7 +244,7 @@ TEST_CASE("what lies in a wrong inode table is a file's data, and no safe repair
   const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode",
                          "-E", "num_backup_sb=0"},
                         "40M", tree.path());
-  std::vector<std::byte> before(100 * kBlockSize), after(before.size());
+  std::vector<std::byte> before(100 * kBytesOfBlock), after(before.size());
   const uint64_t at = image.block_of("/data", 20);
   image.read(image.offset(at), before);
   image.poke<uint32_t>(image.descriptor_offset(2) + offsetof(ext4_group_desc, bg_inode_table), static_cast<uint32_t>(at));
@@ -258,8 +258,8 @@ TEST_CASE("true inode table under a file's wrong pointer keeps what the file may
   const TestImage image = with_files({"-t", "ext2", "-b", "1024", "-N", "256"}, {"a", "b", "c"}, 12);
   const uint64_t at = image.descriptor(0).bg_inode_table + 8;
   for (int i = 0; i < 60; ++i) image.debugfs(fmt::format("write /dev/null /f{}", i));
-  std::vector<std::byte> before(kBlockSize), after(kBlockSize);
-  for (size_t i = 0; i < kBlockSize; ++i) before[i] = static_cast<std::byte>(i * 7 + i / 16);
+  std::vector<std::byte> before(kBytesOfBlock), after(kBytesOfBlock);
+  for (size_t i = 0; i < kBytesOfBlock; ++i) before[i] = static_cast<std::byte>(i * 7 + i / 16);
   image.write(image.offset(at), before);
   image.poke(pointer(image, "/a", 5), static_cast<uint32_t>(at));
   scrub_with(image, RepairPolicy::safe);
@@ -269,7 +269,7 @@ TEST_CASE("true inode table under a file's wrong pointer keeps what the file may
 
 TEST_CASE("orphan in a wrong inode table is a file's data, and is not released", "[evidence][repair]") {
   const TempDir tree;
-  std::ofstream(tree.path() / "data") << std::string(200 * kBlockSize, 'x');
+  std::ofstream(tree.path() / "data") << std::string(200 * kBytesOfBlock, 'x');
   const TestImage image({"-t", "ext4", "-b", "1024", "-G", "1", "-O", "^metadata_csum,^uninit_bg,sparse_super2,^resize_inode",
                          "-E", "num_backup_sb=0"},
                         "40M", tree.path());
@@ -282,7 +282,7 @@ TEST_CASE("orphan in a wrong inode table is a file's data, and is not released",
   image.debugfs(fmt::format("seti <{}>", orphan));
   image.poke<uint32_t>(image.descriptor_offset(2) + offsetof(ext4_group_desc, bg_inode_table), static_cast<uint32_t>(at));
   image.poke<uint32_t>(kSuperblockOffset + offsetof(ext2_super_block, s_last_orphan), orphan);
-  std::vector<std::byte> before(kBlockSize), after(kBlockSize);
+  std::vector<std::byte> before(kBytesOfBlock), after(kBytesOfBlock);
   image.read(image.offset(at), before);
   scrub_with(image, RepairPolicy::safe);
   image.read(image.offset(at), after);
