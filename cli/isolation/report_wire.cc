@@ -228,7 +228,7 @@ class Packer {
   template <class... T>
   void put(const std::variant<T...>& value) {
     put(static_cast<uint8_t>(value.index()));
-    std::visit([this](const auto& held) { put(held); }, value);
+    std::visit([&](const auto& held) { put(held); }, value);
   }
   template <class Struct>
   void put(const Struct& value) {

@@ -57,7 +57,7 @@ ImageReport full_report() {
                            {{Problem::inode_links, InodeNo(5), "/p", "cut", ByteRange{1, 2}}},
                            WayChoice{false, "why", {BlockNo(4), BlockNo(5)}}};
   r.writeback = CommitReport{};
-  r.writeback->cause = Refusal{RefusalReason::changed, 1, BlockNo(3), 4, 5, "w"};
+  r.writeback->cause = Refusal{RefusalReason::changed, 1, BlockNo(3), 4, 5, Error{"w"}};
   r.writeback->left = WhatIsLeft::in_part;
   r.writeback->sidecar_error = "e";
   r.writeback->sidecar = "side";
